@@ -151,6 +151,7 @@ def parse_series(
     text: str,  # such as "h2(z1)+0.5*h3(z1)*z2"
 ) -> tuple[dict[tuple[int, ...], float], int]:  # the Hermite series and r
     "Hermite coefficients of a target written as text; `ValueError` that points at bad text."
+    text = " ".join(text.split()) if isinstance(text, str) else text  # one line, so that columns mean something
     tree = parse_tree(text)
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and re.fullmatch(r"z[1-9]\d*", n.id)]
     indices = [int(n.id[1:]) if len(n.id) < 6 else MAX_INDEX + 1 for n in names]
