@@ -303,5 +303,5 @@ def plot_spectrum(
             name += f", cosine {torch.linalg.norm(torch.linalg.qr(U.T)[0].T @ v).item():.2f} with span U"
         ax.plot(value, 0, "v", ms=9, clip_on=False, color=f"C{i % 10}", label=name)
     ax.set(xlabel="eigenvalue of S", ylabel="count")
-    ax.legend(fontsize=7)
+    ax.legend(fontsize=7, loc="upper left", framealpha=0.6)
     return ax
