@@ -132,7 +132,7 @@ class TwoLayerNet(nn.Module):
 def symmetric_init(
     width: int,  # number of neurons m, even
     d: int,  # input dimension
-    scale: float = 1e-4,  # norm e0 of every neuron, > 0
+    scale: float = 1e-6,  # norm e0 of every neuron, > 0
     seed: int = 0,  # seed of the draw
     activation: str | Activation | Callable = "cosine",  # s
     dtype: torch.dtype = torch.float64,  # float32 or float64
