@@ -76,13 +76,12 @@ def read_npz(path: Path):
 
     import numpy as np
 
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            if not {"X", "y"} <= set(arrays):
-                raise ValueError(f"{path.name} must hold arrays X and y, got {', '.join(arrays) or 'none'}")
-            return arrays["X"].astype(float), arrays["y"].astype(float)
-    except (zipfile.BadZipFile, EOFError, AttributeError):
-        raise ValueError(f"{path.name} is not a .npz file") from None
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"{path.name} is not a .npz file")
+    with np.load(path, allow_pickle=False) as arrays:
+        if not {"X", "y"} <= set(arrays):
+            raise ValueError(f"{path.name} must hold arrays X and y, got {', '.join(arrays) or 'none'}")
+        return arrays["X"].astype(float), arrays["y"].astype(float)
 
 
 def read_table(path: Path, kind: str, label: str | None):
@@ -102,7 +101,7 @@ def read_table(path: Path, kind: str, label: str | None):
     for field in table.schema:
         if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)):
             raise ValueError(f"column {field.name!r} of {path.name} must be numeric, got {field.type}")
-    column = lambda name: table[name].cast(pa.float64()).to_numpy()
+    column = lambda name: np.array(table[name].cast(pa.float64()).to_numpy())
     return np.stack([column(n) for n in names if n != label], axis=1), column(label)
 
 # %% ../nbs/08_cli.ipynb #82fd6486
@@ -356,6 +355,11 @@ def main(
         args.run(args)
     except (ValueError, TypeError, OSError, DivergenceError) as error:
         print(f"multiindex {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        print(f"multiindex {args.command}: error: not enough memory, take smaller --d or --n-per-d", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print(f"multiindex {args.command}: interrupted, nothing written", file=sys.stderr)
