@@ -1,0 +1,24 @@
+# make run: environment and main job. make test: environment and every check.
+PYTHON ?= python3.11
+BIN := .venv/bin
+export MPLBACKEND := agg
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: run test clean
+run: .venv/ready
+	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
+
+test: .venv/ready
+	$(BIN)/nbdev_test --n_workers 2 --timing
+	$(BIN)/python tools/in_step.py
+	$(BIN)/python tools/readme.py --check
+	$(BIN)/python -m pytest tests
+
+.venv/ready: requirements.lock setup.py settings.ini
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+clean:
+	rm -rf .venv results _proc _docs
