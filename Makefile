@@ -9,7 +9,7 @@ run: .venv/ready
 	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
 
 test: .venv/ready
-	$(BIN)/nbdev_test --n_workers 2 --timing
+	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/python tools/in_step.py
 	$(BIN)/python tools/readme.py --check
 	$(BIN)/python -m pytest tests

@@ -207,7 +207,8 @@ def remarks(run: Run) -> tuple[str, ...]:
     "Warnings of the run, or else the remedy of its verdict."
     report = run.result.report
     own = f"{report.reason}; {report.remedy}"
-    return run.notes if report.ok or own in run.notes else run.notes + (own,)
+    notes = run.notes if report.ok or own in run.notes else run.notes + (own,)
+    return notes if report.better_loss is None else notes + (f"that is --loss {short(report.better_loss)}",)
 
 # %% ../nbs/08_cli.ipynb #fd05f7e9
 def draw(problem: Problem, runs: list[Run]):
@@ -237,9 +238,9 @@ def run_record(run: Run) -> dict:
     "One run as plain numbers."
     h, report = run.result.history, run.result.report
     curves = {k: getattr(h, k).tolist() for k in ("loss", "norm", "alignment", "coverage")}
-    verdict = {k: getattr(report, k) for k in ("verdict", "reason", "remedy", "n_outliers", "strength", "better_loss")}
+    verdict = {k: getattr(report, k) for k in ("verdict", "reason", "remedy", "n_outliers", "strength")}
     return {"loss": short(run.loss), "engine": h.engine, "lr": h.lr, "weight_decay": h.weight_decay, "history": curves, **verdict,
-            "subspace_error": report.error, "subspace": run.result.subspace.tolist(), "readout_decay": run.result.readout.weight_decay,
+            "subspace_error": report.error, "better_loss": report.better_loss and short(report.better_loss), "subspace": run.result.subspace.tolist(), "readout_decay": run.result.readout.weight_decay,
             "test_error": run.test_error, "seconds": run.seconds, "notes": list(run.notes)}
 
 

@@ -67,7 +67,7 @@ class RecoveryReport:
     norm: float  # median neuron norm
     subspace: Float[Tensor, "r d"]  # recovered_subspace(W, r)
     error: float | None  # subspace error against U, if known
-    better_loss: str | None  # a loss that sees more on the same data
+    better_loss: Loss | None  # a loss that sees more on the same data
 
     @property
     def ok(self) -> bool:
@@ -186,7 +186,7 @@ def check_recovery(
         said = diagnose_neurons(independent_neurons(net.W, r), r, norm, aligned, covered, matched)
     strength = spectrum.values[r - 1].abs().item() / spectrum.edge
     numbers = (r, spectrum.n_outliers, strength, aligned, covered, norm, V, error)
-    return RecoveryReport(*said, *numbers, str(better[0]) if better else None)
+    return RecoveryReport(*said, *numbers, better[0] if better else None)
 
 
 def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Tensor | None) -> Float[Tensor, "r d"]:

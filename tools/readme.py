@@ -17,6 +17,7 @@ def visible(notebook):
     for cell in keep:
         cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M)
     notebook.cells = keep
+    notebook.metadata["language_info"] = {"name": "python"}  # nbdev_clean drops it, and code blocks want it
     return notebook
 
 
@@ -26,7 +27,8 @@ def render() -> dict[Path, bytes]:
     resources = {"unique_key": "index", "output_files_dir": PICTURES}
     text, resources = MarkdownExporter().from_notebook_node(notebook, resources)
     head = "<!-- Made from nbs/index.ipynb by tools/readme.py: edit the notebook. -->\n\n"
-    text = re.sub(r"\n{3,}", "\n\n", head + text.strip() + "\n")
+    text = text.replace("![png]", "![Figure]")
+    text = re.sub(r"\n[ \n]*\n", "\n\n", head + text.strip() + "\n")
     return {ROOT / "README.md": text.encode(), **{ROOT / name: data for name, data in resources["outputs"].items()}}
 
 
