@@ -186,6 +186,6 @@ def coverage(
 def coverage_of(P: Float[Tensor, "m r"]) -> float:
     "r times the smallest share of the squared length of the rows of `P` in any direction."
     values = torch.linalg.svdvals(P) ** 2
-    if P.shape[0] < P.shape[1] or values.sum() == 0:
+    if P.shape[0] < P.shape[1] or values.sum() <= 1e-24 * len(P):  # nothing in span(U) but rounding
         return 0.0
     return float(P.shape[1] * values[-1] / values.sum())

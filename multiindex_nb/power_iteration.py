@@ -20,7 +20,7 @@ from .network import TwoLayerNet, coverage_of, index_basis, project_neurons
 from .targets import check_data
 
 # %% auto #0
-__all__ = ['ENGINES', 'gradient_autograd', 'gradient_fused', 'gradient_power', 'gradient_of', 'auto_steps', 'limit_norm',
+__all__ = ['ENGINES', 'gradient_autograd', 'gradient_fused', 'gradient_power', 'gradient_of', 'auto_steps', 'log_limit_norm',
            'auto_lr', 'History', 'DivergenceError', 'Recorder', 'check_number', 'check_first_layer',
            'train_first_layer', 'run_steps', 'plot_history']
 
@@ -88,12 +88,16 @@ def auto_steps(
     return max(1, math.ceil(math.sqrt(math.log(check_int(d, "d", 1)))))
 
 # %% ../nbs/04_power_iteration.ipynb #d533818e
-def limit_norm(net: TwoLayerNet, S: Float[Tensor, "d d"], steps: int, keep: float, lr: float) -> float:
-    "Median neuron norm after `steps` steps w <- keep * w - lr * a S w."
-    W = net.W
+def log_limit_norm(net: TwoLayerNet, S: Float[Tensor, "d d"], steps: int, keep: float, lr: float) -> float:
+    "Log of the median neuron norm after `steps` steps w <- keep * w - lr * a S w, safe from underflow."
+    W, log_scale = net.W, 0.0
     for _ in range(steps):
         W = keep * W - lr * net.a[:, None] * (W @ S)
-    return W.norm(dim=1).median().item()
+        largest = W.abs().max().item()
+        if largest == 0:
+            return -math.inf
+        W, log_scale = W / largest, log_scale + math.log(largest)
+    return log_scale + W.norm(dim=1).median().log().item()
 
 
 def auto_lr(
@@ -104,15 +108,15 @@ def auto_lr(
     feature_scale: float = 1.0,  # norm of the median neuron at the end
 ) -> float:  # eta1
     "The step that brings the median neuron to `feature_scale` in exactly `steps` steps, in the small-weight limit."
-    growth = limit_norm(net, S, steps, 0.0, 1.0)
-    if not (math.isfinite(growth) and growth > 0):
+    growth = log_limit_norm(net, S, steps, 0.0, 1.0)
+    if not math.isfinite(growth):
         raise ValueError("lr='auto' needs a second-order matrix that does not annihilate the weights")
-    lr = (feature_scale / growth) ** (1 / steps)
+    lr = math.exp((math.log(feature_scale) - growth) / steps)
     if weight_decay == "auto":
         return lr
     from scipy.optimize import brentq
 
-    excess = lambda u: math.log(limit_norm(net, S, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) / feature_scale)
+    excess = lambda u: log_limit_norm(net, S, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) - math.log(feature_scale)
     low, high = math.log(lr) - 40, math.log(lr)
     while excess(high) < 0:
         high += 1

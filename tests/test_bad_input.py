@@ -1,0 +1,151 @@
+"""Bad input, line by line of the specification: the right kind of error, naming the argument, before any work."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+import multiindex_nb as mi
+
+U = mi.random_subspace(10, 2, seed=0)
+X, Y = mi.sample(mi.Target.parse("h2(z1)+h2(z2)"), U, 200, seed=0)
+NET = mi.symmetric_init(8, 10)
+NAN, INF = X.clone(), Y.clone()
+NAN[3, 4], INF[7] = math.nan, math.inf
+
+
+def learn(**changes):
+    "`learn` on good data with some arguments replaced."
+    return mi.learn(**{"X": X, "y": Y, "r": 2, "width": 16, **changes})
+
+
+BAD_DATA = [
+    (dict(X=NAN), ValueError, r"X must be finite.*\(3, 4\)"),
+    (dict(y=INF), ValueError, r"y must be finite.*\(7,\)"),
+    (dict(y=Y[:50]), ValueError, "X and y must have the same length, got 200 and 50"),
+    (dict(X=X[:, 0]), ValueError, r"X must have shape \(n, d\)"),
+    (dict(y=Y[:, None]), ValueError, r"y shape \(n,\), got"),
+    (dict(X=X[:0], y=Y[:0]), ValueError, "at least 2 rows"),
+    (dict(X=X[:1], y=Y[:1]), ValueError, "at least 2 rows"),
+    (dict(X=X[:, :1]), ValueError, "r must be at most d = 1, got 2"),
+    (dict(r=0), ValueError, "r must be"),
+    (dict(r=-1), ValueError, "r must be"),
+    (dict(r=1.5), TypeError, "r must be"),
+    (dict(r="2"), TypeError, "r must be"),
+    (dict(y=torch.ones(200)), ValueError, "y must not be constant"),
+    (dict(X=np.array([["a", "b"]] * 200)), TypeError, "X must"),
+    (dict(X=X + 1j), TypeError, "X must"),
+    (dict(X=None), TypeError, "X must"),
+    (dict(y=np.array([object()] * 200)), TypeError, "y must"),
+    (dict(U=U[:1]), ValueError, "U must have shape"),
+]
+BAD_SETTINGS = [
+    (dict(width=15), ValueError, "width must be even.*15"),
+    (dict(width=0), ValueError, "width must be"),
+    (dict(width=8.0), TypeError, "width must be"),
+    (dict(steps=-1), ValueError, "steps must be"),
+    (dict(steps="few"), TypeError, "steps must be"),
+    (dict(loss="hinge"), ValueError, "unknown loss 'hinge', choose from"),
+    (dict(loss=3), TypeError, "loss must be"),
+    (dict(engine="cuda"), ValueError, "unknown engine 'cuda', choose from"),
+    (dict(activation="relu"), ValueError, "activation 'relu' is unsuitable"),
+    (dict(activation="swish"), ValueError, "unknown activation 'swish'"),
+    (dict(lr=0.0), ValueError, "lr must be"),
+    (dict(lr=True), TypeError, "lr must be"),
+    (dict(weight_decay=-1.0), ValueError, "weight_decay must be"),
+    (dict(init_scale=0.0), ValueError, "scale must be"),
+    (dict(seed=-1), ValueError, "seed must be"),
+    (dict(seed=0.5), TypeError, "seed must be"),
+    (dict(readout_loss="hinge"), ValueError, "unknown loss 'hinge'"),
+    (dict(readout_decay="cv"), ValueError, "weight_decay must be"),
+]
+
+
+@pytest.mark.parametrize("changes, kind, words", BAD_DATA + BAD_SETTINGS)
+def test_learn_refuses(changes, kind, words, monkeypatch):
+    "Nothing is trained before the complaint."
+    monkeypatch.setattr("multiindex_nb.learner.train_first_layer", lambda *a, **k: pytest.fail("work was started"))
+    with pytest.raises(kind, match=words):
+        learn(**changes)
+
+
+@pytest.mark.parametrize("changes, kind, words", [c for c in BAD_DATA if set(c[0]) <= {"X", "y"} and "r must" not in c[2]])
+def test_every_stage_checks_its_data(changes, kind, words):
+    "The functions that a user may call alone check as `learn` does."
+    data = {"X": X, "y": Y, **changes}
+    for call in (
+        lambda: mi.second_order_matrix(data["X"], data["y"], "mse"),
+        lambda: mi.train_first_layer(NET, data["X"], data["y"]),
+        lambda: mi.check_recovery(NET, data["X"], data["y"], 2),
+        lambda: mi.train_readout(NET, data["X"], data["y"]),
+    ):
+        with pytest.raises(kind, match=words):
+            call()
+
+
+@pytest.mark.parametrize(
+    "make, kind, words",
+    [
+        (lambda: mi.Huber(0), ValueError, "delta must be"),
+        (lambda: mi.Huber(-1.0), ValueError, "delta must be"),
+        (lambda: mi.Huber("1"), TypeError, "delta must be"),
+        (lambda: mi.Huber(math.nan), ValueError, "delta must be"),
+        (lambda: mi.Pinball(0), ValueError, "tau must be"),
+        (lambda: mi.Pinball(1.0), ValueError, "tau must be"),
+        (lambda: mi.Expectile(1.5), ValueError, "tau must be"),
+        (lambda: mi.random_subspace(2, 3), ValueError, "r must be"),
+        (lambda: mi.random_subspace(5, 0), ValueError, "r must be"),
+        (lambda: mi.random_subspace(5, 2, condition=0.5), ValueError, "condition must be"),
+        (lambda: mi.sample(mi.Target.parse("z1"), U, 10), ValueError, "U must have shape"),
+        (lambda: mi.sample(mi.Target.parse("z1*z2"), U, 0), ValueError, "n must be"),
+        (lambda: mi.sample(mi.Target.parse("z1*z2"), U, 10, noise=-1.0), ValueError, "noise must be"),
+        (lambda: mi.hermite(-1, torch.ones(2)), ValueError, "k must be"),
+        (lambda: mi.hermite(1.5, torch.ones(2)), TypeError, "k must be"),
+        (lambda: mi.symmetric_init(7, 5), ValueError, "width must be even"),
+        (lambda: mi.recovered_subspace(torch.ones(3, 4), 5), ValueError, "r = 5"),
+        (lambda: mi.subspace_error(U, U[:1]), ValueError, "same shape"),
+        (lambda: mi.alignment(torch.ones(3, 4), U), ValueError, "W must have shape"),
+    ],
+)
+def test_parts_refuse(make, kind, words):
+    "Each part names its own argument."
+    with pytest.raises(kind, match=words):
+        make()
+
+
+@pytest.mark.parametrize("text, column", [("h4(z1", 3), ("h2(z1)+x", 8), ("z1**z2", 5), ("__import__('os')", 1), ("h99(z1)", 1), ("z1/2", 1), ("z0", 1)])
+def test_bad_target_points_at_the_place(text, column):
+    "A `ValueError` with the column; nothing is evaluated."
+    with pytest.raises(ValueError, match=f"column {column}"):
+        mi.Target.parse(text)
+
+
+def test_divergence_says_when_and_keeps_finite_weights():
+    "The step where it happened, and the last finite state."
+    net = mi.symmetric_init(8, 10)
+    with pytest.raises(mi.DivergenceError, match="step 2") as caught:
+        mi.train_first_layer(net, X, Y, lr=1e200, weight_decay=1.0, steps=5)
+    assert caught.value.step == 2 and caught.value.history.steps == 1
+    assert torch.isfinite(net.W).all() and net.W.abs().max() > 1
+
+
+def seen(action):
+    "Categories of the hopeless warnings that `action` causes."
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        action()
+    return [w.category for w in caught if issubclass(w.category, mi.HopelessWarning)]
+
+
+def test_hopeless_but_legal_is_a_warning_of_its_own_class():
+    "Few samples, no outlier, a blind loss; and silence when all is well."
+    gen = torch.Generator().manual_seed(0)
+    noise = torch.randn(900, 30, generator=gen), torch.randn(900, generator=gen)
+    U = mi.random_subspace(100, 2, seed=0)
+    fourth = mi.sample(mi.Target.parse("h4(z1)+h4(z2)"), U, 40_000, seed=0)
+    assert mi.FewSamplesWarning in seen(lambda: learn(X=X[:12], y=Y[:12]))
+    assert seen(lambda: learn(X=noise[0], y=noise[1])) == [mi.NoOutlierWarning]
+    assert seen(lambda: learn(X=fourth[0], y=fourth[1], loss="mse")) == [mi.BlindLossWarning]
+    assert seen(lambda: learn(X=fourth[0], y=fourth[1], loss="huber")) == []

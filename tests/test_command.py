@@ -1,0 +1,116 @@
+"""The command as a process: any folder, no display, one line for an error."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+import multiindex_nb as mi
+
+SCRIPT = Path(sys.executable).with_name("multiindex")
+QUICK = ["learn", "--d", "20", "--n-per-d", "40", "--width", "32"]
+ENV = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "MPLBACKEND")}
+
+
+def run(words, folder, start=(str(SCRIPT),)):
+    "The finished process."
+    return subprocess.run([*start, *map(str, words)], cwd=folder, env=ENV, capture_output=True, text=True, timeout=120)
+
+
+@pytest.mark.parametrize("start", [(str(SCRIPT),), (sys.executable, "-m", "multiindex_nb.cli")])
+def test_help_and_version(start, tmp_path):
+    "Both ways to start it; nothing on standard error."
+    for words, part in ([["--help"], "learn"], [["learn", "--help"], "--target"], [["--version"], mi.__version__]):
+        done = run(words, tmp_path, start)
+        assert (done.returncode, done.stderr) == (0, "") and part in done.stdout
+
+
+def test_learn_from_another_folder(tmp_path):
+    "Table on standard output, silence on standard error, picture and record in ./results; the same again with the same seed."
+    records = []
+    for k in range(2):
+        done = run([*QUICK, "--loss", "mse", "huber:0.5", "--target", "h2(z1)+h2(z2)", "--noise", "0.1"], tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert all(word in done.stdout for word in ("alignment", "coverage", "verdict", "oracle", "trivial", "huber:0.5"))
+        assert (tmp_path / "results" / "learn.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+        records.append(json.loads((tmp_path / "results" / "learn.json").read_text()))
+        for entry in records[k]["runs"]:
+            assert entry.pop("seconds") > 0
+    assert records[0] == records[1]
+    assert records[0]["settings"]["noise"] == 0.1 and records[0]["n"] == [800, 800, 10_000]
+    assert 0 <= records[0]["oracle_error"] < records[0]["runs"][0]["test_error"]
+
+
+def data_file(folder, kind):
+    "A file with real X and y."
+    X, y = mi.sample(mi.Target.parse("h2(z1)"), mi.random_subspace(6, 1), 500)
+    path, names = folder / f"data.{kind}", [f"x{i}" for i in range(6)]
+    if kind == "npz":
+        np.savez(path, X=X, y=y)
+    elif kind == "csv":
+        np.savetxt(path, np.c_[X, y], delimiter=",", header=",".join([*names, "y"]), comments="")
+    else:
+        parquet.write_table(pa.table({**dict(zip(names, X.numpy().T)), "y": y.numpy()}), path)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["npz", "csv", "parquet"])
+def test_learn_from_a_file(kind, tmp_path):
+    "Real data in three formats, with whitening, without a truth."
+    done = run(["learn", "--data", data_file(tmp_path, kind), "--r", 1, "--loss", "mse", "--whiten", "--width", 32, "--out", "here"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and "unknown" in done.stdout and "oracle" not in done.stdout
+    record = json.loads((tmp_path / "here" / "learn.json").read_text())
+    assert record["oracle_error"] is None and record["runs"][0]["test_error"] < 0.5
+
+
+BAD = [
+    [],
+    ["fly"],
+    ["learn", "--d", "x"],
+    ["learn", "--d", "1"],
+    ["learn", "--n-per-d", "0"],
+    ["learn", "--target", "h4(z1"],
+    ["learn", "--target", "import os"],
+    ["learn", "--loss", "hinge"],
+    ["learn", "--loss", "pinball:2"],
+    ["learn", "--noise", "nan"],
+    ["learn", "--condition", "0"],
+    ["learn", "--steps", "-3"],
+    ["learn", "--width", "5"],
+    ["learn", "--seed", "-1"],
+    ["learn", "--lr", "-1"],
+    ["learn", "--engine", "warp"],
+    ["learn", "--activation", "relu"],
+    ["learn", "--data", "missing.csv", "--r", "1"],
+    ["learn", "--data", "missing.csv"],
+    ["learn", "--whiten"],
+    ["learn", "--unknown"],
+]
+
+
+@pytest.mark.parametrize("words", BAD, ids=" ".join)
+def test_bad_value_costs_one_line(words, tmp_path):
+    "Exit code 2, one line, no traceback, nothing written."
+    done = run(words, tmp_path)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.count("\n") == 1 and done.stderr.startswith("multiindex") and "error: " in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interruption_is_one_line(tmp_path):
+    "Ctrl-C during the work: exit code 130, nothing half written."
+    words = [str(SCRIPT), "learn", "--d", "300", "--n-per-d", "100", "--steps", "100", "--engine", "autograd"]
+    process = subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "") and err.count("\n") == 1 and "interrupted" in err
+    assert list(tmp_path.iterdir()) == []
