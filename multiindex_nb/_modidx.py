@@ -350,4 +350,12 @@ d = { 'settings': { 'branch': 'main',
                                        'multiindex_nb.targets.random_subspace': ( 'targets.html#random_subspace',
                                                                                   'multiindex_nb/targets.py'),
                                        'multiindex_nb.targets.sample': ('targets.html#sample', 'multiindex_nb/targets.py'),
-                                       'multiindex_nb.targets.text_error': ('targets.html#text_error', 'multiindex_nb/targets.py')}}}
+                                       'multiindex_nb.targets.text_error': ('targets.html#text_error', 'multiindex_nb/targets.py')},
+            'multiindex_nb.which_loss': { 'multiindex_nb.which_loss.c6_cell': ('which_loss.html#c6_cell', 'multiindex_nb/which_loss.py'),
+                                          'multiindex_nb.which_loss.c6_draw': ('which_loss.html#c6_draw', 'multiindex_nb/which_loss.py'),
+                                          'multiindex_nb.which_loss.c6_judge': ('which_loss.html#c6_judge', 'multiindex_nb/which_loss.py'),
+                                          'multiindex_nb.which_loss.c6_sweep': ('which_loss.html#c6_sweep', 'multiindex_nb/which_loss.py'),
+                                          'multiindex_nb.which_loss.largest': ('which_loss.html#largest', 'multiindex_nb/which_loss.py'),
+                                          'multiindex_nb.which_loss.strengths': ( 'which_loss.html#strengths',
+                                                                                  'multiindex_nb/which_loss.py'),
+                                          'multiindex_nb.which_loss.weakest': ('which_loss.html#weakest', 'multiindex_nb/which_loss.py')}}}
