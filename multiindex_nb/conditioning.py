@@ -140,5 +140,5 @@ def c7_draw(rows: list[dict]):
 
 # %% ../nbs/14_conditioning.ipynb #1f60e15b
 CLAIMS = (
-    Claim("C7", "a condition number kappa costs samples like kappa^2 and leaves fewer steps, like 1/log kappa", c7_sweep, c7_judge, c7_draw),
+    Claim("C7", "a condition number kappa, of U or of S, costs samples and leaves fewer steps", c7_sweep, c7_judge, c7_draw),
 )

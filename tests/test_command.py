@@ -114,3 +114,25 @@ def test_interruption_is_one_line(tmp_path):
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "") and err.count("\n") == 1 and "interrupted" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_reproduce_writes_a_report_and_goes_on_from_stored_results(tmp_path):
+    "One claim at small scale; the second call computes nothing and says the same."
+    first = run(["reproduce", "--claim", "c1", "--jobs", 2], tmp_path)
+    assert (first.returncode, first.stderr) == (0, "") and "holds" in first.stdout
+    folder = tmp_path / "reproduction"
+    assert sorted(p.name for p in folder.iterdir()) == ["C1.png", "REPRODUCTION.md", "results"]
+    report, stored = (folder / "REPRODUCTION.md").read_text(), folder / "results" / "C1-small.parquet"
+    rows = parquet.read_table(stored)
+    assert "| C1 |" in report and "**holds**" in report and len(rows) == 240
+    second = run(["reproduce", "--claim", "C1", "--jobs", 1], tmp_path)
+    assert second.stdout == first.stdout and (folder / "REPRODUCTION.md").read_text() == report
+    assert parquet.read_table(stored).equals(rows)
+
+
+@pytest.mark.parametrize("words", [["--claim", "C99"], ["--jobs", "0"], ["--scale", "vast"], ["--claim"]], ids=" ".join)
+def test_reproduce_refuses_in_one_line(words, tmp_path):
+    "Exit code 2, one line, nothing written."
+    done = run(["reproduce", *words], tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
