@@ -105,13 +105,24 @@ def test_bad_value_costs_one_line(words, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_interruption_is_one_line(tmp_path):
+@pytest.fixture
+def interruptible():
+    "Children heed SIGINT even where the tests run in a shell's background, which makes them ignore it."
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_interruption_is_one_line(tmp_path, interruptible):
     "Ctrl-C during the work: exit code 130, nothing half written."
     words = [str(SCRIPT), "learn", "--d", "300", "--n-per-d", "100", "--steps", "100", "--engine", "autograd"]
-    process = subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(5)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(5)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out) == (130, "") and err.count("\n") == 1 and "interrupted" in err
     assert list(tmp_path.iterdir()) == []
 
