@@ -9,14 +9,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import conditioning, gd_is_power, samples_and_time, when_to_stop, which_loss
+from . import conditioning, gd_is_power, samples_and_time, start_step_split, when_to_stop, which_loss
 from .sweeps import Claim, Sweep, Verdict, product, run_sweep, sign_test, values
 
 # %% auto #0
 __all__ = ['MODULES', 'all_claims', 'find_claims', 'judge', 'report_text', 'write_text', 'reproduce']
 
 # %% ../nbs/18_reproduce.ipynb #e5b8315c
-MODULES = (gd_is_power, when_to_stop, samples_and_time, which_loss, conditioning)
+MODULES = (gd_is_power, when_to_stop, samples_and_time, which_loss, conditioning, start_step_split)
 
 
 def all_claims() -> dict[str, Claim]:
