@@ -23,12 +23,13 @@ from .learner import LearnResult, learn, oracle, relative_error
 from .losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
 from .network import ACTIVATIONS
 from .power_iteration import ENGINES, DivergenceError, plot_history
+from .outside_theory import whiten
 from .reproduce import find_claims, reproduce
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table', 'whiten', 'is_white', 'file_problem', 'Run',
-           'run_loss', 'short', 'step_table', 'verdict_table', 'summary', 'remarks', 'draw', 'record', 'run_record',
+__all__ = ['Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table', 'is_white', 'file_problem', 'Run', 'run_loss',
+           'short', 'step_table', 'verdict_table', 'summary', 'remarks', 'draw', 'record', 'run_record',
            'write_outputs', 'Parser', 'auto_or', 'add_learn_arguments', 'add_reproduce_arguments', 'make_parser',
            'run_learn', 'run_reproduce', 'make_problem', 'main']
 
@@ -106,16 +107,6 @@ def read_table(path: Path, kind: str, label: str | None):
     return np.stack([column(n) for n in names if n != label], axis=1), column(label)
 
 # %% ../nbs/30_cli.ipynb #2fcf80ea
-def whiten(
-    X: Tensor,  # (n, d), rows that set the scale
-) -> tuple[Tensor, Tensor]:  # mean (d,) and symmetric A (d, d): (x - mean) @ A is white
-    "Mean and inverse square root of the covariance; directions without variance stay zero."
-    mean = X.mean(dim=0)
-    s, Q = torch.linalg.eigh(torch.cov(X.T).reshape(X.shape[1], -1))
-    keep = s > 1e-10 * s[-1]
-    return mean, (Q * torch.where(keep, s.clamp(min=1e-300).rsqrt(), 0.0)) @ Q.T
-
-
 def is_white(X: Tensor) -> bool:
     "Are mean and covariance within twice what sampling from N(0, I) would give?"
     n, d = X.shape
@@ -134,7 +125,7 @@ def file_problem(path: str, label: str | None, r: int | None, whitening: bool, s
     order = torch.randperm(len(y), generator=generator(seed, "file"))
     train, notes = order[: int(0.8 * len(y))], ()
     if whitening:
-        mean, A = whiten(X[train])
+        _, mean, A = whiten(X[train])
         X = (X - mean) @ A
     elif not is_white(X[train]):
         notes = ("the inputs are far from centred and white, which the method assumes: try --whiten",)

@@ -9,20 +9,20 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from . import best_steps, conditioning, gd_is_power, samples_and_time, start_step_split, when_to_stop, which_loss
+from . import best_steps, card, conditioning, end_to_end, gd_is_power, outside_theory, samples_and_time, start_step_split, when_to_stop, which_loss
 from .sweeps import Claim, Sweep, Verdict, product, run_sweep, sign_test, values
 
 # %% auto #0
 __all__ = ['MODULES', 'all_claims', 'find_claims', 'judge', 'report_text', 'write_text', 'reproduce']
 
 # %% ../nbs/20_reproduce.ipynb #e5b8315c
-MODULES = (gd_is_power, when_to_stop, samples_and_time, which_loss, conditioning, start_step_split, best_steps)
+MODULES = (gd_is_power, when_to_stop, samples_and_time, which_loss, conditioning, start_step_split, best_steps, end_to_end, outside_theory, card)
 
 
 def all_claims() -> dict[str, Claim]:
-    "Every claim by its id, in the order of the specification."
+    "Every claim by its id: C1 to C12 of the paper, E1 to E3 and K1 to K3 of the card."
     claims = [claim for module in MODULES for claim in module.CLAIMS]
-    return {c.id: c for c in sorted(claims, key=lambda c: int(c.id[1:]))}
+    return {c.id: c for c in sorted(claims, key=lambda c: (c.id[0], int(c.id[1:])))}
 
 
 def find_claims(ids: Sequence[str] | None) -> list[Claim]:
@@ -47,7 +47,7 @@ def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     from multiindex_nb import __version__
 
     lines = ["# Reproduction", "", f"Scale {scale}, multiindex-nb {__version__}, made by `multiindex reproduce --scale {scale}`.", ""]
-    lines += ["| claim | the paper says | measured (median [95 % interval]) | seeds | false alarm | verdict |", "|---|---|---|---|---|---|"]
+    lines += ["| | the claim | measured (median [95 % interval]) | seeds | false alarm | verdict |", "|---|---|---|---|---|---|"]
     for claim, v in found:
         cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}", f"**{v.holds}**"]
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
