@@ -205,9 +205,9 @@ def log_slope(
 ) -> Interval:
     "Slope of log median against log x, with a bootstrap over whole seeds."
     x, table = np.log(list(x)), np.log(np.array(list(samples)))
-    fit = lambda columns: np.polyfit(x, np.nanmedian(table[:, columns], axis=1), 1)[0]
+    fit = lambda columns: np.polyfit(x, np.nanmedian(table[:, columns], axis=-1), 1)[0]
     draws = np.random.default_rng(seed).integers(table.shape[1], size=(1000, table.shape[1]))
-    low, high = np.quantile([fit(d) for d in draws], [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(fit(draws), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(fit(np.arange(table.shape[1]))), float(low), float(high))
 
 # %% ../nbs/09_sweeps.ipynb #17b4a64c
