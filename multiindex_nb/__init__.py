@@ -9,7 +9,7 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'empirical_spectrum', 'plot_spectrum', 'TwoLayerNet', 'symmetric_init', 'alignment', 'coverage',
            'train_first_layer', 'History', 'DivergenceError', 'plot_history', 'recovered_subspace', 'subspace_error',
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
-           'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error']
+           'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'refine_subspace', 'Refinement']
 
 # %% ../nbs/api.ipynb #79d4502f
 from .hermite import hermite
@@ -21,6 +21,7 @@ from .power_iteration import DivergenceError, History, plot_history, train_first
 from .readout import NotConvergedWarning, ReadoutReport, train_readout
 from .recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
 from .recovery import check_recovery, recovered_subspace, subspace_error
+from .refine import Refinement, refine_subspace
 from .targets import FewSamplesWarning, HopelessWarning, Target, random_subspace, sample
 
 # %% ../nbs/api.ipynb #8c552d12
@@ -32,4 +33,5 @@ _all_ = [
     "train_first_layer", "History", "DivergenceError", "plot_history",
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error",
+    "refine_subspace", "Refinement",
 ]

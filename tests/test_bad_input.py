@@ -149,3 +149,26 @@ def test_hopeless_but_legal_is_a_warning_of_its_own_class():
     assert seen(lambda: learn(X=noise[0], y=noise[1])) == [mi.NoOutlierWarning]
     assert seen(lambda: learn(X=fourth[0], y=fourth[1], loss="mse")) == [mi.BlindLossWarning]
     assert seen(lambda: learn(X=fourth[0], y=fourth[1], loss="huber")) == []
+
+
+BAD_REFINEMENTS = [
+    (dict(X=NAN), ValueError, "X must be finite"),
+    (dict(y=INF), ValueError, "y must be finite"),
+    (dict(y=Y[:50]), ValueError, "X and y must have the same length"),
+    (dict(y=torch.ones(200)), ValueError, "y must not be constant"),
+    (dict(V=U[:, :9]), ValueError, "V must have as many columns as X, got 9 and 10"),
+    (dict(V=torch.zeros(2, 10)), ValueError, "must be finite and have linearly independent rows"),
+    (dict(degree=0), ValueError, "degree must be"),
+    (dict(degree="high"), TypeError, "degree must be"),
+    (dict(starts=1), ValueError, "starts must be"),
+    (dict(rounds=-1), ValueError, "rounds must be"),
+    (dict(count=0), ValueError, "count must be"),
+    (dict(seed=-1), ValueError, "seed must be"),
+]
+
+
+@pytest.mark.parametrize("changes, kind, message", BAD_REFINEMENTS)
+def test_refinement_refuses(changes, kind, message):
+    "`refine_subspace` checks everything before it searches."
+    with pytest.raises(kind, match=message):
+        mi.refine_subspace(**{"X": X, "y": Y, "V": U, "degree": 2, "rounds": 0, **changes})

@@ -22,6 +22,7 @@ SIGNATURES = {
     "coverage": ["W", "U"],
     "check_recovery": ["net", "X", "y", "r"],
     "learn": ["X", "y", "r", "seed"],
+    "refine_subspace": ["X", "y", "V", "seed"],
     "MSE": [],
     "Huber": ["delta"],
     "L1": [],
