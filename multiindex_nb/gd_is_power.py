@@ -75,6 +75,7 @@ def c1_draw(rows: list[dict]):
         for activation, loss, engine in kinds:
             by_e0 = values(rows, f"gap{t}", "e0", engine=engine, activation=activation, loss=loss)
             style = dict(color=colours[activation], lw=0.8) if engine == "autograd" else dict(color="k", marker="+", ls="", ms=5)
+            style["label"] = (activation if engine == "autograd" else "fused") if loss == kinds[0][1] and (engine == "autograd" or activation == kinds[0][0]) else None
             ax.loglog(list(by_e0), [np.median(v) for v in by_e0.values()], **style)
         ax.loglog(C1_SCALES, [0.1 * e**2 for e in C1_SCALES], "k:", label="slope 2")
         ax.loglog(C1_SCALES, [0.1 * e for e in C1_SCALES], "k--", label="slope 1")

@@ -51,7 +51,7 @@ def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     for claim, v in found:
         cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}", f"**{v.holds}**"]
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
-    lines += ["", "*False alarm* is the chance that this verdict would be \"holds\" if the claim were false.", ""]
+    lines += ["", "*False alarm* is the chance of the verdict \"holds\" under the alternative that the chapter names, such as no effect, or another law; not the chance that the claim is false.", ""]
     return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.png)\n" for claim, _ in found])
 
 

@@ -315,6 +315,8 @@ def c05_draw(rows: list[dict]):
             guide = np.median(table[-1]) * (np.array(dims) / dims[-1]) ** (2 + i)
             ax.plot(dims, guide, ":", color=f"C{i}", label=f"slope {2 + i}")
         ax.set(xscale="log", yscale="log", xlabel="d", ylabel=label)
+        ax.set_xticks(dims, dims)
+        ax.minorticks_off()
         ax.legend(fontsize=7)
     figure.axes[0].set_title("counted, exact")
     figure.axes[1].set_title("measured, one thread")

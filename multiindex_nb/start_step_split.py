@@ -206,6 +206,9 @@ def c10_draw(rows: list[dict]):
         for way, label in (("split", "n + n, split"), ("reuse", "n, reused"), ("reuse 2n", "2n, reused")):
             plot_band(values(rows, "test_error", "n_per_d", target=target, way=way), ax, label)
         ax.set(xscale="log", yscale="log", xlabel="$n/d$", ylabel="test error", title=f"{target}, {loss}")
+        ratios = sorted({r["n_per_d"] for r in rows})
+        ax.set_xticks(ratios, ratios)
+        ax.minorticks_off()
     fig.axes[0].legend(fontsize=8)
     return fig
 
