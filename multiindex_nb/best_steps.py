@@ -154,7 +154,7 @@ def c3_draw(rows: list[dict]):
     axes[2].plot(sorted({r["d"] for r in rows}), [auto_steps(d) for d in sorted({r["d"] for r in rows})], "k:", lw=1, label="the rule")
     axes[2].set(xscale="log", xlabel="d", ylabel="best $T_1$")
     axes[2].set_xticks(sorted({r["d"] for r in rows}), sorted({r["d"] for r in rows}), fontsize=7)
-    axes[2].minorticks_off()
+    axes[2].set_xticks([], minor=True)
     axes[2].legend(fontsize=7)
     return fig
 

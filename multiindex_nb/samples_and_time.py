@@ -316,7 +316,7 @@ def c05_draw(rows: list[dict]):
             ax.plot(dims, guide, ":", color=f"C{i}", label=f"slope {2 + i}")
         ax.set(xscale="log", yscale="log", xlabel="d", ylabel=label)
         ax.set_xticks(dims, dims)
-        ax.minorticks_off()
+        ax.set_xticks([], minor=True)
         ax.legend(fontsize=7)
     figure.axes[0].set_title("counted, exact")
     figure.axes[1].set_title("measured, one thread")

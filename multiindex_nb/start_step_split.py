@@ -208,7 +208,7 @@ def c10_draw(rows: list[dict]):
         ax.set(xscale="log", yscale="log", xlabel="$n/d$", ylabel="test error", title=f"{target}, {loss}")
         ratios = sorted({r["n_per_d"] for r in rows})
         ax.set_xticks(ratios, ratios)
-        ax.minorticks_off()
+        ax.set_xticks([], minor=True)
     fig.axes[0].legend(fontsize=8)
     return fig
 
