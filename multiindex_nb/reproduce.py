@@ -47,6 +47,8 @@ def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     from multiindex_nb import __version__
 
     lines = ["# Reproduction", "", f"Scale {scale}, multiindex-nb {__version__}, made by `multiindex reproduce --scale {scale}`.", ""]
+    if scale == "small":
+        lines += ["The small grids have few seeds and small d: here \"does not hold\" means not shown by so little; the full grids decide.", ""]
     lines += ["| | the claim | measured (median [95 % interval]) | seeds | false alarm | verdict |", "|---|---|---|---|---|---|"]
     for claim, v in found:
         cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}", f"**{v.holds}**"]
