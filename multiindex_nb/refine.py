@@ -138,7 +138,7 @@ class Refinement:
         H = hermite_table((X @ self.subspace.T).numpy(), self.degree)
         return torch.from_numpy(self.coefficients @ features(H, exponents(len(self.subspace), self.degree)))
 
-
+# %% ../nbs/21_refine.ipynb #8ab4ddaf
 EXACT = 1e-10  # residual over variance that counts as zero
 
 
@@ -166,7 +166,7 @@ def best_plane(X, y, V, degree, starts, rounds, count, rng, bar) -> tuple[float,
         bar.update()
     return *best, rounds
 
-
+# %% ../nbs/21_refine.ipynb #619ae09d
 def check_refine(X, y, V, degree, starts, rounds, count, seed):
     "X, y, V as NumPy arrays, after every argument has been checked."
     X, y = check_data(X, y)

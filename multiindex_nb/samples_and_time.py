@@ -214,7 +214,7 @@ def c04_draw(rows: list[dict]):
     "Collapse against n/d, and n/d needed against d, for both targets."
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(9, 6.4), dpi=100, layout="constrained")
+    figure = Figure(figsize=(9, 6.4), dpi=80, layout="constrained")
     for pair, target in zip(figure.subplots(2, 2), TARGETS):
         draw_collapse(pair[0], rows, target)
         draw_needed(pair[1], rows, target)
