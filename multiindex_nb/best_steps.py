@@ -23,9 +23,9 @@ from .sweeps import Claim, Interval, Sweep, Verdict, product
 from .targets import Target, generator, random_subspace
 
 # %% auto #0
-__all__ = ['SCHEDULES', 'MAX_STEPS', 'FALSE_ALARM', 'CLAIMS', 'ratio_of', 'projected_error', 'errors_by_step', 'c3_cell',
-           'c3_sweep', 'best_steps', 'curves_of', 'step_exponent', 'rule_cost', 'c3_judge', 'c3_draw', 'draw_curves',
-           'draw_best']
+__all__ = ['SCHEDULES', 'MAX_STEPS', 'FALSE_ALARM', 'CLAIMS', 'ratio_of', 'projected_error', 'power_step', 'errors_by_step',
+           'c3_cell', 'c3_sweep', 'best_steps', 'curves_of', 'step_exponent', 'rule_cost', 'c3_judge', 'c3_draw',
+           'draw_curves', 'draw_best']
 
 # %% ../nbs/16_best_steps.ipynb #4261c4b4
 SCHEDULES = ("fixed", "growing")
@@ -62,12 +62,17 @@ def projected_error(
 MAX_STEPS = 8
 
 
+def power_step(W: Float[Tensor, "m d"], a: Float[Tensor, "m"], S: Float[Tensor, "d d"]) -> Float[Tensor, "m d"]:
+    "One power step with signs -a, scaled to median norm one."
+    W = -a[:, None] * (W @ S)
+    return W / W.norm(dim=1).median()
+
+
 def errors_by_step(S: Float[Tensor, "d d"], net: TwoLayerNet, U: Float[Tensor, "r d"], link: Target, seed: int) -> list[float]:
     "Test error after 1 .. MAX_STEPS power steps on S from the neurons of `net`, scaled to median norm one."
     W, errors = net.W, []
     for _ in range(MAX_STEPS):
-        W = -net.a[:, None] * (W @ S)
-        W = W / W.norm(dim=1).median()
+        W = power_step(W, net.a, S)
         errors.append(projected_error(W.double(), net.a.double(), U, link, n2=1000, noise=0.3, seed=seed))
     return errors
 

@@ -346,8 +346,7 @@ def run_reproduce(args: argparse.Namespace) -> None:
     for name, folder in (("--out", args.out), ("--store", args.store)):
         if folder is not None and folder.exists() and not folder.is_dir():
             raise ValueError(f"{name} must be a folder, got the file {folder}")
-    with parallel_config(n_jobs=args.jobs), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # joblib renews workers that have grown
+    with parallel_config(n_jobs=args.jobs):
         found = reproduce(args.claim, args.scale, args.out, args.store)
     for claim, verdict in found:
         print(f"{claim.id:4s} {verdict.holds:14s} {claim.statement}\n{'':19s} {verdict.measured}")

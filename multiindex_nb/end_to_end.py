@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .best_steps import projected_error
+from .best_steps import power_step, projected_error
 from .hermite import gauss_hermite, tensor_rule
 from .losses import MSE, Loss, as_loss, population_rule, second_order_matrix
 from .network import TwoLayerNet, alignment, index_basis, symmetric_init
@@ -92,8 +92,7 @@ def power_steps(S: Float[Tensor, "d d"], net: TwoLayerNet, steps: int) -> Float[
     "Neurons after `steps` power steps with signs -a, scaled to median norm one."
     W = net.W
     for _ in range(steps):
-        W = -net.a[:, None] * (W @ S)
-        W = W / W.norm(dim=1).median()
+        W = power_step(W, net.a, S)
     return W.double()
 
 # %% ../nbs/17_end_to_end.ipynb #2c95f280

@@ -147,9 +147,9 @@ def unknowns(r: int, d: int, degree: int) -> int:
     return r * (d - r) + math.comb(r + degree, degree)
 
 
-def best_plane(X, y, V, degree, starts, rounds, count, rng, bar) -> tuple[float, np.ndarray, int]:
-    "Residual, plane and rounds used, for one degree."
-    A, L = exponents(len(V), degree), leading_span(torch.from_numpy(X), torch.from_numpy(y), count)
+def best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.ndarray, int]:
+    "Residual, plane and rounds used, for one degree and the span of the rows of L."
+    A = exponents(len(V), degree)
     best, again = descend(V, X, y, A, 400), 0
     for used in range(1, rounds + 1):
         if best[0] < EXACT or again:
@@ -196,9 +196,11 @@ def refine_subspace(
     (n, d), r, mean, spread = X.shape, len(V), y.mean(), y.std()
     degrees = [degree] if degree != "auto" else [p for p in range(1, 6) if p == 1 or unknowns(r, d, p) <= n / 2]
     rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
+    z = (y - mean) / spread
+    L = leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d))
     with tqdm(total=rounds * len(degrees), desc="refine", disable=hide, delay=2, leave=False) as bar:
         for p in degrees:
-            value, B, used = best_plane(X, (y - mean) / spread, V, p, starts, rounds, min(count, d), rng, bar)
+            value, B, used = best_plane(X, z, V, p, L, starts, rounds, rng, bar)
             score = value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2
             found.append((score, value, p, B, used))
             if value < EXACT:

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,8 +139,10 @@ def run_sweep(
     todo = [cell for cell in sweep.cells() if cell[0] not in done]
     jobs = (delayed(run_cell)(sweep, *cell, single) for cell in todo)
     hide = None if progress is None else not progress
-    for row in tqdm(Parallel(return_as="generator_unordered")(jobs), sweep.name, len(todo), disable=hide, delay=2, leave=False):
-        rows[row["key"]] = row
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # joblib renews workers that have grown
+        for row in tqdm(Parallel(return_as="generator_unordered")(jobs), sweep.name, len(todo), disable=hide, delay=2, leave=False):
+            rows[row["key"]] = row
     pack(sweep, rows, folder)
     return list(stored_rows(sweep, folder).values())
 
