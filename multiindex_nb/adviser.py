@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .hermite import check_int
-from .losses import Huber, Loss, as_loss, weighted_gram
+from .losses import Huber, LogCosh, Loss, as_loss, weighted_gram
 from .targets import check_data, generator
 
 # %% auto #0
@@ -217,8 +217,10 @@ def table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
 
 
 def in_units_of(loss: Loss, spread: float) -> Loss:
-    "Huber's delta from standard deviations to units of y; the other losses as they are."
-    return Huber(loss.delta * spread) if isinstance(loss, Huber) else loss
+    "The clipping point from standard deviations to units of y; the losses that have none as they are."
+    if isinstance(loss, Huber):
+        return Huber(loss.delta * spread)
+    return LogCosh(loss.scale * spread) if isinstance(loss, LogCosh) else loss
 
 
 def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

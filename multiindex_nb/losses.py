@@ -105,13 +105,19 @@ class Huber(Loss):
 
 @dataclass(frozen=True)
 class LogCosh(Loss):
-    "log cosh(t - y): a smooth Huber."
+    "scale^2 log cosh((t - y) / scale): a smooth Huber."
+
+    scale: float = 1.0  # where clipping starts, in units of y, > 0
+
+    def __post_init__(self):
+        check_positive(self.scale, "scale")
 
     def value(self, t, y):
-        return torch.logaddexp(t - y, y - t) - math.log(2)
+        u = (t - y) / self.scale
+        return self.scale**2 * (torch.logaddexp(u, -u) - math.log(2))
 
     def derivative(self, t, y):
-        return torch.tanh(t - y)
+        return self.scale * torch.tanh((t - y) / self.scale)
 
 # %% ../nbs/02_losses.ipynb #0ad82c00
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ from .sweeps import Sweep, product
 from .targets import Target, check_data, check_finite, random_subspace, sample
 
 # %% auto #0
-__all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'EXACT', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features', 'residual',
-           'descend', 'leading_span', 'search_span', 'Refinement', 'unknowns', 'best_plane', 'check_refine',
+__all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'SEARCHED', 'EXACT', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features',
+           'residual', 'descend', 'leading_span', 'search_span', 'Refinement', 'unknowns', 'best_plane', 'check_refine',
            'refine_subspace', 'refine_cell', 'refine_sweep', 'draw_refine']
 
 # %% ../nbs/21_refine.ipynb #023e0890
@@ -93,6 +93,7 @@ def descend(
 # %% ../nbs/21_refine.ipynb #8256a1f0
 LOOKS = ("mse", "huber", "pinball:0.9", "pinball:0.1")
 ROUNDS_OF_SEARCH = ((12, 100), (30, 30), (100, 30))  # (iterations, how many go on)
+SEARCHED = 4  # degree of the search where none is given: it contains the lower ones
 
 
 def leading_span(
@@ -198,13 +199,13 @@ def refine_subspace(
     rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
     z = (y - mean) / spread
     L = leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d))
-    with tqdm(total=rounds * len(degrees), desc="refine", disable=hide, delay=2, leave=False) as bar:
-        for p in degrees:
-            value, B, used = best_plane(X, z, V, p, L, starts, rounds, rng, bar)
-            score = value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2
-            found.append((score, value, p, B, used))
-            if value < EXACT:
-                break
+    with tqdm(total=rounds, desc="refine", disable=hide, delay=2, leave=False) as bar:
+        first = best_plane(X, z, V, min(degrees[-1], SEARCHED) if len(degrees) > 1 else degrees[0], L, starts, rounds, rng, bar)
+    for p in degrees:
+        value, B = min((descend(start, X, z, exponents(r, p), 400) for start in (V, first[1])), key=lambda pair: pair[0])
+        found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, value, p, B, first[2]))
+        if value < EXACT:
+            break
     score, value, p, B, used = min(found, key=lambda entry: entry[0])
     Phi = features(hermite_table(X @ B.T, p), exponents(r, p))
     a = np.linalg.lstsq(Phi.T, y, rcond=None)[0]
