@@ -174,7 +174,7 @@ def check_refine(X, y, V, degree, starts, rounds, count, seed):
     V = index_basis(as_tensor(V, "V"))
     if V.shape[1] != X.shape[1]:
         raise ValueError(f"V must have as many columns as X, got {V.shape[1]} and {X.shape[1]}")
-    check_int(starts, "starts", ROUNDS_OF_SEARCH[0][1]), check_int(rounds, "rounds", 0)
+    check_int(starts, "starts", 1), check_int(rounds, "rounds", 0)
     check_int(count, "count", 1), check_int(seed, "seed", 0)
     if degree != "auto":
         check_int(degree, "degree", 1, 12)
@@ -186,7 +186,7 @@ def refine_subspace(
     y: Float[Tensor, "n"],  # labels
     V: Float[Tensor, "r d"],  # a rough plane, from `learn(...).subspace` or `recovered_subspace`
     degree: int | str = "auto",  # total degree p of the polynomial
-    starts: int = 400,  # random planes in a round, >= 100
+    starts: int = 400,  # random planes in a round
     rounds: int = 4,  # rounds at most; 0 descends from V only
     count: int = 8,  # leading eigenvectors taken from each loss
     seed: int = 0,  # seed of the starts
