@@ -9,14 +9,17 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'empirical_spectrum', 'plot_spectrum', 'TwoLayerNet', 'symmetric_init', 'alignment', 'coverage',
            'train_first_layer', 'History', 'DivergenceError', 'plot_history', 'recovered_subspace', 'subspace_error',
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
-           'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'refine_subspace', 'Refinement']
+           'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'refine_subspace', 'Refinement',
+           'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice', 'MultiIndexRegressor']
 
 # %% ../nbs/api.ipynb #79d4502f
+from .adviser import Advice, advise_loss, plot_advice
 from .hermite import hermite
 from .learner import LearnResult, learn, oracle, relative_error
 from .losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss
 from .losses import empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
 from .network import TwoLayerNet, alignment, coverage, symmetric_init
+from .polish import Polish, polish_subspace
 from .power_iteration import DivergenceError, History, plot_history, train_first_layer
 from .readout import NotConvergedWarning, ReadoutReport, train_readout
 from .recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
@@ -33,5 +36,14 @@ _all_ = [
     "train_first_layer", "History", "DivergenceError", "plot_history",
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error",
-    "refine_subspace", "Refinement",
+    "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice", "MultiIndexRegressor",
 ]
+
+# %% ../nbs/api.ipynb #a14c3fb6
+def __getattr__(name: str):
+    "`MultiIndexRegressor`, loaded on first use."
+    if name != "MultiIndexRegressor":
+        raise AttributeError(f"module 'multiindex_nb' has no attribute {name!r}")
+    from multiindex_nb.regressor import MultiIndexRegressor
+
+    return MultiIndexRegressor

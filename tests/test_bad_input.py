@@ -160,7 +160,7 @@ BAD_REFINEMENTS = [
     (dict(V=torch.zeros(2, 10)), ValueError, "must be finite and have linearly independent rows"),
     (dict(degree=0), ValueError, "degree must be"),
     (dict(degree="high"), TypeError, "degree must be"),
-    (dict(starts=1), ValueError, "starts must be"),
+    (dict(starts=0), ValueError, "starts must be"),
     (dict(rounds=-1), ValueError, "rounds must be"),
     (dict(count=0), ValueError, "count must be"),
     (dict(seed=-1), ValueError, "seed must be"),
@@ -172,3 +172,60 @@ def test_refinement_refuses(changes, kind, message):
     "`refine_subspace` checks everything before it searches."
     with pytest.raises(kind, match=message):
         mi.refine_subspace(**{"X": X, "y": Y, "V": U, "degree": 2, "rounds": 0, **changes})
+
+
+BAD_ESTIMATORS = [
+    (dict(n_indices=0), ValueError, "n_indices must be"),
+    (dict(n_indices=11), ValueError, "n_indices must be"),
+    (dict(n_indices=1.5), TypeError, "n_indices must be"),
+    (dict(loss="hinge"), ValueError, "unknown loss 'hinge'"),
+    (dict(steps=0), ValueError, "steps must be"),
+    (dict(steps="few"), ValueError, "steps must be"),
+    (dict(width=15), ValueError, "width must be even"),
+    (dict(width=8.0), TypeError, "width must be"),
+    (dict(refine="yes"), TypeError, "refine must be"),
+    (dict(whiten="yes"), ValueError, "whiten must be"),
+    (dict(level=0), ValueError, "level must be"),
+    (dict(validation=1.0), ValueError, "validation must be"),
+    (dict(rounds=-1), ValueError, "rounds must be"),
+    (dict(random_state="x"), ValueError, "seed"),
+]
+
+
+@pytest.mark.parametrize("changes, kind, message", BAD_ESTIMATORS)
+def test_estimator_refuses(changes, kind, message):
+    "`MultiIndexRegressor` checks its settings before any work."
+    with pytest.raises(kind, match=message):
+        mi.MultiIndexRegressor(**changes).fit(X.numpy(), Y.numpy())
+
+
+@pytest.mark.parametrize(
+    "bad, message",
+    [((NAN, Y), "NaN"), ((X, INF), "infinity"), ((X, Y[:50]), "inconsistent"), ((X, torch.ones(200)), "y must not be constant"), ((X[:3], Y[:3]), "minimum of 4")],
+)
+def test_estimator_refuses_data(bad, message):
+    "Data are refused in scikit-learn's words where it checks them, in ours elsewhere."
+    with pytest.raises(ValueError, match=message):
+        mi.MultiIndexRegressor().fit(bad[0].numpy(), bad[1].numpy())
+
+
+BAD_OTHERS = [
+    (mi.polish_subspace, dict(V=U, width=0), ValueError, "width must be"),
+    (mi.polish_subspace, dict(V=U, max_iter=-1), ValueError, "max_iter must be"),
+    (mi.polish_subspace, dict(V=U[:, :9]), ValueError, "V must have as many columns as X"),
+    (mi.polish_subspace, dict(V=U, seed=-1), ValueError, "seed must be"),
+    (mi.advise_loss, dict(level="low"), TypeError, "level must be"),
+    (mi.advise_loss, dict(level=1.0), ValueError, "level must be"),
+    (mi.advise_loss, dict(losses=["hinge"]), ValueError, "unknown loss"),
+    (mi.advise_loss, dict(losses=[]), ValueError, "losses must be"),
+    (mi.advise_loss, dict(permutations=1), ValueError, "permutations must be"),
+    (mi.advise_loss, dict(max_rank=0), ValueError, "max_rank must be"),
+    (mi.advise_loss, dict(X=NAN), ValueError, "X must be finite"),
+]
+
+
+@pytest.mark.parametrize("f, changes, kind, message", BAD_OTHERS)
+def test_adviser_and_polish_refuse(f, changes, kind, message):
+    "Chapters 22 and 23 check everything first."
+    with pytest.raises(kind, match=message):
+        f(**{"X": X, "y": Y, **changes})
