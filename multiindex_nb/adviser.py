@@ -89,7 +89,7 @@ def expected_cos2(
     ratio = max(ratio, 1.0)
     return 1 - 1 / ratio**2 if order == 1 else 1 - 1 / (ratio + math.sqrt(ratio**2 - 1)) ** 2
 
-# %% ../nbs/23_adviser.ipynb #d30337ea
+# %% ../nbs/23_adviser.ipynb #046b484b
 @dataclass(frozen=True)
 class Direction:
     "One direction of the index space, and who saw it."
@@ -120,7 +120,7 @@ def look(X, y, losses, labels: str, level: float, permutations: int, gen, hide) 
     orders = (2, 1) if labels == "y" else (2,)
     return View(labels, torch.stack([weighted_gram(X, t) for t in T]), first_order(X, T), null, orders)
 
-
+# %% ../nbs/23_adviser.ipynb #a05a78a8
 def best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"], again: bool) -> Direction | None:
     "The candidate with the largest expected cosine within the columns of Q; None if nothing exceeds its threshold."
     found, q = [], len(names)
@@ -202,7 +202,7 @@ class Advice:
         said = [f"direction {k + 1}: {f.loss} on {f.labels}, order {f.order}, {f.strength:.2f} times its threshold" for k, f in enumerate(self.directions)]
         return "\n".join(lines + (said or [f"no loss sees a direction at level {self.level:g}: more samples, or a link that is not of this kind"]))
 
-# %% ../nbs/23_adviser.ipynb #8fd3c88b
+# %% ../nbs/23_adviser.ipynb #3ab08d61
 def table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
     "Rows of the table with their spectra, best first."
     found, q = [], len(names)
@@ -240,7 +240,7 @@ def check_advice(level: float, losses: Sequence[str], permutations: int, max_ran
         raise ValueError(f"losses must be a non-empty list of names, got {losses!r}")
     return [as_loss(name) for name in losses]
 
-
+# %% ../nbs/23_adviser.ipynb #f2bb7df4
 def advise_loss(
     X: Float[Tensor, "n d"],  # inputs, roughly white
     y: Float[Tensor, "n"],  # labels

@@ -21,7 +21,7 @@ from .targets import check_data, check_finite
 __all__ = ['SHAPES', 'DECAYS', 'CAUTION', 'ROUNDS', 'FREE', 'Ridge', 'draw_ridges', 'ridge_table', 'solve_ridge', 'plane_loss',
            'Choice', 'gcv_path', 'choose_ridges', 'Polish', 'descend_plane', 'check_polish', 'polish_subspace']
 
-# %% ../nbs/22_polish.ipynb #56a3e324
+# %% ../nbs/22_polish.ipynb #509fa2e3
 SHAPES = {"cosine": (0.3, 0.6, 1.2, 2.4), "tanh": (0.5, 1.0, 2.0, 4.0)}  # inverse widths gamma for each s
 DECAYS = tuple(10.0**k for k in range(-6, 1))  # lambda; smaller ones let the tails fly off
 CAUTION = 1.4  # factor on the degrees of freedom in (4), against undersmoothing (Kim and Gu 2004)
@@ -58,7 +58,7 @@ def ridge_table(Z: Float[np.ndarray, "n r"], ridges: Ridge) -> tuple[Float[np.nd
         slope = 1 - s**2
     return np.hstack([np.ones((len(Z), 1)), Z, s]), slope
 
-
+# %% ../nbs/22_polish.ipynb #73377175
 def solve_ridge(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], decay: float, r: int) -> tuple[np.ndarray, np.ndarray]:
     "Coefficients of (2), and the penalty on each."
     penalty = np.full(Phi.shape[1], decay)
@@ -116,7 +116,7 @@ def choose_ridges(B: Float[np.ndarray, "r d"], X, y, width: int, seed: int) -> C
                 best = Choice(score, residual, ridges, decay)
     return best
 
-# %% ../nbs/22_polish.ipynb #cf54b06b
+# %% ../nbs/22_polish.ipynb #150e0d92
 @dataclass(frozen=True)
 class Polish:
     "What `polish_subspace` found; `predict` needs nothing else."
@@ -150,7 +150,7 @@ def descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice, max_iter: i
     found = minimize(flat, B.ravel(), jac=True, method="L-BFGS-B", options=dict(maxiter=max_iter, maxcor=20))
     return np.linalg.qr(found.x.reshape(B.shape).T)[0].T
 
-
+# %% ../nbs/22_polish.ipynb #c9bba7f8
 def check_polish(X, y, V, width: int, max_iter: int, seed: int):
     "X, y, V as NumPy arrays, after every argument has been checked."
     X, y = check_data(X, y)
