@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import math
 import os
 import sys
+import tempfile
 import time
 import warnings
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,16 +25,19 @@ import multiindex_nb
 from .learner import LearnResult, learn, oracle, relative_error
 from .losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
 from .network import ACTIVATIONS
+from .peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
 from .power_iteration import ENGINES, DivergenceError, plot_history
-from .outside_theory import whiten
+from .outside_theory import is_white, whiten
 from .reproduce import find_claims, reproduce
+from .sweeps import Sweep, cell_key, median_interval, product, run_sweep
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table', 'is_white', 'file_problem', 'Run', 'run_loss',
-           'short', 'step_table', 'verdict_table', 'summary', 'remarks', 'draw', 'record', 'run_record',
-           'write_outputs', 'Parser', 'auto_or', 'add_learn_arguments', 'add_reproduce_arguments', 'make_parser',
-           'run_learn', 'run_reproduce', 'make_problem', 'main']
+__all__ = ['Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table', 'file_problem', 'Run', 'run_loss', 'short',
+           'step_table', 'verdict_table', 'summary', 'remarks', 'draw', 'record', 'run_record', 'write_outputs',
+           'bench_names', 'bench_sweep', 'bench_lines', 'Parser', 'auto_or', 'add_learn_arguments',
+           'add_reproduce_arguments', 'add_bench_arguments', 'make_parser', 'run_learn', 'run_reproduce', 'run_bench',
+           'make_problem', 'main']
 
 # %% ../nbs/30_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -107,14 +113,6 @@ def read_table(path: Path, kind: str, label: str | None):
     return np.stack([column(n) for n in names if n != label], axis=1), column(label)
 
 # %% ../nbs/30_cli.ipynb #2fcf80ea
-def is_white(X: Tensor) -> bool:
-    "Are mean and covariance within twice what sampling from N(0, I) would give?"
-    n, d = X.shape
-    s = torch.linalg.eigvalsh(torch.cov(X.T).reshape(d, -1))
-    low, high = max(0.0, 1 - math.sqrt(d / n)) ** 2 / 2, 2 * (1 + math.sqrt(d / n)) ** 2
-    return bool(X.mean(dim=0).norm() < 2 * math.sqrt(d / n) + 0.1 and s[0] >= low and s[-1] <= high)
-
-
 def file_problem(path: str, label: str | None, r: int | None, whitening: bool, seed: int) -> Problem:
     "Rows of a file, shuffled: 40 % for each stage, 20 % for the test."
     if r is None:
@@ -247,6 +245,57 @@ def write_outputs(folder: Path, figure, data: dict) -> list[Path]:
         os.replace(part, path)
     return paths
 
+# %% ../nbs/30_cli.ipynb #976f8ac3
+def bench_names(asked: list[str] | None) -> list[str]:
+    "Peers to run; `ValueError` for an unknown name, `ImportError` if one that was asked for is not installed."
+    if asked is None:
+        return [name for name in available_peers() if name != "RSDR"]
+    known = {name.lower(): name for name in PEERS}
+    for name in asked:
+        if name.lower() not in known:
+            raise ValueError(f"unknown peer {name!r}, choose from {', '.join(PEERS)}")
+    names = list(dict.fromkeys(known[name.lower()] for name in asked))
+    for name in names:
+        if name in PACKAGES:
+            need(PACKAGES[name])
+    return names
+
+
+def bench_sweep(names: list[str], targets: list[str], d: int, n_per_d: int, noise: float, seeds: int) -> Sweep:
+    "The peers and ours on every target; `ValueError` before any work."
+    for text in targets:
+        link = PEER_TARGETS[text] if text in PEER_TARGETS else Target.parse(text)
+        if d <= link.r:
+            raise ValueError(f"--d must be above {link.r}, the number of variables of {text!r}, got {d}")
+    if n_per_d < 1 or n_per_d * d < 50:
+        raise ValueError(f"--n-per-d times --d must be at least 50 rows, got {n_per_d} times {d}")
+    if not (math.isfinite(noise) and noise >= 0):
+        raise ValueError(f"--noise must be a finite number >= 0, got {noise}")
+    if seeds < 1:
+        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    points = product(target=targets, peer=[*names, "ours"], d=[d], n_per_d=[n_per_d], noise=[noise])
+    content = cell_key(Sweep("bench", peer_cell, points, 1), {"points": points}, 0)[:8]  # one file for each question
+    return Sweep(f"bench-{content}", peer_cell, points, seeds)
+
+
+def bench_lines(rows: list[dict]) -> list[str]:
+    "A table for each target, and what failed."
+    lines, seeds = [], len({r["seed"] for r in rows})
+    for target in dict.fromkeys(r["target"] for r in rows):
+        here = [r for r in rows if r["target"] == target]
+        d, n, noise = here[0]["d"], here[0]["d"] * here[0]["n_per_d"], here[0]["noise"]
+        lines += [f"target  {target}   (d = {d}, n = {n}, noise {noise:g}, seeds {seeds})", f"{'peer':12s} {'subspace error, median':30s} {'seconds':>8s}"]
+        for name in dict.fromkeys(r["peer"] for r in here):
+            done = [r for r in here if r["peer"] == name and not r["error"]]
+            if not done:
+                lines.append(f"{name:12s} failed")
+                continue
+            error, seconds = (median_interval([r[k] for r in done]) for k in ("subspace_error", "fit_seconds"))
+            lines.append(f"{name:12s} {str(error):30s} {seconds.estimate:8.2f}")
+        lines.append("")
+    failed = dict.fromkeys(f"note: {r['peer']} on {r['target']}: {r['error']}" for r in rows if r["error"])
+    return [*lines, "seconds: tuning and fit, on one thread of the processor", *failed]
+
 # %% ../nbs/30_cli.ipynb #ff5aa480
 class Parser(argparse.ArgumentParser):
     "An ArgumentParser whose errors take one line."
@@ -301,6 +350,18 @@ def add_reproduce_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--jobs", type=int, default=-1, help="worker processes; -1 is one for each core (default)")
 
 
+def add_bench_arguments(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex bench`."
+    p.add_argument("--peers", action="store_true", help="the benchmark to run: other packages and ordinary training, tuned on the same data")
+    p.add_argument("--target", nargs="+", default=["h4(z1)+h4(z2)"], metavar="G", help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")
+    p.add_argument("--d", type=int, default=50, help="input dimension (default %(default)s)")
+    p.add_argument("--n-per-d", type=int, default=20, help="rows, in units of d (default %(default)s)")
+    p.add_argument("--noise", type=float, default=0.0, help="label noise, in standard deviations of y (default 0)")
+    p.add_argument("--seeds", type=int, default=3, help="data sets to draw (default %(default)s)")
+    p.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
+    p.add_argument("--out", type=Path, metavar="DIR", help="folder for results, read and completed (default none)")
+
+
 def make_parser() -> Parser:
     "The parser of the whole command."
     parser = Parser(prog="multiindex", description="Feature learning in multi-index models, layer by layer (arXiv 2511.15120).")
@@ -314,6 +375,10 @@ def make_parser() -> Parser:
     again = commands.add_parser("reproduce", help=about, description=about)
     add_reproduce_arguments(again)
     again.set_defaults(run=run_reproduce)
+    about = "Compare with other methods on one problem: subspace error and seconds of each."
+    bench = commands.add_parser("bench", help=about, description=about)
+    add_bench_arguments(bench)
+    bench.set_defaults(run=run_bench)
     return parser
 
 # %% ../nbs/30_cli.ipynb #84556991
@@ -353,6 +418,19 @@ def run_reproduce(args: argparse.Namespace) -> None:
     print(f"wrote {args.out / 'REPRODUCTION.md'} and {len(found)} figures")
 
 
+def run_bench(args: argparse.Namespace) -> None:
+    "`multiindex bench`."
+    if not args.peers:
+        raise ValueError("say what to compare with: only --peers is offered so far")
+    if args.out is not None and args.out.exists() and not args.out.is_dir():
+        raise ValueError(f"--out must be a folder, got the file {args.out}")
+    sweep = bench_sweep(bench_names(args.peer), args.target, args.d, args.n_per_d, args.noise, args.seeds)
+    with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")  # the peers' own; what failed is said beneath the table
+        rows = run_sweep(sweep, args.out or scratch, retry_failed=True)
+    print("\n".join(bench_lines(rows)))
+
+
 def make_problem(args: argparse.Namespace) -> Problem:
     "The problem that the options ask for, drawn or read once every option has been checked."
     with warnings.catch_warnings():
@@ -376,7 +454,7 @@ def main(
     args = make_parser().parse_args(words)
     try:
         args.run(args)
-    except (ValueError, TypeError, OSError, DivergenceError) as error:
+    except (ValueError, TypeError, OSError, ImportError, DivergenceError) as error:
         print(f"multiindex {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:
@@ -385,7 +463,7 @@ def main(
         print(f"multiindex {args.command}: error: not enough memory, take smaller --d or --n-per-d", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        left = {"learn": "nothing written", "reproduce": "finished cells are kept"}[args.command]
+        left = {"learn": "nothing written", "reproduce": "finished cells are kept", "bench": "finished cells are kept in --out"}[args.command]
         print(f"multiindex {args.command}: interrupted, {left}", file=sys.stderr)
         return 130
     return 0

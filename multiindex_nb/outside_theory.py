@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,9 +25,9 @@ from .targets import Target, generator, random_subspace
 
 # %% auto #0
 __all__ = ['NAMED', 'LINKS', 'KURTOSIS', 'CASE', 'MARKS', 'CLAIMS', 'link_strengths', 'predicted_error', 'ar1_power',
-           'draw_inputs', 'whiten', 'kurtosis_matrix', 'to_sphere', 'draw_case', 'prepare', 'c12_cell', 'case',
-           'Contrast', 'contrasts', 'by_case', 'c12_score', 'c12_judge', 'full_cases', 'c12_sweep', 'draw_links',
-           'draw_laws', 'c12_draw']
+           'draw_inputs', 'whiten', 'is_white', 'kurtosis_matrix', 'to_sphere', 'draw_case', 'prepare', 'c12_cell',
+           'case', 'Contrast', 'contrasts', 'by_case', 'c12_score', 'c12_judge', 'full_cases', 'c12_sweep',
+           'draw_links', 'draw_laws', 'c12_draw']
 
 # %% ../nbs/18_outside_theory.ipynb #503ab4d9
 NAMED = (
@@ -110,6 +111,16 @@ def whiten(
     keep = s > 1e-10 * s[-1]
     A = (Q * torch.where(keep, s.clamp(min=1e-300).rsqrt(), 0.0)) @ Q.T
     return (X - mean) @ A, mean, A
+
+
+def is_white(
+    X: Float[Tensor, "n d"],  # inputs
+) -> bool:
+    "Are mean and covariance within twice what sampling from N(0, I) would give?"
+    n, d = X.shape
+    s = torch.linalg.eigvalsh(torch.cov(X.T).reshape(d, -1))
+    low, high = max(0.0, 1 - math.sqrt(d / n)) ** 2 / 2, 2 * (1 + math.sqrt(d / n)) ** 2
+    return bool(X.mean(dim=0).norm() < 2 * math.sqrt(d / n) + 0.1 and s[0] >= low and s[-1] <= high)
 
 # %% ../nbs/18_outside_theory.ipynb #4c615583
 def kurtosis_matrix(

@@ -23,6 +23,7 @@ from .hermite import check_int
 from .learner import auto_scale, split_rows
 from .losses import Loss, as_loss, second_order_matrix
 from .network import TwoLayerNet, symmetric_init
+from .outside_theory import is_white
 from .polish import polish_subspace
 from .power_iteration import auto_steps, train_first_layer
 from .readout import train_readout
@@ -34,8 +35,7 @@ from .targets import FewSamplesWarning, check_data, generator
 __all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'steps_from_spectrum', 'first_layer', 'Model', 'Settings', 'hold_out',
            'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial', 'fit_ridge_functions',
            'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank', 'choose_rank', 'grow',
-           'shrink', 'is_white', 'shrunk_whitening', 'check_settings', 'hopeless', 'MultiIndexRegressor',
-           'spectrum_under']
+           'shrink', 'shrunk_whitening', 'check_settings', 'hopeless', 'MultiIndexRegressor', 'spectrum_under']
 
 # %% ../nbs/24_regressor.ipynb #1ac6eb0d
 OMEGA = 0.03  # weight of imbalance against bulk
@@ -267,16 +267,6 @@ def shrink(best: Trial, X, y, s: Settings) -> Trial:
     return best
 
 # %% ../nbs/24_regressor.ipynb #b2647ee6
-def is_white(
-    X: Float[Tensor, "n d"],  # inputs
-) -> bool:
-    "Are mean and covariance within twice what sampling from N(0, I) would give?"
-    n, d = X.shape
-    s = torch.linalg.eigvalsh(torch.cov(X.T).reshape(d, -1))
-    low, high = max(0.0, 1 - math.sqrt(d / n)) ** 2 / 2, 2 * (1 + math.sqrt(d / n)) ** 2
-    return bool(X.mean(dim=0).norm() < 2 * math.sqrt(d / n) + 0.1 and s[0] >= low and s[-1] <= high)
-
-
 def shrunk_whitening(
     X: Float[Tensor, "n d"],  # inputs
 ) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:  # mean and symmetric A

@@ -147,3 +147,25 @@ def test_reproduce_refuses_in_one_line(words, tmp_path):
     done = run(["reproduce", *words], tmp_path)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_bench_prints_a_table_and_goes_on_from_stored_results(tmp_path):
+    "A peer and ours on one small problem; the second call computes nothing and says the same."
+    words = ["bench", "--peers", "--target", "h2(z1)", "--d", 8, "--n-per-d", 25, "--seeds", 1, "--peer", "one-step", "--out", "kept"]
+    first = run(words, tmp_path)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert [line.split()[0] for line in first.stdout.splitlines()[2:4]] == ["one-step", "ours"]
+    (stored,) = (tmp_path / "kept").iterdir()
+    assert len(parquet.read_table(stored)) == 2
+    assert run(words, tmp_path).stdout == first.stdout
+
+
+WRONG = ([], ["--peers", "--peer", "lda"], ["--peers", "--target", "h4(z1"], ["--peers", "--d", "1"], ["--peers", "--seeds", "0"], ["--peers", "--noise", "nan"])
+
+
+@pytest.mark.parametrize("words", WRONG, ids=" ".join)
+def test_bench_refuses_in_one_line(words, tmp_path):
+    "Exit code 2, one line, nothing written."
+    done = run(["bench", *words, "--out", "kept"], tmp_path)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
