@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
+from numbers import Real
 from dataclasses import dataclass
 
 import torch
@@ -16,12 +18,13 @@ from tqdm import tqdm
 
 from .hermite import check_int
 from .losses import Huber, LogCosh, Loss, as_loss, weighted_gram
-from .targets import check_data, generator
+from .outside_theory import is_white
+from .targets import HopelessWarning, check_data, generator
 
 # %% auto #0
 __all__ = ['CANDIDATES', 'label_slopes', 'first_order', 'top_sizes', 'Null', 'permutation_null', 'expected_cos2', 'Direction',
            'View', 'look', 'best_direction', 'complement', 'collect', 'Row', 'Advice', 'table_rows', 'in_units_of',
-           'linear_residual', 'check_advice', 'advise_loss', 'plot_advice']
+           'linear_residual', 'NotWhiteWarning', 'check_advice', 'advise_loss', 'plot_advice']
 
 # %% ../nbs/23_adviser.ipynb #94c5862a
 CANDIDATES = (
@@ -229,15 +232,21 @@ def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Ten
     return y - D @ torch.linalg.lstsq(D, y[:, None], driver="gelsd").solution[:, 0]
 
 
+class NotWhiteWarning(HopelessWarning):
+    "Inputs whose mean or covariance is far from that of N(0, I)."
+
+
 def check_advice(level: float, losses: Sequence[str], permutations: int, max_rank: int, seed: int) -> list[Loss]:
     "The losses, after every argument has been checked."
-    if isinstance(level, bool) or not isinstance(level, (int, float)):
+    if isinstance(level, bool) or not isinstance(level, Real):
         raise TypeError(f"level must be a number, got {level!r}")
     if not 0 < level < 1:
         raise ValueError(f"level must be in (0, 1), got {level}")
     check_int(permutations, "permutations", 2), check_int(max_rank, "max_rank", 1), check_int(seed, "seed", 0)
     if isinstance(losses, str) or not losses:
         raise ValueError(f"losses must be a non-empty list of names, got {losses!r}")
+    if not all(isinstance(name, str) for name in losses):
+        raise TypeError(f"losses must be names such as 'huber:1', got {losses!r}")
     return [as_loss(name) for name in losses]
 
 # %% ../nbs/23_adviser.ipynb #f2bb7df4
@@ -254,6 +263,8 @@ def advise_loss(
     "Compare the spectra of S under many losses with a label-permutation null; `ValueError`, `TypeError`."
     candidates = check_advice(level, losses, permutations, max_rank, seed)
     X, y = (t.double() for t in check_data(X, y))
+    if not is_white(X):
+        warnings.warn("X is far from centred and white: S has outliers of its own or hides others; whiten first", NotWhiteWarning, stacklevel=2)
     gen, hide = generator(seed, "adviser"), None if progress is None else not progress
     view = look(X, y, candidates, "y", level, permutations, gen, hide)
     views, q = [view], len(losses)

@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
-from .adviser import Advice, advise_loss, in_units_of, linear_residual
+from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
 from .hermite import check_int
 from .learner import auto_scale, split_rows
 from .losses import Loss, as_loss, second_order_matrix
@@ -35,7 +36,8 @@ from .targets import FewSamplesWarning, check_data, generator
 __all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'steps_from_spectrum', 'first_layer', 'Model', 'Settings', 'hold_out',
            'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial', 'fit_ridge_functions',
            'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank', 'choose_rank', 'grow',
-           'shrink', 'shrunk_whitening', 'check_settings', 'hopeless', 'MultiIndexRegressor', 'spectrum_under']
+           'shrink', 'shrunk_whitening', 'check_settings', 'hopeless', 'in_user_units', 'MultiIndexRegressor',
+           'spectrum_under']
 
 # %% ../nbs/24_regressor.ipynb #1ac6eb0d
 OMEGA = 0.03  # weight of imbalance against bulk
@@ -299,22 +301,36 @@ def check_settings(n_indices, loss, steps, width, refine, whiten, level, validat
     if not isinstance(refine, (bool, np.bool_)):
         raise TypeError(f"refine must be True or False, got {refine!r}")
     for name, value in (("level", level), ("validation", validation)):
-        if not (isinstance(value, (int, float)) and 0 < value < 1):
+        if not (isinstance(value, Real) and 0 < value < 1):
             raise ValueError(f"{name} must be in (0, 1), got {value!r}")
     check_int(rounds, "rounds", 0)
 
 
-def hopeless(advice: Advice, n: int, refined: bool) -> str:
+def hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
     "What was tried and what would help, where no direction was found."
     near = max(advice.rows, key=lambda row: max(row.sizes[0], row.first))
     tried = f"{len(advice.rows)} losses in first and second order" + (", then polynomials and ridge functions" if refined else "")
-    return (f"no direction found at level {advice.level:g} in n = {n} rows of d = {advice.d} columns: tried {tried}; the closest was {near.loss} at "
-            f"{max(near.sizes[0], near.first):.2f} of its threshold; more rows (now n/d = {n / advice.d:.1f}) or a given n_indices would help"
-            + ("" if refined else ", or refine=True, which needs no outlier"))
+    found = "no direction found" if advice.rank == 0 else f"no direction that predicts held-out rows ({advice.rank} seen)"
+    helps = f"more rows (now n/d = {n / advice.d:.1f})" + ("" if told else ", a given n_indices") + ("" if refined else ", refine=True, which needs no outlier")
+    return (f"{found} at level {advice.level:g} in n = {n} rows of d = {advice.d} columns: tried {tried}; the strongest was {near.loss} at "
+            f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
 # %% ../nbs/24_regressor.ipynb #850af559
+def in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
+    "The advice with its loss in units of y and its directions, unit length, in the columns that the user gave."
+    if whitening is None:
+        return replace(advice, loss=in_units_of(advice.loss, spread))
+    moved = [(f, whitening @ f.vector) for f in advice.directions]
+    return replace(advice, loss=in_units_of(advice.loss, spread), directions=tuple(replace(f, vector=u / u.norm()) for f, u in moved))
+
+
 class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RegressorMixin, BaseEstimator):
-    "Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (spec section 4)."
+    """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and chapters 21 to 24).
+
+    After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where the inputs were white; `loss_`, the main loss of stage 1 in
+    units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised labels, largest magnitude first; `advice_`, what each loss
+    sees (print it); `held_out_`, mean squared held-out error of each kind over the variance of y; `model_`, the winner; `n_features_in_`.
+    """
 
     def __init__(
         self,
@@ -322,7 +338,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         loss: Loss | str = "auto",  # loss of stage 1, or "auto": the adviser's
         steps: int | str = "auto",  # T1, or "auto" (from the spectrum), "rule" (ceil(sqrt(log d))), "holdout"
         width: int = 512,  # neurons m, even
-        refine: bool = True,  # False: the two stages of the paper and nothing else
+        refine: bool = True,  # False: the two stages alone; with loss and steps="rule" given, those of the paper
         whiten: bool | str = "auto",  # whiten the inputs first; "auto": where they are not white
         level: float = 0.01,  # chance that unrelated data show a direction
         validation: float = 0.25,  # share of the rows held out to choose, with refine=True
@@ -346,6 +362,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         self.mean_, self.whitening_ = shrunk_whitening(X) if white else (torch.zeros(X.shape[1]).double(), None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
+            warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
             self._fit_white(self._white(X), (y - self.y_mean_) / self.y_scale_)
         return self
 
@@ -367,13 +384,14 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
             r = self.n_indices if self.n_indices != "auto" else max(1, advice.rank)
             self.steps_, self.held_out_ = choose_steps(X, y, r, s), {}
             self.model_ = fit_network(X, y, r, self.steps_, s)
-        self.advice_, self.n_indices_, self.loss_ = advice, len(self.model_.subspace), in_units_of(loss, self.y_scale_)
+        self.advice_, self.n_indices_ = in_user_units(advice, self.y_scale_, self.whitening_), len(self.model_.subspace)
+        self.loss_ = in_units_of(loss, self.y_scale_)
         self.spectrum_ = spectrum_under(X, y, loss)
         V = self.model_.subspace.double()
         self.components_ = (V if self.whitening_ is None else V @ self.whitening_.T).numpy()
         self._n_features_out = self.n_indices_
-        if advice.rank == 0 and (not self.refine or self.model_.kind == "constant"):
-            warnings.warn(hopeless(advice, len(y), self.refine), NoOutlierWarning, stacklevel=3)
+        if self.model_.kind == "constant" or (advice.rank == 0 and not self.refine):
+            warnings.warn(hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=3)
 
     def _checked(self, X) -> Float[Tensor, "n d"]:
         "Rows to predict, after fit and columns have been checked."
