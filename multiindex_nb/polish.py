@@ -13,9 +13,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import as_tensor, check_int
-from .network import index_basis
-from .targets import check_data, check_finite
+from .hermite import check_int
+from .refine import check_plane, minimise_plane, project_rows
 
 # %% auto #0
 __all__ = ['SHAPES', 'DECAYS', 'CAUTION', 'ROUNDS', 'FREE', 'Ridge', 'draw_ridges', 'ridge_table', 'solve_ridge', 'plane_loss',
@@ -133,32 +132,19 @@ class Polish:
         X: Float[Tensor, "n d"],  # inputs; may be empty
     ) -> Float[Tensor, "n"]:  # f(X)
         "The fitted function; `ValueError` for NaN, inf or the wrong number of columns."
-        X = check_finite(as_tensor(X, "X"), "X").double()
-        if X.ndim != 2 or X.shape[1] != self.subspace.shape[1]:
-            raise ValueError(f"X must have shape (n, {self.subspace.shape[1]}), got {tuple(X.shape)}")
-        return torch.from_numpy(ridge_table((X @ self.subspace.T).numpy(), self.ridges)[0] @ self.coefficients)
+        return torch.from_numpy(ridge_table(project_rows(X, self.subspace), self.ridges)[0] @ self.coefficients)
 
 
 def descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice, max_iter: int) -> Float[np.ndarray, "r d"]:
     "Orthonormal basis after L-BFGS on (2) with shape, width and decay fixed."
-    from scipy.optimize import minimize
-
-    def flat(b):
-        value, gradient = plane_loss(b.reshape(B.shape), X, y, choice.ridges, choice.decay)
-        return value, gradient.ravel()
-
-    found = minimize(flat, B.ravel(), jac=True, method="L-BFGS-B", options=dict(maxiter=max_iter, maxcor=20))
-    return np.linalg.qr(found.x.reshape(B.shape).T)[0].T
+    return minimise_plane(lambda B: plane_loss(B, X, y, choice.ridges, choice.decay), B, maxiter=max_iter)[1]
 
 # %% ../nbs/22_polish.ipynb #c9bba7f8
 def check_polish(X, y, V, width: int, max_iter: int, seed: int):
     "X, y, V as NumPy arrays, after every argument has been checked."
-    X, y = check_data(X, y)
-    V = index_basis(as_tensor(V, "V"))
-    if V.shape[1] != X.shape[1]:
-        raise ValueError(f"V must have as many columns as X, got {V.shape[1]} and {X.shape[1]}")
+    arrays = check_plane(X, y, V)
     check_int(width, "width", 1), check_int(max_iter, "max_iter", 0), check_int(seed, "seed", 0)
-    return X.double().numpy(), y.double().numpy(), V.double().numpy()
+    return arrays
 
 
 def polish_subspace(

@@ -27,8 +27,9 @@ from .targets import Target, check_data, check_finite, random_subspace, sample
 
 # %% auto #0
 __all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'SEARCHED', 'EXACT', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features',
-           'residual', 'descend', 'leading_span', 'search_span', 'Refinement', 'unknowns', 'best_plane', 'check_refine',
-           'refine_subspace', 'refine_cell', 'refine_sweep', 'draw_refine']
+           'residual', 'minimise_plane', 'descend', 'leading_span', 'search_span', 'project_rows', 'Refinement',
+           'unknowns', 'best_plane', 'check_plane', 'check_refine', 'refine_subspace', 'refine_cell', 'refine_sweep',
+           'draw_refine']
 
 # %% ../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -72,6 +73,18 @@ def residual(
     return e @ e / len(y), np.linalg.solve(R, (D - Q @ (Q.T @ D)).T)
 
 # %% ../nbs/21_refine.ipynb #3177e6df
+def minimise_plane(loss, B: Float[np.ndarray, "r d"], **options) -> tuple[float, Float[np.ndarray, "r d"]]:
+    "L-BFGS from `B` on loss(B) -> (value, gradient); the least value and an orthonormal basis of its plane."
+    from scipy.optimize import minimize
+
+    def flat(b):
+        value, gradient = loss(b.reshape(B.shape))
+        return value, gradient.ravel()
+
+    found = minimize(flat, B.ravel(), jac=True, method="L-BFGS-B", options=dict(maxcor=20, **options))
+    return float(found.fun), np.linalg.qr(found.x.reshape(B.shape).T)[0].T
+
+
 def descend(
     B: Float[np.ndarray, "r d"],  # start
     X: Float[np.ndarray, "n d"],  # inputs
@@ -80,15 +93,8 @@ def descend(
     max_iter: int,  # steps of L-BFGS
 ) -> tuple[float, Float[np.ndarray, "r d"]]:  # F and an orthonormal basis
     "Minimise the residual over the span, from `B`."
-    from scipy.optimize import minimize
-
-    def flat(b):
-        value, gradient = residual(b.reshape(B.shape), X, y, A)
-        return value, gradient.ravel()
-
-    start = np.linalg.qr(B.T)[0].T.ravel()
-    found = minimize(flat, start, jac=True, method="L-BFGS-B", options=dict(maxiter=max_iter, maxcor=20, ftol=1e-15, gtol=1e-10))
-    return float(found.fun), np.linalg.qr(found.x.reshape(B.shape).T)[0].T
+    start = np.linalg.qr(B.T)[0].T
+    return minimise_plane(lambda B: residual(B, X, y, A), start, maxiter=max_iter, ftol=1e-15, gtol=1e-10)
 
 # %% ../nbs/21_refine.ipynb #8256a1f0
 LOOKS = ("mse", "huber", "pinball:0.9", "pinball:0.1")
@@ -116,6 +122,14 @@ def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.n
     return [B for _, B in kept]
 
 # %% ../nbs/21_refine.ipynb #5d75a9fe
+def project_rows(X: Float[Tensor, "n d"], V: Float[Tensor, "r d"]) -> Float[np.ndarray, "n r"]:
+    "Coordinates of the rows in the plane; `ValueError` for NaN, inf or the wrong number of columns."
+    X = check_finite(as_tensor(X, "X"), "X").double()
+    if X.ndim != 2 or X.shape[1] != V.shape[1]:
+        raise ValueError(f"X must have shape (n, {V.shape[1]}), got {tuple(X.shape)}")
+    return (X @ V.T).numpy()
+
+
 @dataclass(frozen=True)
 class Refinement:
     "What `refine_subspace` found; `predict` needs nothing else."
@@ -133,10 +147,7 @@ class Refinement:
         X: Float[Tensor, "n d"],  # inputs
     ) -> Float[Tensor, "n"]:  # the polynomial of the projected inputs
         "The fitted function; `ValueError` for NaN, inf or the wrong number of columns."
-        X = check_finite(as_tensor(X, "X"), "X").double()
-        if X.ndim != 2 or X.shape[1] != self.subspace.shape[1]:
-            raise ValueError(f"X must have shape (n, {self.subspace.shape[1]}), got {tuple(X.shape)}")
-        H = hermite_table((X @ self.subspace.T).numpy(), self.degree)
+        H = hermite_table(project_rows(X, self.subspace), self.degree)
         return torch.from_numpy(self.coefficients @ features(H, exponents(len(self.subspace), self.degree)))
 
 # %% ../nbs/21_refine.ipynb #8ab4ddaf
@@ -168,17 +179,23 @@ def best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.
     return *best, rounds
 
 # %% ../nbs/21_refine.ipynb #619ae09d
-def check_refine(X, y, V, degree, starts, rounds, count, seed):
-    "X, y, V as NumPy arrays, after every argument has been checked."
+def check_plane(X, y, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "X, y and an orthonormal basis of V as NumPy arrays, after they have been checked."
     X, y = check_data(X, y)
     V = index_basis(as_tensor(V, "V"))
     if V.shape[1] != X.shape[1]:
         raise ValueError(f"V must have as many columns as X, got {V.shape[1]} and {X.shape[1]}")
+    return X.double().numpy(), y.double().numpy(), V.double().numpy()
+
+
+def check_refine(X, y, V, degree, starts, rounds, count, seed):
+    "X, y, V as NumPy arrays, after every argument has been checked."
+    arrays = check_plane(X, y, V)
     check_int(starts, "starts", 1), check_int(rounds, "rounds", 0)
     check_int(count, "count", 1), check_int(seed, "seed", 0)
     if degree != "auto":
         check_int(degree, "degree", 1, 12)
-    return X.double().numpy(), y.double().numpy(), V.numpy()
+    return arrays
 
 
 def refine_subspace(
@@ -198,11 +215,12 @@ def refine_subspace(
     degrees = [degree] if degree != "auto" else [p for p in range(1, 6) if p == 1 or unknowns(r, d, p) <= n / 2]
     rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
     z = (y - mean) / spread
-    L = leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d))
+    L = leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None
+    searched = min(degrees[-1], SEARCHED) if degree == "auto" else degree
     with tqdm(total=rounds, desc="refine", disable=hide, delay=2, leave=False) as bar:
-        first = best_plane(X, z, V, min(degrees[-1], SEARCHED) if len(degrees) > 1 else degrees[0], L, starts, rounds, rng, bar)
+        first = best_plane(X, z, V, searched, L, starts, rounds, rng, bar)
     for p in degrees:
-        value, B = min((descend(start, X, z, exponents(r, p), 400) for start in (V, first[1])), key=lambda pair: pair[0])
+        value, B = min((descend(start, X, z, exponents(r, p), 400) for start in ([first[1]] if p == searched else [V, first[1]])), key=lambda pair: pair[0])
         found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, value, p, B, first[2]))
         if value < EXACT:
             break
