@@ -14,16 +14,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .hermite import as_tensor, check_int
-from .losses import Huber, Loss, as_loss, second_order_matrix
+from .losses import Huber, Loss, as_loss, empirical_spectrum, second_order_matrix
 from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import History, auto_steps, check_first_layer, train_first_layer
 from .readout import ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
-from .targets import FewSamplesWarning, check_data, check_finite, generator
+from .targets import FewSamplesWarning, as_rows, check_data, check_finite, generator, is_lazy
 
 # %% auto #0
-__all__ = ['split_rows', 'auto_scale', 'LearnResult', 'relative_error', 'learn', 'leading_directions', 'quiet_check',
-           'check_learn_data', 'oracle']
+__all__ = ['split_rows', 'auto_scale', 'LearnResult', 'relative_error', 'learn', 'leading_directions', 'to_device', 'in_double',
+           'quiet_check', 'check_learn_data', 'oracle']
 
 # %% ../nbs/07_learner.ipynb #52a1097a
 def split_rows(
@@ -31,11 +31,12 @@ def split_rows(
     y: Float[Tensor, "n"],  # labels
     seed: int = 0,  # seed of the split
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:  # (X1, y1), (X2, y2)
-    "A random half of the rows, and the other half; `ValueError` for fewer than 4 rows."
+    "A random half of the rows, and the other half, each in the order they had; `ValueError` for fewer than 4 rows."
     if len(X) < 4:
         raise ValueError(f"X must have at least 4 rows to be split in D1 and D2, got {len(X)}")
-    order = torch.randperm(len(X), generator=generator(seed, "split")).to(X.device)
-    return tuple((X[rows], y[rows]) for rows in order.split((len(X) + 1) // 2))
+    order = torch.randperm(len(X), generator=generator(seed, "split"))
+    parts = (rows.sort().values for rows in order.split((len(X) + 1) // 2))
+    return tuple((X[rows.numpy() if is_lazy(X) else rows], y[rows]) for rows in parts)
 
 # %% ../nbs/07_learner.ipynb #a62703e7
 def auto_scale(
@@ -57,10 +58,13 @@ class LearnResult:
 
     def predict(
         self,
-        X: Float[Tensor, "n d"],  # inputs; may be empty
+        X: Float[Tensor, "n d"],  # inputs; may be empty; for a Dask array the answer is one too
     ) -> Float[Tensor, "n"]:  # f(X)
         "The learned function; `ValueError` for the wrong number of columns, NaN or inf."
-        X = check_finite(as_tensor(X, "X"), "X")
+        if is_lazy(X):
+            net = self.net
+            return as_rows(X).map_blocks(lambda rows: net(torch.as_tensor(rows).to(net.W)).cpu().numpy(), drop_axis=1, dtype="float64")
+        X = check_finite(as_tensor(X, "X"), "X").to(self.net.W.device)
         return torch.cat([self.net(block) for block in X.split(8192)]) if len(X) else X.new_zeros(0)
 
 
@@ -78,7 +82,7 @@ def relative_error(
 
 # %% ../nbs/07_learner.ipynb #12b18d22
 def learn(
-    X: Float[Tensor, "n d"],  # inputs: D1, or all of them if X2 is not given
+    X: Float[Tensor, "n d"],  # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
     y: Float[Tensor, "n"],  # labels
     r: int,  # number of directions, 1 <= r <= d
     loss: Loss | str = "huber",  # loss of stage 1
@@ -96,21 +100,24 @@ def learn(
     U: Float[Tensor, "r d"] | None = None,  # the truth, if known, for history and report
     seed: int = 0,  # seed of everything drawn
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
+    device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
 ) -> LearnResult:
     "Both stages (spec section 2); `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
     loss, (D1, D2) = as_loss(loss), check_learn_data(X, y, X2, y2, r, U, seed)
+    D1, D2 = to_device(D1, device), to_device(D2, device)
     d = D1[0].shape[1]
     T1 = auto_steps(d) if steps == "auto" else check_int(steps, "steps", 0)
-    net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed, activation)
-    check_first_layer(net, T1, lr, weight_decay, engine, d)
+    net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed, activation).to(D1[1].device)
+    check_first_layer(net, T1, lr, weight_decay, engine, D1[0])
     check_readout(net, D2[0], D2[1], as_loss(readout_loss), "auto", readout_decay)
     hide = None if progress is None else not progress
     with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
         warnings.simplefilter("ignore", FewSamplesWarning)  # said once, by check_learn_data
-        guide = leading_directions(*D1, loss, r) if U is None else U
-        history = train_first_layer(net, *D1, loss, T1, lr, weight_decay, engine, U=guide, progress=progress)
+        spectrum = empirical_spectrum(*D1, loss, seed=seed)
+        guide = spectrum.vectors[:r] if U is None else U
+        history = train_first_layer(net, *D1, loss, T1, lr, weight_decay, engine, U=guide, progress=progress, S=spectrum.matrix)
         bar.update()
-        report = check_recovery(net, *D1, r, loss, history, U, seed)
+        report = check_recovery(net, *D1, r, loss, history, U, seed, spectrum)
         bar.update()
         readout = train_readout(net, *D2, readout_loss, weight_decay=readout_decay, seed=seed, progress=progress)
         bar.update()
@@ -125,6 +132,19 @@ def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Los
     return vectors.T[torch.argsort(values.abs(), descending=True)[:r]]
 
 
+def to_device(data: tuple[Tensor, Tensor], device: str | torch.device | None) -> tuple[Tensor, Tensor]:
+    "X and y on `device`, X untouched if it is a Dask array; a `ValueError` if there is no such device."
+    try:
+        return tuple(t if device is None or is_lazy(t) else t.to(device) for t in data)
+    except (RuntimeError, AssertionError) as error:  # PyTorch raises either, by build
+        raise ValueError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from None
+
+
+def in_double(t):
+    "A tensor or Dask array in float64."
+    return t.astype("float64") if is_lazy(t) else t.double()
+
+
 def quiet_check(X, y) -> tuple[Tensor, Tensor]:
     "`check_data` without its warning about few samples."
     with warnings.catch_warnings():
@@ -136,7 +156,7 @@ def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, 
     "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
     if (X2 is None) != (y2 is None):
         raise ValueError("X2 and y2 must be given together")
-    X, y = (t.double() for t in (quiet_check if X2 is None else check_data)(X, y))
+    X, y = map(in_double, (quiet_check if X2 is None else check_data)(X, y))
     if check_int(r, "r", 1) > X.shape[1]:
         raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
     if U is not None and index_basis(U).shape != (r, X.shape[1]):
@@ -144,7 +164,7 @@ def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, 
     if X2 is None:
         D1, D2 = split_rows(X, y, seed)
         return check_data(*D1), D2
-    D2 = tuple(t.double() for t in quiet_check(X2, y2))  # a readout may have fewer rows than d
+    D2 = tuple(map(in_double, quiet_check(X2, y2)))  # a readout may have fewer rows than d
     if D2[0].shape[1] != X.shape[1]:
         raise ValueError(f"X2 must have as many columns as X, got {D2[0].shape[1]} and {X.shape[1]}")
     return (X, y), D2

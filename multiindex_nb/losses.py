@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,12 +15,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .hermite import as_tensor, check_int, gauss_hermite, tensor_rule
-from .targets import Target, check_data, generator
+from .targets import Target, check_data, generator, is_lazy
 
 # %% auto #0
-__all__ = ['LOSSES', 'weighted_quantile', 'Loss', 'check_positive', 'MSE', 'Huber', 'LogCosh', 'Pinball', 'L1', 'Expectile',
-           'as_loss', 'second_order_matrix', 'weighted_gram', 'population_rule', 'population_matrix',
-           'population_spectrum', 'Spectrum', 'empirical_spectrum', 'plot_spectrum']
+__all__ = ['LOSSES', 'BLOCK', 'TILE', 'Totals', 'weighted_quantile', 'Loss', 'check_positive', 'MSE', 'Huber', 'LogCosh',
+           'Pinball', 'L1', 'Expectile', 'as_loss', 'add_product', 'add_gram', 'mirror', 'chunk_sums', 'add_up',
+           'row_sums', 'second_order_matrix', 'label_slope', 'weighted_gram', 'weighted_grams', 'population_rule',
+           'population_matrix', 'population_spectrum', 'Spectrum', 'empirical_spectrum', 'plot_spectrum']
 
 # %% ../nbs/02_losses.ipynb #33a13b54
 def weighted_quantile(
@@ -196,23 +198,100 @@ def as_loss(
         raise ValueError(f"loss {name!r} takes no parameter, got {parameter!r}") from None
 
 # %% ../nbs/02_losses.ipynb #f53192bb
+BLOCK, TILE = 2048, 128  # rows and columns at a time: a tile of a block stays in the cache
+
+
+def add_product(total: Float[Tensor, "p q"], A: Float[Tensor, "p k"], B: Float[Tensor, "k q"]) -> None:
+    "total += A B, in place; a product in float32 is added up in a float64 total."
+    total.addmm_(A, B) if total.dtype == A.dtype else total.add_(A @ B)
+
+
+def add_gram(S: Float[Tensor, "d d"], X: Float[Tensor, "k d"], weights: Float[Tensor, "k"]) -> None:
+    "Upper triangle of S += X^T diag(weights) X, tile by tile: a little over half of the full product."
+    for k in range(0, X.shape[1], TILE):
+        add_product(S[k : k + TILE, k:], (X[:, k : k + TILE] * weights[:, None]).T, X[:, k:])
+
+
+def mirror(S: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    "Copy the upper triangle of S, as `add_gram` leaves it, onto the lower one, in place."
+    for k in range(0, len(S), TILE):
+        own = S[k : k + TILE, k : k + TILE]
+        own.copy_((own + own.T) / 2)
+        S[k + TILE :, k : k + TILE] = S[k : k + TILE, k + TILE :].T
+    return S
+
+# %% ../nbs/02_losses.ipynb #1818f196
+Totals = tuple[Tensor, ...]
+
+
+def chunk_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
+    "Totals over the rows of one array in memory, in blocks that keep temporary arrays small."
+    totals, X = zeros(), as_tensor(X, "X")
+    for block in zip(X.split(BLOCK), *(c.split(BLOCK) for c in columns)):
+        add(totals, *(part.to(totals[0].device) for part in block))
+    return totals
+
+
+def add_up(parts: Sequence[Totals]) -> Totals:
+    "Totals of totals."
+    return tuple(sum(same[1:], start=same[0]) for same in zip(*parts))
+
+
+def row_sums(
+    X: Float[Tensor, "n d"],  # rows: a tensor, or a Dask array in chunks of whole rows
+    columns: Sequence[Float[Tensor, "n ..."]],  # what else belongs to each row, in memory
+    zeros: Callable[[], Totals],  # makes the totals
+    add: Callable[..., None],  # add(totals, X_block, *column_blocks) changes the totals in place
+) -> Totals:
+    "Sums over all rows, block by block; a Dask array is read once, with the scheduler in force or else one chunk at a time."
+    if not is_lazy(X):
+        return chunk_sums(X, columns, zeros, add)
+    from dask import base, compute, delayed
+
+    start, edges = delayed((zeros, add), traverse=False), np.cumsum((0, *X.chunks[0])).tolist()
+    job = delayed(lambda chunk, cut, start: tuple(t.cpu() for t in chunk_sums(chunk, cut, *start)))
+    cut = [[c[low:high].clone() for c in columns] for low, high in zip(edges, edges[1:])]
+    parts = [job(chunk, own, start) for chunk, own in zip(X.to_delayed()[:, 0], cut)]
+    while len(parts) > 1:
+        parts = [delayed(add_up)(parts[k : k + 4]) for k in range(0, len(parts), 4)]
+    return compute(parts[0], scheduler=None if base.get_scheduler() else "synchronous")[0]
+
+# %% ../nbs/02_losses.ipynb #5e917d83
 def second_order_matrix(
-    X: Float[Tensor, "n d"],  # inputs
+    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
     y: Float[Tensor, "n"],  # labels
     loss: Loss | str,  # decides the weights l'(c, y_i)
 ) -> Float[Tensor, "d d"]:  # S, symmetric
     "S = (1/n) sum_i l'(c, y_i) x_i x_i^T at c = loss.location(y) (spec section 2)."
     loss = as_loss(loss)
     X, y = check_data(X, y)
-    return weighted_gram(X, loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype), y))
+    return weighted_gram(X, label_slope(y, loss))
+
+
+def label_slope(y: Float[Tensor, "n"], loss: Loss) -> Float[Tensor, "n"]:
+    "l'(c, y_i) at the location c of the labels."
+    return loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype, device=y.device), y)
 
 
 def weighted_gram(X: Float[Tensor, "n d"], weights: Float[Tensor, "n"]) -> Float[Tensor, "d d"]:
-    "(1/n) sum_i weights_i x_i x_i^T, in blocks of rows."
-    S = torch.zeros(X.shape[1], X.shape[1], dtype=X.dtype, device=X.device)
-    for Xb, wb in zip(X.split(8192), weights.split(8192)):
-        S.addmm_((Xb * wb[:, None]).T, Xb)
-    return (S + S.T) / (2 * len(X))
+    "(1/n) sum_i weights_i x_i x_i^T."
+    return weighted_grams(X, weights[None])[0]
+
+
+def weighted_grams(X: Float[Tensor, "n d"], weights: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
+    "`weighted_gram` for each row of `weights`, in one pass over X; `ValueError` if an X not seen before is not finite."
+    d, device = X.shape[1], weights.device
+
+    def add(totals: Totals, Xb: Tensor, wb: Tensor) -> None:
+        for S, w in zip(totals[0], wb.T):
+            add_gram(S, Xb, w.to(Xb.dtype))
+
+    (S,) = row_sums(X, [weights.T], lambda: (torch.zeros(len(weights), d, d, dtype=torch.float64, device=device),), add)
+    if not torch.isfinite(S[0]).all():
+        raise ValueError("X must be finite, got NaN or infinite entries")
+    for matrix in S:
+        mirror(matrix.div_(len(X)))
+    return S if is_lazy(X) else S.to(X.dtype)
 
 # %% ../nbs/02_losses.ipynb #ab37e116
 def population_rule(
@@ -265,13 +344,18 @@ class Spectrum:
     edge: float  # magnitude above which an eigenvalue counts as an outlier
 
     @property
+    def matrix(self) -> Float[Tensor, "d d"]:
+        "S itself."
+        return (self.vectors.T * self.values) @ self.vectors
+
+    @property
     def n_outliers(self) -> int:
         "How many eigenvalues lie outside the bulk."
         return int((self.values.abs() > self.edge).sum())
 
 
 def empirical_spectrum(
-    X: Float[Tensor, "n d"],  # inputs
+    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
     y: Float[Tensor, "n"],  # labels
     loss: Loss | str,  # the loss
     permutations: int = 4,  # label shuffles that locate the bulk's edge
@@ -280,13 +364,15 @@ def empirical_spectrum(
     "Eigen-decomposition of S beside the edge of a label-permutation null."
     loss = as_loss(loss)
     X, y = check_data(X, y)
-    values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss))
+    slope, gen = label_slope(y, loss), generator(seed, "permutations")
+    nulls = [slope[torch.randperm(len(y), generator=gen)] for _ in range(check_int(permutations, "permutations", 1))]
+    if is_lazy(X):
+        S, *matrices = weighted_grams(X, torch.stack([slope, *nulls]))  # in one pass
+    else:
+        S, matrices = weighted_gram(X, slope), (weighted_gram(X, null) for null in nulls)  # one in memory at a time
+    edge = max(torch.linalg.eigvalsh(null).abs().max().item() for null in matrices)
+    values, vectors = torch.linalg.eigh(S)
     order = torch.argsort(values.abs(), descending=True)
-    slope = loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype), y)
-    gen, edge = generator(seed, "permutations"), 0.0
-    for _ in range(check_int(permutations, "permutations", 1)):
-        null = weighted_gram(X, slope[torch.randperm(len(y), generator=gen)])
-        edge = max(edge, torch.linalg.eigvalsh(null).abs().max().item())
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * X.shape[1] ** (-2 / 3)))
 
 # %% ../nbs/02_losses.ipynb #fa9a9fbf

@@ -19,7 +19,8 @@ from .targets import generator
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'UNSUITABLE', 'Activation', 'root_value', 'activation_slopes', 'check_activation', 'as_activation',
-           'TwoLayerNet', 'symmetric_init', 'index_basis', 'project_neurons', 'alignment', 'coverage', 'coverage_of']
+           'TwoLayerNet', 'symmetric_init', 'is_even', 'pair_signs', 'index_basis', 'project_neurons', 'alignment',
+           'coverage', 'coverage_of']
 
 # %% ../nbs/03_network.ipynb #821434ec
 @dataclass(frozen=True)
@@ -149,6 +150,25 @@ def symmetric_init(
     net = TwoLayerNet(torch.cat([W, W.flip(0)]), torch.cat([a, -a.flip(0)]), torch.zeros(width).double(), activation)
     return net.to(dtype)
 
+# %% ../nbs/03_network.ipynb #a72c4d9e
+def is_even(activation: Activation) -> bool:
+    "Whether s(-z) = s(z), seen on a grid."
+    z = torch.linspace(0, 20, 401, dtype=torch.float64)
+    same = (activation.value(z) - activation.value(-z)).abs().max() + (activation.derivative(z) + activation.derivative(-z)).abs().max()
+    return same.item() < 1e-12
+
+
+def pair_signs(
+    net: TwoLayerNet,  # any network
+) -> Float[Tensor, "m/2 1"] | None:  # +1 or -1 for each pair
+    "The sign with which neuron m-1-j repeats neuron j, where all pairs cancel so that f = c; None where they do not."
+    half = len(net.W) // 2
+    W, partner = net.W[:half], net.W[half:].flip(0)
+    if len(net.W) % 2 or net.b.any() or not torch.equal(net.a, -net.a.flip(0)) or not is_even(net.activation):
+        return None
+    equal, opposite = (W == partner).all(dim=1), (W == -partner).all(dim=1)
+    return torch.where(equal, 1.0, -1.0).to(W.dtype)[:, None] if (equal | opposite).all() else None
+
 # %% ../nbs/03_network.ipynb #83e7e3a1
 def index_basis(U: Float[Tensor, "r d"]) -> Float[Tensor, "r d"]:
     "Orthonormal rows that span the rows of `U`; `ValueError` if they are dependent."
@@ -164,7 +184,7 @@ def project_neurons(W: Float[Tensor, "m d"], Q: Float[Tensor, "r d"]) -> Float[T
     "Coordinates of the normalised neurons in the orthonormal basis `Q`; zero neurons give zero."
     if W.ndim != 2 or W.shape[1] != Q.shape[1]:
         raise ValueError(f"W must have shape (m, {Q.shape[1]}), got {tuple(W.shape)}")
-    return nn.functional.normalize(W.to(Q.dtype), dim=1, eps=0.0).nan_to_num(0.0) @ Q.T
+    return nn.functional.normalize(W.to(Q.dtype), dim=1, eps=0.0).nan_to_num(0.0) @ Q.T.to(W.device)
 
 
 def alignment(

@@ -15,14 +15,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .hermite import check_int
-from .losses import Huber, Loss, as_loss, second_order_matrix
-from .network import TwoLayerNet, coverage_of, index_basis, project_neurons
-from .targets import check_data
+from .losses import Huber, Loss, Totals, add_product, as_loss, label_slope, row_sums, weighted_gram
+from .network import TwoLayerNet, coverage_of, index_basis, pair_signs, project_neurons
+from .targets import check_data, is_lazy
 
 # %% auto #0
-__all__ = ['ENGINES', 'gradient_autograd', 'gradient_fused', 'gradient_power', 'gradient_of', 'auto_steps', 'log_limit_norm',
-           'auto_lr', 'History', 'DivergenceError', 'Recorder', 'check_number', 'check_first_layer',
-           'train_first_layer', 'run_steps', 'plot_history']
+__all__ = ['ENGINES', 'Times', 'gradient_autograd', 'neuron_sums', 'gradient_whole', 'gradient_fused', 'forms_matrix',
+           'times_matrix', 'gradient_power', 'gradient_of', 'auto_steps', 'log_limit_norm', 'auto_lr', 'History',
+           'DivergenceError', 'Recorder', 'check_number', 'check_first_layer', 'train_first_layer', 'run_steps',
+           'plot_history']
 
 # %% ../nbs/04_power_iteration.ipynb #c2c058ec
 def gradient_autograd(
@@ -38,30 +39,84 @@ def gradient_autograd(
     return average.item(), gradient
 
 # %% ../nbs/04_power_iteration.ipynb #d81b4a6b
+def neuron_sums(
+    W: Float[Tensor, "h d"],  # neurons
+    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
+    slope: Float[Tensor, "n"],  # a weight for each row
+    derivative: Callable[[Tensor], Tensor] | None = None,  # s'; None is its limit s'(z) = z
+) -> Float[Tensor, "h d"]:
+    "sum_i slope_i s'(w_j . x_i) x_i for each neuron."
+
+    def add(totals: Totals, Xb: Tensor, gb: Tensor) -> None:
+        Xb = Xb.to(W.dtype)
+        Z = W @ Xb.T
+        Z = Z if derivative is None else derivative(Z)
+        add_product(totals[0], Z * gb, Xb)
+
+    return row_sums(X, [slope.to(W.dtype)], lambda: (torch.zeros_like(W, dtype=torch.float64),), add)[0].to(W)
+
+
+def gradient_whole(net: TwoLayerNet, X, y, loss: Loss) -> tuple[float, Float[Tensor, "m d"]]:
+    "Average loss and gradient of any network, in blocks of rows."
+
+    def add(totals: Totals, Xb: Tensor, yb: Tensor) -> None:
+        Xb = Xb.to(net.W.dtype)
+        Z = net.W @ Xb.T + net.b[:, None]
+        f = net.c + net.a @ net.activation.value(Z)
+        totals[0].add_(loss.value(f, yb).sum())
+        add_product(totals[1], net.activation.derivative(Z).mul_(loss.derivative(f, yb)), Xb)
+
+    zeros = lambda: (net.W.new_zeros((), dtype=torch.float64), torch.zeros_like(net.W, dtype=torch.float64))
+    total, gradient = row_sums(X, [y], zeros, add)
+    return total.item() / len(y), gradient.to(net.W) * (net.a / len(y))[:, None]
+
+
 def gradient_fused(
     net: TwoLayerNet,  # the network as it is
-    X: Float[Tensor, "n d"],  # inputs
+    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
     y: Float[Tensor, "n"],  # labels
     loss: Loss,  # the loss
-    block: int = 2048,  # rows at a time
 ) -> tuple[float, Float[Tensor, "m d"]]:  # average loss and its gradient in W
-    "The same gradient by hand, in blocks of rows."
-    total, gradient = 0.0, torch.zeros_like(net.W)
-    for Xb, yb in zip(X.split(block), y.split(block)):
-        Z = Xb @ net.W.T + net.b
-        f = net.c + net.activation.value(Z) @ net.a
-        total += loss.value(f, yb).sum().item()
-        slopes = net.activation.derivative(Z).mul_(loss.derivative(f, yb)[:, None])
-        gradient.addmm_(slopes.T, Xb)
-    return total / len(X), gradient * (net.a / len(X))[:, None]
+    "The same gradient by hand, in blocks of rows, and from half of the neurons where the pairs cancel."
+    signs, half = pair_signs(net), len(net.W) // 2
+    if signs is None:
+        return gradient_whole(net, X, y, loss)
+    G = neuron_sums(net.W[:half], X, loss.derivative(net.c, y), net.activation.derivative) * (net.a[:half] / len(y))[:, None]
+    return loss.value(net.c, y).mean().item(), torch.cat([G, (-signs * G).flip(0)])
 
 # %% ../nbs/04_power_iteration.ipynb #e00efe4b
 ENGINES = ("autograd", "fused", "power")
+Times = Callable[[Tensor], Tensor]  # W -> W S
 
 
-def gradient_power(net: TwoLayerNet, S: Float[Tensor, "d d"]) -> Float[Tensor, "m d"]:
-    "The small-weight limit a_j S w_j of the gradient."
-    return net.a[:, None] * (net.W @ S)
+def forms_matrix(n: int, d: int, neurons: int, products: int) -> bool:
+    "Whether S and `products` products with it take fewer operations than products with X."
+    return n * d * d + 2 * d * d * neurons * products <= 4 * n * d * neurons * products
+
+
+def times_matrix(
+    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once, or once a product where S is too large to hold
+    y: Float[Tensor, "n"],  # labels
+    loss: Loss,  # the loss
+    neurons: int,  # rows of W
+    products: int,  # how often it will be called
+) -> Times:  # W -> W S
+    "Multiplication by the second-order matrix, formed only if that pays."
+    n, d = X.shape
+    slope = label_slope(y, loss)
+    if 8 * d * d <= 2**30 if is_lazy(X) else forms_matrix(n, d, neurons, products):
+        S = weighted_gram(X, slope)
+        return lambda W: W @ S.to(W.dtype)
+    return lambda W: neuron_sums(W, X, slope) / n
+
+
+def gradient_power(net: TwoLayerNet, times: Times) -> Float[Tensor, "m d"]:
+    "The small-weight limit a_j S w_j of the gradient, from half of the neurons where they repeat."
+    signs, half = pair_signs(net), len(net.W) // 2
+    if signs is None:
+        return net.a[:, None] * times(net.W)
+    P = net.a[:half, None] * times(net.W[:half])
+    return torch.cat([P, (-signs * P).flip(0)])
 
 
 def gradient_of(
@@ -69,7 +124,7 @@ def gradient_of(
     X: Float[Tensor, "n d"],  # inputs
     y: Float[Tensor, "n"],  # labels
     loss: Loss,  # the loss
-    S: Float[Tensor, "d d"],  # second-order matrix, used by "power" only
+    times: Times | None,  # multiplication by S, used by "power" only
     c: Float[Tensor, ""],  # location of the labels
 ) -> Callable[[TwoLayerNet], tuple[float, Tensor]]:  # net -> (average loss, gradient)
     "The function that an engine uses for one gradient."
@@ -78,7 +133,7 @@ def gradient_of(
     if engine == "fused":
         return lambda net: gradient_fused(net, X, y, loss)
     constant = loss.value(c, y).mean().item()
-    return lambda net: (constant, gradient_power(net, S))
+    return lambda net: (constant, gradient_power(net, times))
 
 # %% ../nbs/04_power_iteration.ipynb #27a310a8
 def auto_steps(
@@ -88,11 +143,12 @@ def auto_steps(
     return max(1, math.ceil(math.sqrt(math.log(check_int(d, "d", 1)))))
 
 # %% ../nbs/04_power_iteration.ipynb #d533818e
-def log_limit_norm(net: TwoLayerNet, S: Float[Tensor, "d d"], steps: int, keep: float, lr: float) -> float:
+def log_limit_norm(net: TwoLayerNet, times: Times, steps: int, keep: float, lr: float) -> float:
     "Log of the median neuron norm after `steps` steps w <- keep * w - lr * a S w, safe from underflow."
-    W, log_scale = net.W, 0.0
+    same = keep == 0 and pair_signs(net) is not None  # partners have equal norms: half will do
+    W, a, log_scale = (net.W[: len(net.W) // 2], net.a[: len(net.W) // 2, None], 0.0) if same else (net.W, net.a[:, None], 0.0)
     for _ in range(steps):
-        W = keep * W - lr * net.a[:, None] * (W @ S)
+        W = keep * W - lr * a * times(W)
         largest = W.abs().max().item()
         if largest == 0:
             return -math.inf
@@ -102,13 +158,14 @@ def log_limit_norm(net: TwoLayerNet, S: Float[Tensor, "d d"], steps: int, keep: 
 
 def auto_lr(
     net: TwoLayerNet,  # at its start
-    S: Float[Tensor, "d d"],  # second-order matrix
+    S: Float[Tensor, "d d"] | Times,  # second-order matrix, or multiplication by it
     steps: int,  # T1 >= 1
     weight_decay: float | str = "auto",  # beta1; "auto" is 1 / lr
     feature_scale: float = 1.0,  # norm of the median neuron at the end
 ) -> float:  # eta1
     "The step that brings the median neuron to `feature_scale` in exactly `steps` steps, in the small-weight limit."
-    growth = log_limit_norm(net, S, steps, 0.0, 1.0)
+    times = S if callable(S) else lambda W: W @ S.to(W.dtype)
+    growth = log_limit_norm(net, times, steps, 0.0, 1.0)
     if not math.isfinite(growth):
         raise ValueError("lr='auto' needs a second-order matrix that does not annihilate the weights")
     lr = math.exp((math.log(feature_scale) - growth) / steps)
@@ -116,7 +173,7 @@ def auto_lr(
         return lr
     from scipy.optimize import brentq
 
-    excess = lambda u: log_limit_norm(net, S, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) - math.log(feature_scale)
+    excess = lambda u: log_limit_norm(net, times, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) - math.log(feature_scale)
     low, high = math.log(lr) - 40, math.log(lr)
     while excess(high) < 0:
         high += 1
@@ -154,8 +211,8 @@ class DivergenceError(ArithmeticError):
 class Recorder:
     "Collects the curves of a `History` while stage 1 runs."
 
-    def __init__(self, U: Tensor | None, keep_weights: bool):
-        self.Q = None if U is None else index_basis(U)
+    def __init__(self, U: Tensor | None, keep_weights: bool, device: torch.device):
+        self.Q = None if U is None else index_basis(U).to(device)
         self.keep_weights = keep_weights
         self.rows, self.weights, self.losses = [], [], []
 
@@ -187,12 +244,17 @@ def check_number(value, name: str, low: float = 0.0, strict: bool = True) -> flo
     return float(value)
 
 
-def check_first_layer(net, steps, lr, weight_decay, engine, d: int) -> int:
+def check_first_layer(net, steps, lr, weight_decay, engine, X) -> int:
     "The number of steps, after all settings of stage 1 have been checked."
     if not isinstance(net, TwoLayerNet):
         raise TypeError(f"net must be a TwoLayerNet, got {type(net).__name__}; make one with symmetric_init")
+    d = X.shape[1]
     if net.W.shape[1] != d:
         raise ValueError(f"X must have as many columns as net.W, got {d} and {net.W.shape[1]}")
+    if not is_lazy(X) and X.device != net.W.device:
+        raise ValueError(f"X must be on the device of net.W, got {X.device} and {net.W.device}")
+    if is_lazy(X) and engine == "autograd":
+        raise ValueError("engine 'autograd' needs X in memory, got a Dask array; take 'fused'")
     if engine not in ("auto", *ENGINES):
         raise ValueError(f"unknown engine {engine!r}, choose from auto, {', '.join(ENGINES)}")
     check_number(lr, "lr"), check_number(weight_decay, "weight_decay", strict=False)
@@ -201,7 +263,7 @@ def check_first_layer(net, steps, lr, weight_decay, engine, d: int) -> int:
 # %% ../nbs/04_power_iteration.ipynb #ae6f41cf
 def train_first_layer(
     net: TwoLayerNet,  # from `symmetric_init`; its W, b and c are changed in place
-    X: Float[Tensor, "n d"],  # inputs D1
+    X: Float[Tensor, "n d"],  # inputs D1, on the device of net; a Dask array is read once a step, and once for S
     y: Float[Tensor, "n"],  # labels
     loss: Loss | str = Huber(),  # the loss
     steps: int | str = "auto",  # T1 >= 0; "auto" is ceil(sqrt(log d))
@@ -212,20 +274,22 @@ def train_first_layer(
     U: Float[Tensor, "r d"] | None = None,  # the truth, if known, for the history
     keep_weights: bool = False,  # store W at every step
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
+    S: Float[Tensor, "d d"] | None = None,  # second-order matrix of these data, if it is already there
 ) -> History:  # what happened
     "Stage 1 (spec section 2): T1 full-batch gradient steps on W; raises `DivergenceError`, `ValueError`, `TypeError`."
     loss = as_loss(loss)
     X, y = check_data(X, y)
-    steps = check_first_layer(net, steps, lr, weight_decay, engine, X.shape[1])
-    X, y, engine = X.to(net.W.dtype), y.to(net.W.dtype), "fused" if engine == "auto" else engine
-    recorder = Recorder(U, keep_weights)
+    steps = check_first_layer(net, steps, lr, weight_decay, engine, X)
+    y, engine = y.to(net.W), "fused" if engine == "auto" else engine
+    recorder = Recorder(U, keep_weights, net.W.device)
     net.b.zero_(), net.c.fill_(loss.location(y))
-    need_S = engine == "power" or (lr == "auto" and steps > 0)
-    S = second_order_matrix(X, y, loss) if need_S else None
-    eta = auto_lr(net, S, steps, weight_decay, feature_scale) if lr == "auto" and steps else 1.0 if lr == "auto" else lr
+    products = steps * ((engine == "power") + (lr == "auto"))
+    neurons = len(net.W) // (1 if weight_decay != "auto" or pair_signs(net) is None else 2)
+    times = None if not products else times_matrix(X, y, loss, neurons, products) if S is None else lambda W: W @ S.to(W)
+    eta = auto_lr(net, times, steps, weight_decay, feature_scale) if lr == "auto" and steps else 1.0 if lr == "auto" else lr
     beta = 1 / eta if weight_decay == "auto" else weight_decay
     keep = 0.0 if weight_decay == "auto" else 1 - eta * beta
-    return run_steps(net, gradient_of(engine, X, y, loss, S, net.c), steps, keep, eta, recorder, progress, (engine, loss, eta, beta))
+    return run_steps(net, gradient_of(engine, X, y, loss, times, net.c), steps, keep, eta, recorder, progress, (engine, loss, eta, beta))
 
 
 def run_steps(net, gradient, steps, keep, eta, recorder, progress, names) -> History:

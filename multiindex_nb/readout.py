@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,15 +16,17 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .losses import L1, MSE, Expectile, Loss, Pinball, as_loss
+from .losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
 from .network import TwoLayerNet
 from .power_iteration import check_number
-from .targets import check_data, generator
+from .targets import check_data, generator, is_lazy
 
 # %% auto #0
-__all__ = ['draw_biases', 'RidgePath', 'ridge_path', 'curvature', 'Fit', 'gradient_at', 'fit_gd', 'bound', 'fit_smooth',
-           'SmoothPinball', 'rounded', 'fit_kinked', 'gcv_scores', 'holdout_scores', 'warm_fits', 'fit_solver',
-           'NotConvergedWarning', 'ReadoutReport', 'check_readout', 'choose_decay', 'train_readout']
+__all__ = ['draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations', 'normal_equations', 'ridge_path',
+           'ridge_paths', 'feature_blocks', 'dual_path', 'curvature', 'Fit', 'gradient_at', 'gram', 'fit_gd', 'bound',
+           'fit_smooth', 'SmoothPinball', 'rounded', 'fit_kinked', 'gcv_scores', 'split_held', 'average_losses',
+           'holdout_scores', 'ridge_scores', 'warm_fits', 'fit_solver', 'NotConvergedWarning', 'ReadoutReport',
+           'check_readout', 'train_readout', 'gram_top', 'fit_ridge']
 
 # %% ../nbs/06_readout.ipynb #f5542838
 def draw_biases(net: TwoLayerNet, seed: int) -> None:
@@ -31,32 +34,160 @@ def draw_biases(net: TwoLayerNet, seed: int) -> None:
     b = torch.randn(len(net.b), generator=generator(seed, "biases"), dtype=torch.float64)
     net.b.copy_(b)
 
+# %% ../nbs/06_readout.ipynb #4deefd98
+@dataclass(frozen=True)
+class Features:
+    "Rows of the hidden layer: `source` holds them, or the inputs from which `net` makes them block by block."
+
+    source: Float[Tensor, "n k"]  # features, or inputs X (a Dask array too)
+    net: TwoLayerNet | None = None  # None: `source` holds the features themselves
+
+    def __len__(self) -> int:
+        return self.source.shape[0]
+
+    @property
+    def width(self) -> int:
+        "Number of features m."
+        return self.source.shape[1] if self.net is None else len(self.net.W)
+
+    @property
+    def device(self) -> torch.device:
+        "Where sums are made."
+        return self.source.device if self.net is None else self.net.W.device
+
+    def of(self, block: Float[Tensor, "k d"]) -> Float[Tensor, "k m"]:
+        "Features of some rows of the source, in float64."
+        return block if self.net is None else self.net.features(block.to(self.net.W.dtype)).double()
+
+    def sums(self, columns, zeros: Callable[[], Totals], add: Callable[..., None]) -> Totals:
+        "`row_sums` over blocks of features."
+        return row_sums(self.source, columns, zeros, lambda totals, block, *cut: add(totals, self.of(block), *cut))
+
+    def zeros(self, *shape: int) -> Tensor:
+        "A float64 total."
+        return torch.zeros(shape, dtype=torch.float64, device=self.device)
+
+    def take(self, rows: Tensor) -> Features:
+        "Some of the rows, by number in ascending order."
+        return replace(self, source=self.source[rows.numpy() if is_lazy(self.source) else rows.to(self.source.device)])
+
+
+def as_features(Phi: Float[Tensor, "n m"] | Features) -> Features:
+    "Features from a plain matrix."
+    return Phi if isinstance(Phi, Features) else Features(Phi.double())
+
+
+def hidden_rows(
+    net: TwoLayerNet,  # after stage 1, with its biases
+    X: Float[Tensor, "n d"],  # inputs
+    memory: int = 2**28,  # bytes that the features may take
+) -> Features:
+    "Features of X, kept if they fit in `memory` and X does."
+    made = Features(X, net)
+    if is_lazy(X) or 8 * X.shape[0] * made.width > memory:
+        return made
+    Phi = made.zeros(len(X), made.width)
+    for block, out in zip(X.split(BLOCK), Phi.split(BLOCK)):
+        out.copy_(made.of(block))
+    return Features(Phi)
+
 # %% ../nbs/06_readout.ipynb #cd9af7a5
 @dataclass(frozen=True)
 class RidgePath:
-    "Ridge solutions for every weight decay, from one eigen-decomposition of the Gram matrix."
+    "Ridge solutions for every weight decay, from one eigen-decomposition."
 
-    s: Float[Tensor, "m"]  # eigenvalues of Phi^T Phi / n
-    Q: Float[Tensor, "m m"]  # its eigenvectors, in columns
-    q: Float[Tensor, "m"]  # Q^T Phi^T t / n
+    s: Float[Tensor, "k"]  # eigenvalues of Phi^T Phi / n, ascending
+    q: Float[Tensor, "k"]  # Q^T Phi^T t / n, with its eigenvectors in the columns of Q
     power: float  # mean of t^2
     n: int  # rows
+    lift: Callable[[Tensor], Tensor]  # v -> Q v
+    drop: Callable[[Tensor], Tensor] | None = None  # u -> Q^T u; None for the dual
 
     def at(self, weight_decay: float) -> Float[Tensor, "m"]:
         "a at this weight decay; directions of no variance get zero."
-        keep = self.s > 1e-15 * self.s[-1]
-        return self.Q @ torch.where(keep, self.q / (self.s.clamp(min=0) + weight_decay).where(keep, torch.ones(())), 0.0)
+        keep, s = self.s > 1e-15 * self.s[-1], self.s.clamp(min=0) + weight_decay
+        return self.lift(torch.where(keep, self.q / torch.where(keep, s, 1.0), 0.0))
+
+    def correction(self, gradient: Float[Tensor, "m"], weight_decay: float) -> Float[Tensor, "m"]:
+        "What to take off a, given the gradient that rounding has left there: one step of iterative refinement."
+        if self.drop is None or weight_decay == 0:
+            return torch.zeros_like(gradient)
+        return self.lift(self.drop(gradient) / (self.s.clamp(min=0) + weight_decay))
 
     def grid(self, points: int = 14) -> list[float]:
         "Weight decays from the largest eigenvalue down to 1e-13 of it."
         return (self.s[-1].item() * np.logspace(0, -13, points)).tolist()
 
 
-def ridge_path(Phi: Float[Tensor, "n m"], t: Float[Tensor, "n"]) -> RidgePath:
-    "Decompose the Gram matrix of `Phi`, in float64."
-    Phi, t = Phi.double(), t.double()
-    s, Q = torch.linalg.eigh(Phi.T @ Phi / len(t))
-    return RidgePath(s, Q, Q.T @ (Phi.T @ t / len(t)), t.square().mean().item(), len(t))
+@dataclass(frozen=True)
+class Equations:
+    "Sums over rows that determine every ridge solution."
+
+    G: Float[Tensor, "m m"]  # Phi^T Phi
+    g: Float[Tensor, "m"]  # Phi^T t
+    power: Float[Tensor, ""]  # t^T t
+    n: int  # rows
+
+    def __add__(self, other: Equations) -> Equations:
+        return Equations(self.G + other.G, self.g + other.g, self.power + other.power, self.n + other.n)
+
+    def path(self) -> RidgePath:
+        "Decompose the Gram matrix."
+        s, Q = torch.linalg.eigh(self.G / self.n)
+        return RidgePath(s, Q.T @ self.g / self.n, self.power.item() / self.n, self.n, lambda v: Q @ v, lambda u: Q.T @ u)
+
+
+def normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[Equations, Equations]:
+    "Equations of the rows where `held` is False and of the others, in one pass."
+    m = rows.width
+
+    def add(totals: Totals, Phi: Tensor, t: Tensor, held: Tensor) -> None:
+        for k, mine in enumerate((~held, held)):
+            part, labels = (Phi, t) if mine.all() else (Phi[mine], t[mine])
+            add_gram(totals[k], part, torch.ones_like(labels))
+            totals[2 + k].add_(part.T @ labels)
+            totals[4 + k].add_(labels @ labels)
+
+    sums = rows.sums([t, held], lambda: tuple(rows.zeros(*shape) for shape in ((m, m), (m, m), (m,), (m,), (), ())), add)
+    counts = (int((~held).sum()), int(held.sum()))
+    return tuple(Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
+
+
+def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> RidgePath:
+    "Every ridge solution for these features and centred labels t."
+    return ridge_paths(as_features(Phi), t.double(), torch.zeros(len(t), dtype=torch.bool, device=t.device))[1]
+
+
+def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[RidgePath, RidgePath]:
+    "Paths of the rows that are not held out, and of all rows; by the dual where there are more features than rows."
+    if len(rows) < rows.width:
+        return dual_path(rows, t, ~held), dual_path(rows, t, held | ~held)
+    fit, out = normal_equations(rows, t, held)
+    whole = fit if out.n == 0 else fit + out
+    return fit.path(), whole.path()
+
+# %% ../nbs/06_readout.ipynb #60adc0ee
+def feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, "n k"]]:
+    "All rows, some features at a time; a Dask array is read into memory."
+    if rows.net is None:
+        yield from rows.source.split(block, dim=1)
+        return
+    net, X = rows.net, torch.as_tensor(rows.source.compute() if is_lazy(rows.source) else rows.source).to(rows.net.W)
+    for W, b in zip(net.W.split(block), net.b.split(block)):
+        yield net.activation.value(X @ W.T + b).double()
+
+
+def dual_path(rows: Features, t: Float[Tensor, "n"], used: Tensor) -> RidgePath:
+    "The path of the rows where `used` is True, from their n x n matrix K."
+    n, t = int(used.sum()), t[used]
+    s, V = torch.linalg.eigh(sum(Phi[used] @ Phi[used].T for Phi in feature_blocks(rows)) / n)
+    root = s.clamp(min=1e-300).sqrt()
+
+    def lift(v: Tensor) -> Tensor:
+        dual = V @ (v / (root * math.sqrt(n)))
+        return torch.cat([Phi[used].T @ dual for Phi in feature_blocks(rows)])
+
+    return RidgePath(s, root / math.sqrt(n) * (V.T @ t), t.square().mean().item(), n, lift)
 
 # %% ../nbs/06_readout.ipynb #fa136a8d
 def curvature(loss: Loss) -> float:
@@ -77,14 +208,27 @@ class Fit:
 
 
 def gradient_at(a, Phi, y, c, loss, decay) -> tuple[float, Float[Tensor, "m"]]:
-    "F(a) and its gradient."
-    f = c + Phi @ a
-    value = loss.value(f, y).mean() + decay / 2 * (a @ a)
-    return value.item(), Phi.T @ loss.derivative(f, y) / len(y) + decay * a
+    "F(a) and its gradient, in one pass over the features."
+    rows = as_features(Phi)
+
+    def add(totals: Totals, Phi: Tensor, y: Tensor) -> None:
+        f = c + Phi @ a
+        totals[0].add_(loss.value(f, y).sum())
+        totals[1].add_(Phi.T @ loss.derivative(f, y))
+
+    value, slope = rows.sums([y], lambda: (rows.zeros(), rows.zeros(rows.width)), add)
+    return (value / len(y) + decay / 2 * (a @ a)).item(), slope.to(a) / len(y) + decay * a
+
+
+def gram(Phi: Float[Tensor, "n m"] | Features) -> Float[Tensor, "m m"]:
+    "Phi^T Phi / n."
+    rows = as_features(Phi)
+    add = lambda totals, Phi: add_gram(totals[0], Phi, torch.ones_like(Phi[:, 0]))
+    return mirror(rows.sums([], lambda: (rows.zeros(rows.width, rows.width),), add)[0] / len(rows))
 
 
 def fit_gd(
-    Phi: Float[Tensor, "n m"],  # features
+    Phi: Float[Tensor, "n m"] | Features,  # features
     y: Float[Tensor, "n"],  # labels
     c: float,  # constant
     loss: Loss,  # a loss without kink
@@ -93,14 +237,14 @@ def fit_gd(
     max_iter: int = 200_000,  # or after so many steps
 ) -> Fit:
     "Plain gradient descent from a = 0 with the step 1/L."
-    a, steps = torch.zeros(Phi.shape[1], dtype=Phi.dtype), 0
+    G = gram(Phi)
+    a, steps = torch.zeros_like(G[0]), 0
     first = g = gradient_at(a, Phi, y, c, loss, decay)[1]
     if isinstance(loss, MSE):  # the gradient is linear in a: keep only its matrix
-        G = Phi.T @ Phi / len(y)
         gradient = lambda a: G @ a + decay * a + first
     else:
         gradient = lambda a: gradient_at(a, Phi, y, c, loss, decay)[1]
-    L = curvature(loss) * torch.linalg.matrix_norm(Phi, 2).item() ** 2 / len(y) + decay
+    L = curvature(loss) * torch.linalg.eigvalsh(G)[-1].item() + decay
     while g.norm() > tol * first.norm() and steps < max_iter:
         a = a - g / L
         g, steps = gradient(a), steps + 1
@@ -113,7 +257,7 @@ def bound(g: Float[Tensor, "m"], decay: float) -> float:
 
 # %% ../nbs/06_readout.ipynb #70041f3b
 def fit_smooth(
-    Phi: Float[Tensor, "n m"],  # features
+    Phi: Float[Tensor, "n m"] | Features,  # features
     y: Float[Tensor, "n"],  # labels
     c: float,  # constant
     loss: Loss,  # a loss without kink
@@ -124,19 +268,19 @@ def fit_smooth(
     "Minimise F by L-BFGS in the variables that turn its quadratic part into the identity."
     from scipy.optimize import minimize
 
-    H = curvature(loss) * Phi.T @ Phi / len(y)
+    H = curvature(loss) * gram(Phi)
     floor = max(decay, 1e-14 * H.diagonal().sum().item())
-    C = torch.linalg.cholesky(H + floor * torch.eye(len(H), dtype=H.dtype))
-    back = lambda v: torch.linalg.solve_triangular(C.T, torch.from_numpy(v)[:, None], upper=True)[:, 0]
+    C = torch.linalg.cholesky(H + floor * torch.eye(len(H)).to(H))
+    back = lambda v: torch.linalg.solve_triangular(C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
 
     def objective(v):
         value, g = gradient_at(back(v), Phi, y, c, loss, decay)
-        return value, torch.linalg.solve_triangular(C, g[:, None], upper=False)[:, 0].numpy()
+        return value, torch.linalg.solve_triangular(C, g[:, None], upper=False)[:, 0].cpu().numpy()
 
-    v0 = np.zeros(len(H)) if start is None else (C.T @ start).numpy()
+    v0 = np.zeros(len(H)) if start is None else (C.T @ start).cpu().numpy()
     options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 30}
     found = minimize(objective, v0, jac=True, method="L-BFGS-B", options=options)
-    a, zero = back(found.x), torch.zeros_like(y[:1]).expand(Phi.shape[1])
+    a, zero = back(found.x), torch.zeros_like(H[0])
     g, first = (gradient_at(p, Phi, y, c, loss, decay)[1] for p in (a, zero))
     return Fit(a, int(found.nit), (g.norm() / first.norm().clamp(min=1e-300)).item(), bound(g, decay))
 
@@ -189,18 +333,40 @@ def gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
     return scores
 
 
-def holdout_scores(Phi, y, c, loss, grid, seed, share: float = 0.25, progress: bool | None = None) -> list[float]:
-    "Average loss on a random `share` of the rows, of fits on the others, for each weight decay."
-    order = torch.randperm(len(y), generator=generator(seed, "holdout"))
-    out, fit = order.split([k := max(1, int(share * len(y))), len(y) - k])
-    if isinstance(loss, MSE):
-        path = ridge_path(Phi[fit], y[fit] - c)
-        readouts = (path.at(decay) for decay in grid)
-    else:
-        readouts = warm_fits(Phi[fit], y[fit], c, loss, grid)
+def split_held(n: int, seed: int, share: float = 0.25) -> tuple[Tensor, Tensor]:
+    "Row numbers to hold out, a random `share`, and to fit on, each in ascending order."
+    order = torch.randperm(n, generator=generator(seed, "holdout"))
+    out, fit = order.split([k := max(1, int(share * n)), n - k])
+    return out.sort().values, fit.sort().values
+
+
+def average_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> list[float]:
+    "Average loss of each readout, in one pass."
+    add = lambda totals, Phi, y: totals[0].add_(loss.value(c + Phi @ readouts, y[:, None]).sum(dim=0))
+    return (rows.sums([y], lambda: (rows.zeros(readouts.shape[1]),), add)[0] / len(y)).tolist()
+
+
+def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> list[float]:
+    "Average loss on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
+    rows, (out, fit) = as_features(Phi), split_held(len(y), seed)
     hide = None if progress is None else not progress
+    readouts = warm_fits(rows.take(fit), y[fit], c, loss, grid)
     bar = tqdm(readouts, total=len(grid), desc="weight decay", disable=hide, delay=2, leave=False)
-    return [loss.value(c + Phi[out] @ a, y[out]).mean().item() for a in bar]
+    return average_losses(rows.take(out), torch.stack(list(bar), dim=1), y[out], c, loss)
+
+
+def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict[float, float]]:
+    "For squared loss: the path of all rows, and weight decay -> score by `rule`."
+    held = torch.zeros(len(y), dtype=torch.bool, device=y.device)
+    if rule == "holdout":
+        out = split_held(len(y), seed)[0].to(y.device)
+        held[out] = True
+    fit, path = ridge_paths(rows, y - c, held)
+    grid = path.grid()
+    if rule == "holdout":
+        readouts = torch.stack([fit.at(decay) for decay in grid], dim=1)
+        return path, dict(zip(grid, average_losses(rows.take(out), readouts, y[out], c, MSE())))
+    return path, dict(zip(grid, gcv_scores(path, grid))) if rule == "gcv" else {}
 
 
 def warm_fits(Phi, y, c, loss, grid):
@@ -256,40 +422,48 @@ def check_readout(net, X, y, loss, method, weight_decay) -> str:
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
 
-def choose_decay(Phi, y, c, loss, rule, seed, progress=None) -> dict[float, float]:
-    "Weight decay -> score, by `rule`."
-    path = ridge_path(Phi, y - c)
-    grid = path.grid() if isinstance(loss, MSE) else path.grid()[1:12:2]
-    scores = gcv_scores(path, grid) if rule == "gcv" else holdout_scores(Phi, y, c, loss, grid, seed, progress=progress)
-    return dict(zip(grid, scores))
-
-
 def train_readout(
     net: TwoLayerNet,  # after stage 1; its a, b and c are changed in place
-    X: Float[Tensor, "n d"],  # inputs D2, best fresh
+    X: Float[Tensor, "n d"],  # inputs D2, best fresh; a Dask array is read four times (for other losses at every iteration)
     y: Float[Tensor, "n"],  # labels
     loss: Loss | str = "mse",  # what the readout minimises
     method: str = "auto",  # "gd", "ridge" (squared loss) or "solver"
     weight_decay: float | str = "holdout",  # beta2 >= 0, or the rule that chooses it: "holdout", "gcv"
     seed: int = 0,  # seed of the biases and of the hold-out split
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
+    memory: int = 2**28,  # bytes that the features of D2 may take; beyond, they are made again in every pass
 ) -> ReadoutReport:
     "Stage 2 (spec section 2): redraw b ~ N(0, 1) and fit a; `ValueError` or `TypeError` on bad input."
     loss, (X, y) = as_loss(loss), check_data(X, y)
-    method = check_readout(net, X, y, loss, method, weight_decay)
+    method, rule = check_readout(net, X, y, loss, method, weight_decay), weight_decay if isinstance(weight_decay, str) else "given"
     draw_biases(net, seed)
-    X, y, c = X.to(net.W.dtype), y.double(), loss.location(y)
-    Phi, rule = net.features(X).double(), weight_decay if isinstance(weight_decay, str) else "given"
-    scores = {} if rule == "given" else choose_decay(Phi, y, c, loss, rule, seed, progress)
+    rows, y, c, path = hidden_rows(net, X, memory), y.double().to(net.W.device), loss.location(y), None
+    if isinstance(loss, MSE):
+        path, scores = ridge_scores(rows, y, c, rule, seed)
+    else:
+        grid = [] if rule == "given" else [gram_top(rows) * 10.0**-k for k in range(1, 12, 2)]
+        scores = dict(zip(grid, holdout_scores(rows, y, c, loss, grid, seed, progress))) if grid else {}
     decay = float(weight_decay) if rule == "given" else min(scores, key=scores.get)
     if method == "ridge":
-        a = ridge_path(Phi, y - c).at(decay)
-        g, first = (gradient_at(p, Phi, y, c, loss, decay)[1] for p in (a, torch.zeros_like(a)))
-        fit = Fit(a, 0, (g.norm() / first.norm()).item(), bound(g, decay))
+        fit, value = fit_ridge(rows, y, c, decay, path)
     else:
-        fit = (fit_gd if method == "gd" else fit_solver)(Phi, y, c, loss, decay)
-        if method == "gd" and fit.gradient > 1e-8:
-            warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=2)
+        fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)
+        (value,) = average_losses(rows, fit.a[:, None], y, c, loss)
+    if method == "gd" and fit.gradient > 1e-8:
+        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=2)
     net.a.copy_(fit.a), net.c.fill_(c)
-    value = loss.value(c + Phi @ fit.a, y).mean().item()
     return ReadoutReport(method, str(loss), decay, rule, value, fit.iterations, fit.gradient, fit.gap, scores)
+
+
+def gram_top(rows: Features) -> float:
+    "Largest eigenvalue of Phi^T Phi / n."
+    return torch.linalg.eigvalsh(gram(rows))[-1].item()
+
+
+def fit_ridge(rows: Features, y, c, decay: float, path: RidgePath) -> tuple[Fit, float]:
+    "The ridge solution, refined once against the gradient on the rows themselves, and its average loss."
+    a = path.at(decay)
+    a = a - path.correction(gradient_at(a, rows, y, c, MSE(), decay)[1], decay)
+    F, g = gradient_at(a, rows, y, c, MSE(), decay)
+    fit = Fit(a, 0, (g.norm() / path.q.norm()).item(), bound(g, decay))  # |q| is the norm of the gradient at a = 0
+    return fit, F - decay / 2 * (a @ a).item()

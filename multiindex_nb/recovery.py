@@ -48,7 +48,7 @@ def subspace_error(
     V, U = index_basis(as_tensor(V, "V")), index_basis(U)
     if V.shape != U.shape:
         raise ValueError(f"V and U must have the same shape, got {tuple(V.shape)} and {tuple(U.shape)}")
-    sines = torch.from_numpy(subspace_angles(V.numpy().T, U.numpy().T)).sin()
+    sines = torch.from_numpy(subspace_angles(V.cpu().numpy().T, U.cpu().numpy().T)).sin()
     return sines.square().mean().sqrt().item()
 
 # %% ../nbs/05_recovery.ipynb #f7ceb25b
@@ -167,11 +167,12 @@ def check_recovery(
     history: History | None = None,  # of stage 1, for its step size
     U: Float[Tensor, "r d"] | None = None,  # the truth, if known
     seed: int = 0,  # seed of the permutation nulls
+    spectrum: Spectrum | None = None,  # `empirical_spectrum` of these data, if it is already there
 ) -> RecoveryReport:  # print it
     "Say whether stage 1 found all r directions, or name the failure and its remedy; `ValueError`, `TypeError`."
     loss, (X, y) = as_loss(loss), check_data(X, y)
     V = check_recovery_input(net, X, r, U)
-    spectrum = empirical_spectrum(X, y, loss, seed=seed)
+    spectrum = empirical_spectrum(X, y, loss, seed=seed) if spectrum is None else spectrum
     found = min(spectrum.n_outliers, r)
     better = better_loss(X, y, r, found, seed=seed) if found < r else None
     truth = index_basis(U) if U is not None else spectrum.vectors[:r]

@@ -24,7 +24,7 @@ from .hermite import as_tensor, check_int, hermite_eval, hermite_product
 __all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'add_series', 'multiply_series', 'text_error', 'parse_tree', 'parse_leaf',
            'check_size', 'parse_power', 'parse_node', 'parse_series', 'HermiteSeries', 'Target', 'generator',
            'random_rows', 'random_subspace', 'sample', 'HopelessWarning', 'FewSamplesWarning', 'check_finite',
-           'check_data']
+           'is_lazy', 'as_rows', 'check_data']
 
 # %% ../nbs/01_targets.ipynb #03c0a338
 MAX_DEGREE, MAX_INDEX, MAX_TERMS = 30, 64, 20_000  # the basis is shown stable to degree 30
@@ -304,28 +304,46 @@ class FewSamplesWarning(HopelessWarning):
 
 def check_finite(t: Tensor, name: str) -> Tensor:
     "`t`, or a `ValueError` that says how many entries are NaN or infinite, and where the first is."
+    if torch.isfinite(t.sum()):  # no copies; a sum that overflows is looked at again
+        return t
     bad = ~torch.isfinite(t)
-    if bad.any():
-        first = tuple(bad.nonzero()[0].tolist())
-        raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
-    return t
+    if not bad.any():
+        return t
+    first = tuple(bad.nonzero()[0].tolist())
+    raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
+
+# %% ../nbs/01_targets.ipynb #d741e768
+def is_lazy(X) -> bool:
+    "Whether `X` is a Dask array, whose rows are read a chunk at a time and never all at once."
+    return type(X).__module__.startswith("dask.array")
 
 
+def as_rows(X):
+    "`X` as a tensor, or as a Dask array of real numbers in chunks of whole rows, of known sizes."
+    if not is_lazy(X):
+        return as_tensor(X, "X")
+    if X.dtype.kind not in "fiu":
+        raise TypeError(f"X must hold real numbers, got dtype {X.dtype}")
+    if any(math.isnan(size) for size in X.shape):
+        raise ValueError("X has chunks of unknown size: call X.compute_chunk_sizes(), or to_dask_array(lengths=True) on a data frame")
+    return X.rechunk({1: -1}) if X.ndim == 2 else X
+
+# %% ../nbs/01_targets.ipynb #889184c3
 def check_data(
-    X: Float[Tensor, "n d"],  # inputs
+    X: Float[Tensor, "n d"],  # inputs; a Dask array stays one, and its entries are looked at when it is first read
     y: Float[Tensor, "n"],  # labels
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # the same, as tensors of one dtype
     "Validated (X, y); `TypeError` or `ValueError` names the argument, `FewSamplesWarning` when n < d."
-    X, y = as_tensor(X, "X"), as_tensor(y, "y")
+    X, y = as_rows(X), as_tensor(y.compute() if is_lazy(y) else y, "y")
     if X.ndim != 2 or y.ndim != 1:
         raise ValueError(f"X must have shape (n, d) and y shape (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
     if len(X) != len(y):
         raise ValueError(f"X and y must have the same length, got {len(X)} and {len(y)}")
     if len(X) < 2 or X.shape[1] < 1:
         raise ValueError(f"X must have at least 2 rows and 1 column, got shape {tuple(X.shape)}")
-    check_finite(X, "X"), check_finite(y, "y")
+    check_finite(y, "y") if is_lazy(X) else (check_finite(X, "X"), check_finite(y, "y"))
     if y.min() == y.max():
         raise ValueError(f"y must not be constant, got {len(y)} labels equal to {y[0].item():g}")
     if len(X) < X.shape[1]:
         warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, stacklevel=3)
-    return X, y.to(X.dtype)
+    return X, y.double() if is_lazy(X) else y.to(X.dtype)
