@@ -19,7 +19,7 @@ setup(
     packages=find_packages(include=[cfg["lib_path"], cfg["lib_path"] + ".*"]),
     include_package_data=True,
     install_requires=cfg["requirements"].split(),
-    extras_require={"dev": cfg["dev_requirements"].split(), "peers": cfg["peer_requirements"].split()},
+    extras_require={"dev": cfg["dev_requirements"].split(), "lazy": cfg["lazy_requirements"].split(), "peers": cfg["peer_requirements"].split()},
     python_requires=">=" + cfg["min_python"],
     entry_points={"console_scripts": cfg["console_scripts"].split()},
     long_description=open("README.md", encoding="utf-8").read(),

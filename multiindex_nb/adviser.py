@@ -17,14 +17,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .hermite import check_int
-from .losses import Huber, LogCosh, Loss, as_loss, weighted_gram
+from .losses import Huber, LogCosh, Loss, Totals, as_loss, row_sums, weighted_gram
 from .outside_theory import is_white
-from .targets import HopelessWarning, check_data, generator
+from .targets import HopelessWarning, check_data, generator, is_lazy
 
 # %% auto #0
 __all__ = ['CANDIDATES', 'label_slopes', 'first_order', 'top_sizes', 'Null', 'permutation_null', 'expected_cos2', 'Direction',
            'View', 'look', 'best_direction', 'complement', 'collect', 'Row', 'Advice', 'table_rows', 'in_units_of',
-           'linear_residual', 'NotWhiteWarning', 'check_advice', 'advise_loss', 'plot_advice']
+           'linear_residual', 'lazy_residual', 'NotWhiteWarning', 'check_advice', 'advise_loss', 'plot_advice']
 
 # %% ../nbs/23_adviser.ipynb #94c5862a
 CANDIDATES = (
@@ -227,9 +227,24 @@ def in_units_of(loss: Loss, spread: float) -> Loss:
 
 
 def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    "y less its least-squares fit on X and a constant."
+    "y less its least-squares fit on X and a constant; a Dask array is read twice."
+    if is_lazy(X):
+        return lazy_residual(X, y)
     D = torch.cat([X, torch.ones(len(X), 1, dtype=X.dtype)], dim=1)
     return y - D @ torch.linalg.lstsq(D, y[:, None], driver="gelsd").solution[:, 0]
+
+
+def lazy_residual(X, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    "`linear_residual` by the normal equations, for inputs that are roughly white."
+    d = X.shape[1]
+
+    def add(totals: Totals, Xb: Tensor, yb: Tensor) -> None:
+        D = torch.cat([Xb, torch.ones_like(Xb[:, :1])], dim=1)
+        totals[0].add_(D.T @ D), totals[1].add_(D.T @ yb)
+
+    G, v = row_sums(X, [y], lambda: (torch.zeros(d + 1, d + 1).double(), torch.zeros(d + 1).double()), add)
+    slope = torch.linalg.solve(G, v).numpy()
+    return y - torch.from_numpy((X @ slope[:-1] + slope[-1]).compute())
 
 
 class NotWhiteWarning(HopelessWarning):

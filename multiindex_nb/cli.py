@@ -20,8 +20,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 import multiindex_nb
+from .cost import PATHS, speed_cell
 from .learner import LearnResult, learn, oracle, relative_error
 from .losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
 from .network import ACTIVATIONS
@@ -29,15 +31,15 @@ from .peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_ce
 from .power_iteration import ENGINES, DivergenceError, plot_history
 from .outside_theory import is_white, whiten
 from .reproduce import find_claims, reproduce
-from .sweeps import Sweep, cell_key, median_interval, product, run_sweep
+from .sweeps import Sweep, cell_key, median_interval, product, run_sweep, write_table
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
 
 # %% auto #0
 __all__ = ['Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table', 'file_problem', 'Run', 'run_loss', 'short',
            'step_table', 'verdict_table', 'summary', 'remarks', 'draw', 'record', 'run_record', 'write_outputs',
-           'bench_names', 'bench_sweep', 'bench_lines', 'Parser', 'auto_or', 'add_learn_arguments',
-           'add_reproduce_arguments', 'add_bench_arguments', 'make_parser', 'run_learn', 'run_reproduce', 'run_bench',
-           'make_problem', 'main']
+           'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines', 'Parser',
+           'auto_or', 'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments', 'make_parser',
+           'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'make_problem', 'main']
 
 # %% ../nbs/30_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -296,6 +298,47 @@ def bench_lines(rows: list[dict]) -> list[str]:
     failed = dict.fromkeys(f"note: {r['peer']} on {r['target']}: {r['error']}" for r in rows if r["error"])
     return [*lines, "seconds: tuning and fit, on one thread of the processor", *failed]
 
+# %% ../nbs/30_cli.ipynb #d5d15568
+def speed_problems(dims, n_per_d, widths, steps, paths, device: str) -> list[dict]:
+    "Every combination; `ValueError` for what cannot be run, before any work."
+    for name, values, low in (("--d", dims, 3), ("--n-per-d", n_per_d, 1), ("--width", widths, 2), ("--steps", steps, 1)):
+        if min(values) < low:
+            raise ValueError(f"{name} must be at least {low}, got {min(values)}")
+    if any(m % 2 for m in widths):
+        raise ValueError(f"--width must be even, got {next(m for m in widths if m % 2)}")
+    if device != "cpu" and not torch.cuda.is_available():
+        raise ValueError(f"--device {device} cannot be used: PyTorch sees no such device")
+    problems = list(product(d=dims, n_per_d=n_per_d, width=widths, steps=steps))
+    need = max(8.0 * p["n_per_d"] * p["d"] ** 2 * (2 if "learn" in paths else 1) for p in problems)
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    if device == "cpu" and need > 0.7 * have:
+        raise ValueError(f"the inputs would take {need / 2**30:.0f} GiB of {have / 2**30:.0f}: take smaller --d or --n-per-d, or leave out --path learn")
+    return problems
+
+
+def speed_lines(rows: list[dict]) -> list[str]:
+    "A table for one problem."
+    r, slow = rows[0], next((r["seconds"] for r in rows if r["path"] == "autograd"), math.nan)
+    head = f"problem  d = {r['d']}, n = {r['d'] * r['n_per_d']}, m = {r['width']}, T1 = {r['steps']}; X takes {8 * r['n_per_d'] * r['d']**2 / 2**20:.0f} MiB in float64"
+    lines = [head, f"machine  {r['threads']:.0f} threads on {r['cores']:.0f} cores", f"{'path':9s} {'seconds':>8s} {'GFLOP/s here':>13s} {'products':>9s} {'ratio':>6s} {'faster':>7s} {'beyond X, MiB':>14s}"]
+    for r in rows:
+        gain = "" if r["path"] == "learn" or math.isnan(slow) else f"{slow / r['seconds']:.1f} x"
+        lines.append(f"{r['path']:9s} {r['seconds']:8.3f} {r['rate'] / 1e9:13.1f} {r['flops'] / r['rate']:9.3f} {r['ratio']:6.2f} {gain:>7s} {r['memory'] / 2**20:14.0f}")
+    return [*lines, ""]
+
+
+def slope_lines(rows: list[dict]) -> list[str]:
+    "Log-log slope of the seconds in d, for each path that ran at several d and one setting of the rest."
+    import numpy as np
+
+    lines = []
+    for path in dict.fromkeys(r["path"] for r in rows):
+        same = [r for r in rows if r["path"] == path and all(r[k] == rows[0][k] for k in ("n_per_d", "width", "steps"))]
+        if len(same) > 1:
+            slope = np.polyfit(np.log([r["d"] for r in same]), np.log([r["seconds"] for r in same]), 1)[0]
+            lines.append(f"slope of log seconds against log d, {path}: {slope:.2f}")
+    return lines
+
 # %% ../nbs/30_cli.ipynb #ff5aa480
 class Parser(argparse.ArgumentParser):
     "An ArgumentParser whose errors take one line."
@@ -352,14 +395,21 @@ def add_reproduce_arguments(p: argparse.ArgumentParser) -> None:
 
 def add_bench_arguments(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex bench`."
-    p.add_argument("--peers", action="store_true", help="the benchmark to run: other packages and ordinary training, tuned on the same data")
+    p.add_argument("--d", type=int, nargs="+", metavar="D", help="input dimensions (default 1000; one only with --peers, default 50)")
+    p.add_argument("--n-per-d", type=int, nargs="+", default=[20], metavar="N", help="rows, in units of d (default 20; one only with --peers)")
+    p.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default none); --peers goes on from what is there")
+    speed = p.add_argument_group("speed of our own paths (without --peers)")
+    speed.add_argument("--width", type=int, nargs="+", default=[512], metavar="M", help="neurons (default 512)")
+    speed.add_argument("--steps", type=int, nargs="+", default=[4], metavar="T1", help="steps of stage 1 (default 4)")
+    speed.add_argument("--path", nargs="+", choices=(*PATHS, "learn"), default=[*PATHS, "learn"], help="paths to time (default all); 32 is float32, learn is both stages")
+    speed.add_argument("--matrix-free", action="store_true", help="give the step size, so that no d x d matrix is formed for it")
+    speed.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    p = p.add_argument_group("other methods (with --peers)")
+    p.add_argument("--peers", action="store_true", help="compare with other packages and ordinary training, tuned on the same data")
     p.add_argument("--target", nargs="+", default=["h4(z1)+h4(z2)"], metavar="G", help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")
-    p.add_argument("--d", type=int, default=50, help="input dimension (default %(default)s)")
-    p.add_argument("--n-per-d", type=int, default=20, help="rows, in units of d (default %(default)s)")
     p.add_argument("--noise", type=float, default=0.0, help="label noise, in standard deviations of y (default 0)")
     p.add_argument("--seeds", type=int, default=3, help="data sets to draw (default %(default)s)")
     p.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
-    p.add_argument("--out", type=Path, metavar="DIR", help="folder for results, read and completed (default none)")
 
 
 def make_parser() -> Parser:
@@ -375,7 +425,7 @@ def make_parser() -> Parser:
     again = commands.add_parser("reproduce", help=about, description=about)
     add_reproduce_arguments(again)
     again.set_defaults(run=run_reproduce)
-    about = "Compare with other methods on one problem: subspace error and seconds of each."
+    about = "Time every path through stage 1 against the machine's own speed; or, with --peers, compare with other methods."
     bench = commands.add_parser("bench", help=about, description=about)
     add_bench_arguments(bench)
     bench.set_defaults(run=run_bench)
@@ -418,13 +468,31 @@ def run_reproduce(args: argparse.Namespace) -> None:
     print(f"wrote {args.out / 'REPRODUCTION.md'} and {len(found)} figures")
 
 
+def run_speed(args: argparse.Namespace) -> None:
+    "`multiindex bench` without peers."
+    problems, rows = speed_problems(args.d or [1000], args.n_per_d, args.width, args.steps, args.path, args.device), []
+    with tqdm(total=len(problems) * len(args.path), desc="bench", disable=None, delay=2, leave=False) as bar:
+        for problem in problems:
+            for path in dict.fromkeys(args.path):
+                measured = speed_cell(path, **problem, device=args.device, matrix_free=args.matrix_free)
+                rows.append({"path": path, **problem, **measured})
+                bar.update()
+            tqdm.write("\n".join(speed_lines([r for r in rows if all(r[k] == v for k, v in problem.items())])))
+            if args.out is not None:
+                args.out.mkdir(parents=True, exist_ok=True)
+                write_table(rows, args.out / "speed.parquet")
+    print("\n".join(slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
+
+
 def run_bench(args: argparse.Namespace) -> None:
     "`multiindex bench`."
-    if not args.peers:
-        raise ValueError("say what to compare with: only --peers is offered so far")
     if args.out is not None and args.out.exists() and not args.out.is_dir():
         raise ValueError(f"--out must be a folder, got the file {args.out}")
-    sweep = bench_sweep(bench_names(args.peer), args.target, args.d, args.n_per_d, args.noise, args.seeds)
+    if not args.peers:
+        return run_speed(args)
+    if len(args.d or [50]) > 1 or len(args.n_per_d) > 1:
+        raise ValueError("--peers takes one --d and one --n-per-d")
+    sweep = bench_sweep(bench_names(args.peer), args.target, (args.d or [50])[0], args.n_per_d[0], args.noise, args.seeds)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the peers' own; what failed is said beneath the table
         rows = run_sweep(sweep, args.out or scratch, retry_failed=True)

@@ -19,7 +19,7 @@ from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import History, auto_steps, check_first_layer, train_first_layer
 from .readout import ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
-from .targets import FewSamplesWarning, as_rows, check_data, check_finite, generator, is_lazy
+from .targets import FewSamplesWarning, as_rows, check_data, check_finite, generator, is_lazy, take_rows
 
 # %% auto #0
 __all__ = ['split_rows', 'auto_scale', 'LearnResult', 'relative_error', 'learn', 'leading_directions', 'to_device', 'in_double',
@@ -36,7 +36,7 @@ def split_rows(
         raise ValueError(f"X must have at least 4 rows to be split in D1 and D2, got {len(X)}")
     order = torch.randperm(len(X), generator=generator(seed, "split"))
     parts = (rows.sort().values for rows in order.split((len(X) + 1) // 2))
-    return tuple((X[rows.numpy() if is_lazy(X) else rows], y[rows]) for rows in parts)
+    return tuple((take_rows(X, rows), y[rows]) for rows in parts)
 
 # %% ../nbs/07_learner.ipynb #a62703e7
 def auto_scale(

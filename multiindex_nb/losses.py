@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,8 +21,9 @@ from .targets import Target, check_data, generator, is_lazy
 # %% auto #0
 __all__ = ['LOSSES', 'BLOCK', 'TILE', 'Totals', 'weighted_quantile', 'Loss', 'check_positive', 'MSE', 'Huber', 'LogCosh',
            'Pinball', 'L1', 'Expectile', 'as_loss', 'add_product', 'add_gram', 'mirror', 'chunk_sums', 'add_up',
-           'row_sums', 'second_order_matrix', 'label_slope', 'weighted_gram', 'weighted_grams', 'population_rule',
-           'population_matrix', 'population_spectrum', 'Spectrum', 'empirical_spectrum', 'plot_spectrum']
+           'lazy_sums', 'merge_tree', 'sum_chunk', 'row_sums', 'second_order_matrix', 'label_slope', 'weighted_gram',
+           'weighted_grams', 'population_rule', 'population_matrix', 'population_spectrum', 'Spectrum',
+           'empirical_spectrum', 'plot_spectrum']
 
 # %% ../nbs/02_losses.ipynb #33a13b54
 def weighted_quantile(
@@ -224,9 +226,9 @@ def mirror(S: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 Totals = tuple[Tensor, ...]
 
 
-def chunk_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
-    "Totals over the rows of one array in memory, in blocks that keep temporary arrays small."
-    totals, X = zeros(), as_tensor(X, "X")
+def chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable, totals: Totals | None = None) -> Totals:
+    "Totals over the rows of one array in memory, in blocks that keep temporary arrays small; goes on from `totals`, in place."
+    totals, X, columns = totals or zeros(), as_tensor(X, "X"), [torch.as_tensor(c) for c in columns]
     for block in zip(X.split(BLOCK), *(c.split(BLOCK) for c in columns)):
         add(totals, *(part.to(totals[0].device) for part in block))
     return totals
@@ -237,6 +239,39 @@ def add_up(parts: Sequence[Totals]) -> Totals:
     return tuple(sum(same[1:], start=same[0]) for same in zip(*parts))
 
 
+def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
+    "`row_sums` of a Dask array: partial sums in a tree for a scheduler that works in parallel, otherwise in a chain."
+    from uuid import uuid4
+
+    from dask import base, compute
+    from dask.delayed import Delayed
+    from dask.highlevelgraph import HighLevelGraph
+
+    name, edges, parallel = f"row-sums-{uuid4().hex}", np.cumsum((0, *X.chunks[0])).tolist(), bool(base.get_scheduler())
+    plan, keys = {(name, "sums"): partial(chunk_sums, zeros=zeros, add=add)}, [row[0] for row in X.__dask_keys__()]
+    length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
+    for k, (key, low, high) in enumerate(zip(keys, edges, edges[1:])):
+        cut = [c.numpy()[low:high] for c in columns]  # views, of which only the slice is sent
+        plan[name, k] = (sum_chunk, (name, "sums"), key, cut, (name, k - 1) if k % length else None)
+    ends = [(name, min(k + length, len(keys)) - 1) for k in range(0, len(keys), length)]
+    total = Delayed(merge_tree(plan, name, ends, 4 if parallel else 2), HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
+    return compute(total, scheduler=None if parallel else "synchronous")[0]
+
+
+def merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
+    "Add to `plan` a tree that adds the totals under `keys`, and return the key of its root."
+    while len(keys) > 1:
+        groups = [keys[k : k + width] for k in range(0, len(keys), width)]
+        keys = [(name, "tree", len(plan) + k) for k in range(len(groups))]
+        plan |= {key: (add_up, group) for key, group in zip(keys, groups)}
+    return keys[0]
+
+
+def sum_chunk(sums: Callable, chunk: np.ndarray, cut: list[np.ndarray], totals: Totals | None) -> Totals:
+    "Totals of one chunk, brought to the processor that will add them up."
+    return tuple(t.cpu() for t in sums(chunk, cut, totals=totals))
+
+
 def row_sums(
     X: Float[Tensor, "n d"],  # rows: a tensor, or a Dask array in chunks of whole rows
     columns: Sequence[Float[Tensor, "n ..."]],  # what else belongs to each row, in memory
@@ -244,17 +279,7 @@ def row_sums(
     add: Callable[..., None],  # add(totals, X_block, *column_blocks) changes the totals in place
 ) -> Totals:
     "Sums over all rows, block by block; a Dask array is read once, with the scheduler in force or else one chunk at a time."
-    if not is_lazy(X):
-        return chunk_sums(X, columns, zeros, add)
-    from dask import base, compute, delayed
-
-    start, edges = delayed((zeros, add), traverse=False), np.cumsum((0, *X.chunks[0])).tolist()
-    job = delayed(lambda chunk, cut, start: tuple(t.cpu() for t in chunk_sums(chunk, cut, *start)))
-    cut = [[c[low:high].clone() for c in columns] for low, high in zip(edges, edges[1:])]
-    parts = [job(chunk, own, start) for chunk, own in zip(X.to_delayed()[:, 0], cut)]
-    while len(parts) > 1:
-        parts = [delayed(add_up)(parts[k : k + 4]) for k in range(0, len(parts), 4)]
-    return compute(parts[0], scheduler=None if base.get_scheduler() else "synchronous")[0]
+    return (lazy_sums if is_lazy(X) else chunk_sums)(X, columns, zeros, add)
 
 # %% ../nbs/02_losses.ipynb #5e917d83
 def second_order_matrix(
@@ -364,12 +389,12 @@ def empirical_spectrum(
     "Eigen-decomposition of S beside the edge of a label-permutation null."
     loss = as_loss(loss)
     X, y = check_data(X, y)
-    slope, gen = label_slope(y, loss), generator(seed, "permutations")
-    nulls = [slope[torch.randperm(len(y), generator=gen)] for _ in range(check_int(permutations, "permutations", 1))]
-    if is_lazy(X):
-        S, *matrices = weighted_grams(X, torch.stack([slope, *nulls]))  # in one pass
-    else:
-        S, matrices = weighted_gram(X, slope), (weighted_gram(X, null) for null in nulls)  # one in memory at a time
+    gen, copies = generator(seed, "permutations"), check_int(permutations, "permutations", 1)
+    weights = label_slope(y, loss).repeat(1 + copies, 1)
+    for null in weights[1:]:
+        null.copy_(null[torch.randperm(len(y), generator=gen)])
+    # of a Dask array all matrices in one pass; otherwise one in memory at a time
+    S, *matrices = weighted_grams(X, weights) if is_lazy(X) else (weighted_gram(X, w) for w in weights)
     edge = max(torch.linalg.eigvalsh(null).abs().max().item() for null in matrices)
     values, vectors = torch.linalg.eigh(S)
     order = torch.argsort(values.abs(), descending=True)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from .losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
 from .network import TwoLayerNet
 from .power_iteration import check_number
-from .targets import check_data, generator, is_lazy
+from .targets import check_data, generator, is_lazy, take_rows
 
 # %% auto #0
 __all__ = ['draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations', 'normal_equations', 'ridge_path',
@@ -69,7 +69,7 @@ class Features:
 
     def take(self, rows: Tensor) -> Features:
         "Some of the rows, by number in ascending order."
-        return replace(self, source=self.source[rows.numpy() if is_lazy(self.source) else rows.to(self.source.device)])
+        return replace(self, source=take_rows(self.source, rows))
 
 
 def as_features(Phi: Float[Tensor, "n m"] | Features) -> Features:

@@ -22,7 +22,7 @@ from torch import Tensor
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
 from .hermite import check_int
 from .learner import auto_scale, split_rows
-from .losses import Loss, as_loss, second_order_matrix
+from .losses import Loss, Totals, add_gram, as_loss, mirror, row_sums, second_order_matrix
 from .network import TwoLayerNet, symmetric_init
 from .outside_theory import is_white
 from .polish import polish_subspace
@@ -30,13 +30,14 @@ from .power_iteration import auto_steps, train_first_layer
 from .readout import train_readout
 from .recovery import NoOutlierWarning, recovered_subspace
 from .refine import refine_subspace, unknowns
-from .targets import FewSamplesWarning, check_data, generator
+from .targets import FewSamplesWarning, as_rows, check_data, generator, is_lazy, take_rows
 
 # %% auto #0
-__all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'steps_from_spectrum', 'first_layer', 'Model', 'Settings', 'hold_out',
-           'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial', 'fit_ridge_functions',
-           'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank', 'choose_rank', 'grow',
-           'shrink', 'shrunk_whitening', 'check_settings', 'hopeless', 'in_user_units', 'MultiIndexRegressor',
+__all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'steps_from_spectrum', 'with_constant', 'first_layer', 'Model', 'Settings',
+           'hold_out', 'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial',
+           'fit_ridge_functions', 'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank',
+           'choose_rank', 'grow', 'shrink', 'shrunk_whitening', 'check_settings', 'hopeless', 'sample_rows',
+           'lazy_whitening', 'Projected', 'one_step', 'fit_all_rows', 'in_user_units', 'MultiIndexRegressor',
            'spectrum_under']
 
 # %% ../nbs/24_regressor.ipynb #1ac6eb0d
@@ -57,8 +58,17 @@ def steps_from_spectrum(
 Group = tuple[str, Loss, int]  # (labels: "y" or "residual", loss, order of the directions it is there for)
 
 
+def with_constant(X):
+    "X with a column of ones, a Dask array too."
+    if not is_lazy(X):
+        return torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
+    import dask.array as da
+
+    return da.concatenate([X, da.ones_like(X[:, :1])], axis=1).rechunk({1: -1})
+
+
 def first_layer(
-    X: Float[Tensor, "n d"],  # inputs
+    X: Float[Tensor, "n d"],  # inputs; a Dask array too
     y: Float[Tensor, "n"],  # labels, standardised
     groups: Sequence[Group],  # one run of stage 1 each
     steps: int,  # T1
@@ -68,7 +78,7 @@ def first_layer(
     "Equal shares of the neurons trained on each group; for order 1 with a constant input, whose weight is dropped after."
     share, layers = max(2, 2 * (width // (2 * len(groups)))), []
     for k, (labels, loss, order) in enumerate(groups):
-        inputs = torch.cat([X, torch.ones_like(X[:, :1])], dim=1) if order == 1 else X
+        inputs = with_constant(X) if order == 1 else X
         net = symmetric_init(share, inputs.shape[1], auto_scale(steps), seed + k)
         train_first_layer(net, inputs, y if labels == "y" else linear_residual(X, y), loss, steps, progress=False)
         layers.append(TwoLayerNet(net.W[:, : X.shape[1]].contiguous(), net.a, net.b))
@@ -315,6 +325,71 @@ def hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
     return (f"{found} at level {advice.level:g} in n = {n} rows of d = {advice.d} columns: tried {tried}; the strongest was {near.loss} at "
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
+# %% ../nbs/24_regressor.ipynb #8ef6a5bf
+def sample_rows(n: int, most: int, seed: int) -> Tensor:
+    "Row numbers of a random sample, ascending; all rows if there are no more than `most`."
+    return torch.randperm(n, generator=generator(seed, "sample"))[:most].sort().values
+
+
+def lazy_whitening(X) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
+    "Mean and inverse root of the covariance of a Dask array, in one pass; constant columns are dropped."
+    d = X.shape[1]
+
+    def add(totals: Totals, Xb: Tensor) -> None:
+        totals[0].add_(Xb.sum(dim=0))
+        add_gram(totals[1], Xb, torch.ones_like(Xb[:, 0]))
+
+    total, G = row_sums(X, [], lambda: (torch.zeros(d).double(), torch.zeros(d, d).double()), add)
+    mean = total / len(X)
+    covariance = mirror(G) / len(X) - mean[:, None] * mean
+    spread = covariance.diagonal().clamp(min=0).sqrt()
+    scale = torch.where(spread > 1e-7 * spread.max(), 1 / spread.clamp(min=1e-300), 0.0)
+    s, Q = torch.linalg.eigh(scale[:, None] * covariance * scale)
+    return mean, scale[:, None] * ((Q * s.clamp(min=1e-12).rsqrt()) @ Q.T)
+
+
+@dataclass(frozen=True)
+class Projected:
+    "A function of some projections of the inputs."
+
+    plane: Float[Tensor, "r d"]  # orthonormal rows
+    inner: Callable[[Tensor], Tensor]  # Z -> f
+
+    def __call__(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+        return self.inner(X @ self.plane.T)
+
+
+def one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
+    "The model's plane after one least-squares step on all rows of white inputs, in one pass over them."
+    V = model.subspace
+
+    def add(totals: Totals, Xb: Tensor, yb: Tensor) -> None:
+        z = Xb @ V.T
+        f = lambda z: model.predict(z @ V)
+        slopes = torch.stack([(f(z + h * e) - f(z - h * e)) / (2 * h) for e in torch.eye(len(V)).to(z)], dim=1)
+        totals[0].add_(slopes.T @ slopes)
+        totals[1].add_(((yb - f(z))[:, None] * slopes).T @ Xb)
+
+    A, G = row_sums(X, [y], lambda: (torch.zeros(len(V), len(V)).double(), torch.zeros_like(V)), add)
+    D = torch.linalg.lstsq(A, G, driver="gelsd").solution
+    left, _, right = torch.linalg.svd(V + D - D @ V.T @ V, full_matrices=False)
+    return left @ right  # orthonormal rows, coordinates as before
+
+
+def fit_all_rows(X, y, model: Model, s: Settings, most: int) -> tuple[Model, dict[str, float]]:
+    "The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function; the best on held-out rows, and its table."
+    r = len(model.subspace)
+    net = first_layer(X, y, s.groups, s.steps, s.width, s.seed)
+    planes = [model.subspace, one_step(X, y, model), recovered_subspace(net.W, r)]
+    few = sample_rows(len(y), most, s.seed)
+    Z = torch.from_numpy((take_rows(X, few) @ torch.cat(planes).T.numpy()).compute())
+    inside = replace(s, advice=replace(s.advice, directions=()), rounds=0)
+    trials = [try_rank(part, y[few], r, inside) for part in Z.split(r, dim=1)]
+    k = min(range(3), key=lambda k: trials[k].errors.mean())
+    inner = fit_again(trials[k].model, Z[:, k * r : (k + 1) * r].contiguous(), y[few], s.steps, inside)
+    found = Model(inner.kind, inner.subspace @ planes[k], Projected(planes[k], inner.predict), inner.degree, inner.certified)
+    return found, trials[k].table
+
 # %% ../nbs/24_regressor.ipynb #850af559
 def in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
     "The advice with its loss in units of y and its directions, unit length, in the columns that the user gave."
@@ -344,16 +419,20 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         validation: float = 0.25,  # share of the rows held out to choose, with refine=True
         rounds: int = 2,  # rounds of search where the spectrum is weak
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn
+        memory: int = 2**28,  # bytes of rows that may be held at once if X is a Dask array
     ):
+        self.memory = memory
         self.n_indices, self.loss, self.steps, self.width, self.refine = n_indices, loss, steps, width, refine
         self.whiten, self.level, self.validation, self.rounds, self.random_state = whiten, level, validation, rounds, random_state
 
     def fit(
         self,
-        X: Float[np.ndarray, "n d"],  # inputs: array or data frame
+        X: Float[np.ndarray, "n d"],  # inputs: array, data frame, or Dask array in chunks of rows
         y: Float[np.ndarray, "n"],  # labels
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
+        if is_lazy(X):
+            return self._fit_lazy(X, y)
         X, y = validate_data(self, X, y, dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=4)
         check_settings(self.n_indices, self.loss, self.steps, self.width, self.refine, self.whiten, self.level, self.validation, self.rounds, X.shape[1])
         X, y = check_data(torch.tensor(X), torch.tensor(np.asarray(y, dtype=np.float64)))
@@ -366,11 +445,42 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
             self._fit_white(self._white(X), (y - self.y_mean_) / self.y_scale_)
         return self
 
+    def _fit_lazy(self, X, y) -> MultiIndexRegressor:
+        "Choose everything on a sample of the rows, then sharpen plane and function on all of them."
+        X, y = check_data(X.astype("float64") if is_lazy(X) and X.dtype.kind in "fiu" else X, y)
+        n, self.n_features_in_ = X.shape
+        check_settings(self.n_indices, self.loss, self.steps, self.width, self.refine, self.whiten, self.level, self.validation, self.rounds, X.shape[1])
+        check_int(self.memory, "memory", 1)
+        few = sample_rows(n, max(4 * X.shape[1], self.memory // (8 * X.shape[1])), 0)
+        part = check_data(take_rows(X, few).compute(), y[few])[0]
+        self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
+        white = self.whiten is True or (self.whiten == "auto" and not is_white(part))
+        whitening = (shrunk_whitening(part) if len(few) == n else lazy_whitening(X)) if white else None
+        self.mean_, self.whitening_ = whitening or (torch.zeros(X.shape[1]).double(), None)
+        X, part, y = self._white(X), self._white(part), (y - self.y_mean_) / self.y_scale_
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FewSamplesWarning)
+            warnings.simplefilter("ignore", NotWhiteWarning)
+            s = self._fit_white(part, y[few])
+            if len(few) < n and self.model_.kind != "constant" and not self.model_.certified:
+                model, self.held_out_ = fit_all_rows(X, y, self.model_, replace(s, steps=self.steps_), max(5_000, self.memory // 2**14))
+                self._set_model(model)
+                self.spectrum_ = spectrum_under(X, y, in_units_of(self.loss_, 1 / self.y_scale_))
+        return self
+
     def _white(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         "Inputs in the coordinates of the fit."
-        return X if self.whitening_ is None else (X - self.mean_) @ self.whitening_
+        if self.whitening_ is None:
+            return X
+        return (X - self.mean_.numpy()) @ self.whitening_.numpy() if is_lazy(X) else (X - self.mean_) @ self.whitening_
 
-    def _fit_white(self, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> None:
+    def _set_model(self, model: Model) -> None:
+        "The model and what follows from its plane."
+        V = model.subspace.double()
+        self.model_, self.n_indices_, self._n_features_out = model, len(V), len(V)
+        self.components_ = (V if self.whitening_ is None else V @ self.whitening_.T).numpy()
+
+    def _fit_white(self, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Settings:
         "Advice, settings, models, attributes; white inputs, standardised labels."
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         advice = advise_loss(X, y, self.level, seed=seed)
@@ -379,19 +489,18 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         s = Settings(advice, groups or (("y", loss, 2),), self.steps, self.width, self.rounds, self.validation, seed)
         if self.refine:
             trial = choose_rank(X, y, s, X.shape[1]) if self.n_indices == "auto" else try_rank(X, y, self.n_indices, s)
-            self.model_, self.steps_, self.held_out_ = fit_again(trial.model, X, y, trial.steps, s), trial.steps, trial.table
+            model, self.steps_, self.held_out_ = fit_again(trial.model, X, y, trial.steps, s), trial.steps, trial.table
         else:
             r = self.n_indices if self.n_indices != "auto" else max(1, advice.rank)
             self.steps_, self.held_out_ = choose_steps(X, y, r, s), {}
-            self.model_ = fit_network(X, y, r, self.steps_, s)
-        self.advice_, self.n_indices_ = in_user_units(advice, self.y_scale_, self.whitening_), len(self.model_.subspace)
+            model = fit_network(X, y, r, self.steps_, s)
+        self._set_model(model)
+        self.advice_ = in_user_units(advice, self.y_scale_, self.whitening_)
         self.loss_ = in_units_of(loss, self.y_scale_)
         self.spectrum_ = spectrum_under(X, y, loss)
-        V = self.model_.subspace.double()
-        self.components_ = (V if self.whitening_ is None else V @ self.whitening_.T).numpy()
-        self._n_features_out = self.n_indices_
         if self.model_.kind == "constant" or (advice.rank == 0 and not self.refine):
             warnings.warn(hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=3)
+        return s
 
     def _checked(self, X) -> Float[Tensor, "n d"]:
         "Rows to predict, after fit and columns have been checked."
@@ -399,12 +508,16 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         return torch.tensor(validate_data(self, X, reset=False, dtype=np.float64, order="C"))
 
     def predict(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
-        "f(X), in units of y; `NotFittedError` before `fit`."
+        "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
+        if is_lazy(X):
+            return as_rows(X).map_blocks(self.predict, drop_axis=1, dtype="float64")
         X = self._white(self._checked(X))
         return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
 
     def transform(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
-        "The index variables of each row; `NotFittedError` before `fit`."
+        "The index variables of each row, a Dask array for a Dask array; `NotFittedError` before `fit`."
+        if is_lazy(X):
+            return as_rows(X).map_blocks(self.transform, dtype="float64", chunks=(X.chunks[0], (self.n_indices_,)))
         return (self._checked(X) - self.mean_).numpy() @ self.components_.T
 
 # %% ../nbs/24_regressor.ipynb #251a628c

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .cost import count_flops
 from .losses import Loss, as_loss, label_slope, population_rule, second_order_matrix
 from .network import TwoLayerNet, alignment, symmetric_init
 from .power_iteration import auto_lr, neuron_sums, train_first_layer
@@ -25,8 +26,7 @@ from .targets import Target, generator, random_subspace, sample
 __all__ = ['STEPS', 'TARGETS', 'WIDTH', 'PER_D', 'T1', 'CLAIMS', 'population_location', 'needed_law', 'stream_matrices',
            'limit_subspace', 'neuron_alignments', 'sample_ratios', 'c04_cell', 'samples_needed', 'needed_table',
            'exponent', 'below_root', 'c04_judge', 'c04_points', 'c04_sweep', 'draw_collapse', 'draw_needed', 'c04_draw',
-           'matrix_free_lr', 'stage_one', 'count_flops', 'c05_cell', 'c05_sweep', 'grid_of', 'seed_slopes', 'c05_judge',
-           'c05_draw']
+           'matrix_free_lr', 'stage_one', 'c05_cell', 'c05_sweep', 'grid_of', 'seed_slopes', 'c05_judge', 'c05_draw']
 
 # %% ../nbs/12_samples_and_time.ipynb #35f48241
 def population_location(target: Target, loss: Loss) -> float:
@@ -242,16 +242,6 @@ def stage_one(method: str, X: Tensor, y: Tensor, loss: Loss, seed: int) -> TwoLa
     lr, S = (matrix_free_lr(net, X, y, loss, T1), None) if method == "fused" else ("auto", second_order_matrix(X, y, loss))
     train_first_layer(net, X, y, loss, steps=T1, lr=lr, engine=method, progress=False, S=S)
     return net
-
-
-def count_flops(run: Callable[[], object]) -> int:
-    "Operations in matrix products while `run` runs; PyTorch's counter by itself passes over the in-place addmm_."
-    from torch.utils.flop_counter import FlopCounterMode
-
-    product = lambda total, a, b, out_shape=None, **scalars: 2 * a[0] * a[1] * b[1]
-    with FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm_: product}) as counter:
-        run()
-    return counter.get_total_flops()
 
 
 def c05_cell(method: str, d: int, seed: int) -> dict:

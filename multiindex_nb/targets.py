@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .hermite import as_tensor, check_int, hermite_eval, hermite_product
@@ -24,7 +24,7 @@ from .hermite import as_tensor, check_int, hermite_eval, hermite_product
 __all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'add_series', 'multiply_series', 'text_error', 'parse_tree', 'parse_leaf',
            'check_size', 'parse_power', 'parse_node', 'parse_series', 'HermiteSeries', 'Target', 'generator',
            'random_rows', 'random_subspace', 'sample', 'HopelessWarning', 'FewSamplesWarning', 'check_finite',
-           'is_lazy', 'as_rows', 'check_data']
+           'is_lazy', 'as_rows', 'take_rows', 'check_data']
 
 # %% ../nbs/01_targets.ipynb #03c0a338
 MAX_DEGREE, MAX_INDEX, MAX_TERMS = 30, 64, 20_000  # the basis is shown stable to degree 30
@@ -327,6 +327,19 @@ def as_rows(X):
     if any(math.isnan(size) for size in X.shape):
         raise ValueError("X has chunks of unknown size: call X.compute_chunk_sizes(), or to_dask_array(lengths=True) on a data frame")
     return X.rechunk({1: -1}) if X.ndim == 2 else X
+
+
+def take_rows(X, rows: Int[Tensor, "k"]):
+    "Some rows of `X`, by number in ascending order; of a Dask array, another one that picks them inside each chunk."
+    if not is_lazy(X):
+        return X[rows.to(X.device)]
+    import dask.array as da
+
+    wanted = np.zeros((len(X), 1), dtype=bool)
+    wanted[rows.numpy()] = True
+    sizes = np.diff(np.searchsorted(rows.numpy(), np.cumsum((0, *X.chunks[0])))).tolist()
+    mask = da.from_array(wanted, chunks=(X.chunks[0], 1))
+    return da.map_blocks(lambda chunk, own: chunk[own[:, 0]], X, mask, chunks=(tuple(sizes), X.chunks[1]), dtype=X.dtype, meta=X._meta)
 
 # %% ../nbs/01_targets.ipynb #889184c3
 def check_data(

@@ -1,0 +1,136 @@
+"""Rows that do not fit: a limit on memory, a worker that dies, the same answer to rounding."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+import torch
+
+import multiindex_nb as mi
+
+LINK = mi.Target.parse("h2(z1)+h2(z2)")
+
+
+def rows(n=24_000, d=30, chunk=1500):
+    "Data in memory, and the same as a Dask array."
+    da = pytest.importorskip("dask.array")
+    U = mi.random_subspace(d, 2, seed=0)
+    X, y = mi.sample(LINK, U, n, noise=0.1, seed=0)
+    return X, y, da.from_array(X.numpy(), chunks=(chunk, d))
+
+
+@pytest.mark.parametrize("engine", ["fused", "power"])
+@pytest.mark.parametrize("loss", ["mse", "huber", "pinball:0.8"])
+@pytest.mark.parametrize("width", [32, 20_000])
+def test_chunks_give_the_same_answer(engine, loss, width):
+    "To 1e-10, with more rows than neurons and, by the dual, with fewer."
+    X, y, lazy = rows(n=24_000 if width == 32 else 600, chunk=1500 if width == 32 else 70)
+    inside, outside = (mi.learn(source, y, 2, loss, width=width, engine=engine, steps=3, seed=1) for source in (X, lazy))
+    assert (inside.net.W - outside.net.W).norm() <= 1e-10 * inside.net.W.norm()
+    expected = inside.predict(X[:1000])
+    assert (outside.predict(X[:1000]) - expected).norm() <= 1e-10 * expected.norm()
+    assert mi.subspace_error(inside.subspace, outside.subspace) < 1e-10
+    assert inside.report.verdict == outside.report.verdict
+
+
+LIMITED = textwrap.dedent(
+    """
+    import resource
+    import numpy as np, dask.array as da, torch
+    from dask import delayed
+    import multiindex_nb as mi
+    from multiindex_nb.out_of_core import lazy_sample
+
+    def allocated():
+        "Bytes of private writable memory, what RLIMIT_DATA limits."
+        return 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
+
+    d, chunk, link = 200, 2000, mi.Target.parse("h2(z1)+h2(z2)")
+    U = mi.random_subspace(d, 2)
+    mi.learn(*lazy_sample(link, U, 9000, chunk=chunk), 2, "mse", steps=2, width=16)  # loads what is loaded late
+    limit = allocated() + 200 * 2**20
+    n = 4 * limit // (4 * d)  # rows of float32: four times the limit
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    base = np.random.default_rng(0).standard_normal((16 * chunk, d), dtype=np.float32)
+    sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
+    make = lambda k, size: base[chunk * (k % 16) :][:size]  # sixteen chunks over and over, made in no time
+    X = da.concatenate([da.from_delayed(delayed(make)(k, size), (size, d), dtype="float32") for k, size in enumerate(sizes)])
+    y = np.empty(n)
+    for k, size in enumerate(sizes):
+        y[chunk * k : chunk * k + size] = link(torch.from_numpy(make(k, size)) @ U.T.float())
+    assert X.nbytes >= 4 * limit - 4 * d
+    result = mi.learn(X, y, 2, "mse", steps=2, width=16, engine="power", progress=False)
+    assert result.report.ok, result.report
+    try:
+        X.compute()
+        raise SystemExit("the limit does not bind")
+    except MemoryError:
+        pass
+    print(f"{X.nbytes / 2**20:.0f} MiB under a limit of {limit / 2**20:.0f} MiB, subspace error {mi.subspace_error(result.subspace, U):.4f}")
+    """
+)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_DATA limits mapped memory on Linux only")
+def test_rows_of_four_times_a_memory_limit(tmp_path):
+    "X is four times what the process may allocate; computing it fails, learning from it does not."
+    pytest.importorskip("dask.array")
+    script = tmp_path / "limited.py"
+    script.write_text(LIMITED)
+    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}  # one heap, little lost in gaps
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert float(done.stdout.split()[-1]) < 0.3, done.stdout  # thirty-two thousand different rows, half of them for stage 1
+
+
+def slow(chunk):
+    "A chunk that takes a little while to come."
+    time.sleep(0.1)
+    return chunk
+
+
+def test_worker_killed_half_way(tmp_path):
+    "SIGKILL to one of two workers during stage 1: the same network to rounding."
+    distributed = pytest.importorskip("distributed")
+    X, y, lazy = rows()
+    inside = mi.learn(X, y, 2, "mse", steps=3, width=32)
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as cluster:
+        with distributed.Client(cluster) as client:
+            pids = list(client.run(os.getpid).values())
+            killed = []
+
+            def kill():
+                "End a worker as the kernel would."
+                os.kill(pids[0], signal.SIGKILL)
+                killed.append(time.monotonic())
+
+            timer = threading.Timer(2.5, kill)
+            timer.start()
+            outside = mi.learn(lazy.map_blocks(slow, dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
+            end = time.monotonic()
+            timer.join()
+            survivors = list(client.run(os.getpid).values())
+    assert killed and killed[0] < end and pids[0] not in survivors, "the worker was not killed during the run"
+    assert (inside.net.W - outside.net.W).norm() <= 1e-10 * inside.net.W.norm()
+    expected = inside.predict(X[:1000])
+    assert (outside.predict(X[:1000]) - expected).norm() <= 1e-10 * expected.norm()
+
+
+def test_bad_entries_in_a_chunk_are_found(tmp_path):
+    "A NaN in one chunk is an error that names X."
+    X, y, lazy = rows(n=3000)
+    broken = lazy.map_blocks(lambda chunk, block_info=None: chunk * float("nan") if block_info and block_info[0]["chunk-location"][0] == 1 else chunk, dtype=float)
+    with pytest.raises(ValueError, match="X must be finite"):
+        mi.second_order_matrix(broken, y, "mse")
+    with pytest.raises(ValueError, match="X must be finite"):
+        mi.learn(broken, y, 2)
+    with pytest.raises(ValueError, match="n_indices must be"):
+        mi.MultiIndexRegressor(n_indices=31).fit(lazy, y)
+    with pytest.raises(TypeError, match="real numbers"):
+        mi.learn(lazy.astype(complex), y, 2)
+    assert isinstance(mi.second_order_matrix(lazy, y.numpy(), "mse"), torch.Tensor)
