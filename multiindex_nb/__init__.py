@@ -9,16 +9,19 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'empirical_spectrum', 'plot_spectrum', 'TwoLayerNet', 'symmetric_init', 'alignment', 'coverage',
            'train_first_layer', 'History', 'DivergenceError', 'plot_history', 'recovered_subspace', 'subspace_error',
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
-           'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'refine_subspace', 'Refinement',
-           'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice', 'MultiIndexRegressor']
+           'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
+           'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
+           'MultiIndexRegressor', 'lazy_sample']
 
 # %% ../nbs/api.ipynb #79d4502f
 from .adviser import Advice, advise_loss, plot_advice
+from .cost import Plan, plan_run
 from .hermite import hermite
 from .learner import LearnResult, learn, oracle, relative_error
 from .losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss
 from .losses import empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
 from .network import TwoLayerNet, alignment, coverage, symmetric_init
+from .out_of_core import lazy_sample
 from .polish import Polish, polish_subspace
 from .power_iteration import DivergenceError, History, plot_history, train_first_layer
 from .readout import NotConvergedWarning, ReadoutReport, train_readout
@@ -35,8 +38,9 @@ _all_ = [
     "TwoLayerNet", "symmetric_init", "alignment", "coverage",
     "train_first_layer", "History", "DivergenceError", "plot_history",
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
-    "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error",
+    "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice", "MultiIndexRegressor",
+    "lazy_sample",
 ]
 
 # %% ../nbs/api.ipynb #a14c3fb6

@@ -10,7 +10,7 @@ import math
 import os
 import statistics
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -100,13 +100,14 @@ def measure_machine(
     size: int = 2000,  # of the square matrices
     device: str = "cpu",  # where
     min_seconds: float = 0.5,  # for each dtype
+    dtypes: Sequence[str] = ("float64", "float32"),  # which
 ) -> Machine:
-    "Rate of matrix products in float64 and float32."
+    "Rate of matrix products by dtype."
     rate = {}
-    for dtype in (torch.float64, torch.float32):
-        A = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=dtype).to(device)
+    for name in dtypes:
+        A = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=getattr(torch, name)).to(device)
         A @ A  # wakes threads and libraries
-        rate[str(dtype).removeprefix("torch.")] = 2 * size**3 / median_seconds(lambda: A @ A, min_seconds)
+        rate[name] = 2 * size**3 / median_seconds(lambda: A @ A, min_seconds)
     return Machine(rate, torch.get_num_threads(), device)
 
 # %% ../nbs/08_cost.ipynb #111a5c97
@@ -178,10 +179,11 @@ def speed_cell(
     X, y = sample(Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed), rows, seed=seed)
     X, y, name = X.to(device, dtype), y.to(device, dtype), str(dtype).removeprefix("torch.")
     run = learn_run(X, y, width, steps) if path == "learn" else stage_one_run(path, X, y, width, steps, matrix_free)
-    before, flops = measure_machine(device=device, min_seconds=0.2).rate[name], []
+    rate_now = lambda: measure_machine(device=device, min_seconds=0.2, dtypes=[name]).rate[name]
+    before, flops = rate_now(), []
     memory = peak_memory(lambda: flops.append(count_flops(run)))  # the first run: to warm up, to count and to weigh
     seconds = median_seconds(run, 1.0)
-    rate = statistics.mean([before, measure_machine(device=device, min_seconds=0.2).rate[name]])
+    rate = statistics.mean([before, rate_now()])
     return {"seconds": seconds, "flops": flops[0], "rate": rate, "ratio": seconds * rate / flops[0], "memory": memory,
             "threads": torch.get_num_threads(), "cores": os.cpu_count()}
 

@@ -30,6 +30,7 @@ def lazy_sample(
 
     d = index_basis(U).shape[1]
     n, seed, chunk = check_int(n, "n", 1), check_int(seed, "seed", 0), check_int(chunk, "chunk", 1)
+    sample(target, U, 1, noise, seed)  # complains now, and not when the first chunk is drawn
     sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
     draws = [delayed(draw_chunk, nout=2)(target, U, size, noise, 10**6 * seed + k) for k, size in enumerate(sizes)]
     X = da.concatenate([da.from_delayed(draw[0], (size, d), dtype="float64") for draw, size in zip(draws, sizes)])

@@ -58,6 +58,7 @@ BAD_SETTINGS = [
     (dict(init_scale=0.0), ValueError, "scale must be"),
     (dict(seed=-1), ValueError, "seed must be"),
     (dict(seed=0.5), TypeError, "seed must be"),
+    (dict(device="nowhere"), ValueError, "device 'nowhere' cannot be used"),
     (dict(readout_loss="hinge"), ValueError, "unknown loss 'hinge'"),
     (dict(readout_decay="cv"), ValueError, "weight_decay must be"),
 ]
@@ -107,6 +108,10 @@ def test_every_stage_checks_its_data(changes, kind, words):
         (lambda: mi.recovered_subspace(torch.ones(3, 4), 5), ValueError, "r = 5"),
         (lambda: mi.subspace_error(U, U[:1]), ValueError, "same shape"),
         (lambda: mi.alignment(torch.ones(3, 4), U), ValueError, "W must have shape"),
+        (lambda: mi.plan_run(0, 10), ValueError, "n must be"),
+        (lambda: mi.plan_run(10, 10, memory=1), ValueError, "weights alone"),
+        (lambda: mi.lazy_sample(mi.Target.parse("z1"), U, 10), ValueError, "U must have shape"),
+        (lambda: mi.lazy_sample(mi.Target.parse("z1*z2"), U, 10, noise=-1.0), ValueError, "noise must be"),
     ],
 )
 def test_parts_refuse(make, kind, words):

@@ -160,7 +160,19 @@ def test_bench_prints_a_table_and_goes_on_from_stored_results(tmp_path):
     assert run(words, tmp_path).stdout == first.stdout
 
 
-WRONG = ([], ["--peers", "--peer", "lda"], ["--peers", "--target", "h4(z1"], ["--peers", "--d", "1"], ["--peers", "--seeds", "0"], ["--peers", "--noise", "nan"])
+def test_bench_times_every_path(tmp_path):
+    "A table for each problem, slopes over d, and the rows as Parquet."
+    words = ["bench", "--d", 40, 80, "--width", 16, "--steps", 2, "--path", "power", "learn", "--out", "speed"]
+    done = run(words, tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines[3:5]] == ["power", "learn"]
+    assert sum(line.startswith("slope of log seconds against log d") for line in lines) == 2
+    rows = parquet.read_table(tmp_path / "speed" / "speed.parquet").to_pylist()
+    assert len(rows) == 4 and all(0 < r["seconds"] < 60 and r["ratio"] > 0 and r["flops"] > 0 for r in rows)
+
+
+WRONG = (["--d", "1"], ["--width", "7"], ["--device", "moon"], ["--path", "fast"], ["--peers", "--d", "9", "10"], ["--peers", "--peer", "lda"], ["--peers", "--target", "h4(z1"], ["--peers", "--d", "1"], ["--peers", "--seeds", "0"], ["--peers", "--noise", "nan"])
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)

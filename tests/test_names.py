@@ -25,6 +25,8 @@ SIGNATURES = {
     "refine_subspace": ["X", "y", "V", "seed"],
     "polish_subspace": ["X", "y", "V", "seed"],
     "advise_loss": ["X", "y", "level", "seed"],
+    "plan_run": ["n", "d", "width", "steps", "memory"],
+    "lazy_sample": ["target", "U", "n", "noise", "seed", "chunk"],
     "MultiIndexRegressor": ["n_indices", "loss", "steps", "width", "refine", "random_state"],
     "MSE": [],
     "Huber": ["delta"],

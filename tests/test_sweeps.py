@@ -91,6 +91,22 @@ def test_dask_cluster_gives_the_same_rows(tmp_path):
     assert here == there
 
 
+def count_threads(seed):
+    "Threads that this worker's products may use, inside a cell and outside."
+    import torch
+
+    return {"inside": torch.get_num_threads(), "limit": int(os.environ.get("OMP_NUM_THREADS", 0))}
+
+
+def test_workers_times_threads_is_at_most_cores(tmp_path):
+    "No oversubscription: a cell runs on one thread, and its worker was started with no more than its share."
+    jobs = min(2, os.cpu_count())
+    with joblib.parallel_config(n_jobs=jobs):
+        rows = run_sweep(Sweep("threads", count_threads, ({},), seeds=6), tmp_path)
+    assert {row["inside"] for row in rows} == {1.0}
+    assert jobs == 1 or all(1 <= row["limit"] <= max(1, os.cpu_count() // jobs) for row in rows)
+
+
 def test_half_written_file_is_no_row(tmp_path):
     "A temporary file left by a killed writer is not read."
     sweep = Sweep("draws", draw, product(x=[1]), seeds=2)
