@@ -1,10 +1,10 @@
-# make run: environment and main job. make test: environment and every check.
+# make run: environment and main job. make test: environment and every check. make bench: timings, by hand only.
 PYTHON ?= python3.11
 BIN := .venv/bin
 export MPLBACKEND := agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test clean
+.PHONY: run test bench clean
 run: .venv/ready
 	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
 
@@ -13,6 +13,9 @@ test: .venv/ready
 	$(BIN)/python tools/in_step.py
 	$(BIN)/python tools/readme.py --check
 	$(BIN)/python -m pytest tests
+
+bench: .venv/ready
+	$(BIN)/python -m pytest tests/bench_speed.py
 
 .venv/ready: requirements.lock setup.py settings.ini
 	$(PYTHON) -m venv .venv

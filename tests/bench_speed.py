@@ -8,7 +8,7 @@ from multiindex_nb.targets import Target, random_subspace, sample
 
 @pytest.mark.parametrize("d", [250, 500, 1000])
 @pytest.mark.parametrize("path", [*PATHS, "learn"])
-def bench_path(benchmark, path, d):
+def test_path(benchmark, path, d):
     "Stage 1 by each path, and both stages, at n = 20 d, m = 512, four steps."
     dtype = PATHS[path][1] if path != "learn" else None
     rows = 20 * d * (2 if path == "learn" else 1)
