@@ -204,7 +204,7 @@ def remarks(run: Run) -> tuple[str, ...]:
 
 # %% ../nbs/30_cli.ipynb #76a77eb0
 def draw(problem: Problem, runs: list[Run]):
-    "A matplotlib Figure with spectrum, history and predictions for each loss."
+    "A matplotlib Figure with spectrum, history and predictions for each loss, in the style of chapter 28."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(12, 3.1 * len(runs)), dpi=100, layout="constrained")

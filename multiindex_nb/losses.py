@@ -411,14 +411,16 @@ def plot_spectrum(
 
     ax = plt.subplots(figsize=(6, 3), dpi=100)[1] if ax is None else ax
     k = spectrum.n_outliers
-    ax.hist(spectrum.values[k:].numpy(), bins=40, color="0.7", label="bulk")
+    ax.stairs(*np.histogram(spectrum.values[k:], bins=40), fill=True, color="0.7", label="bulk")
     for sign in (-1, 1):
         ax.axvline(sign * spectrum.edge, color="k", ls=":", lw=1, label="edge of the bulk" if sign > 0 else None)
     for i, (value, v) in enumerate(zip(spectrum.values[:k].tolist(), spectrum.vectors[:k])):
-        name = f"outlier {i + 1}"
+        name, color = f"outlier {i + 1}", "0.25"
         if U is not None:
-            name += f", cosine {torch.linalg.norm(torch.linalg.qr(U.T)[0].T @ v).item():.2f} with span U"
-        ax.plot(value, 0, "v", ms=9, clip_on=False, color=f"C{i % 10}", label=name)
-    ax.set(xlabel="eigenvalue of S", ylabel="count")
+            cosines = torch.linalg.qr(U.T)[0].T @ v
+            name += f", cosine {cosines.norm().item():.2f} with span U"
+            color = f"C{cosines.abs().argmax().item()}"  # of the direction that it is closest to
+        ax.plot(value, 0, "v", ms=9, clip_on=False, color=color, label=name)
+    ax.set(xlabel="eigenvalue of S", ylabel="count", ymargin=0.3)
     ax.legend(fontsize=7, loc="upper left", framealpha=0.6)
     return ax

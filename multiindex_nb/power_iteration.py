@@ -322,5 +322,6 @@ def plot_history(
     (line,) = ax.plot(history.alignment, "o-", ms=4, label=f"{label} alignment".strip(), **style)
     ax.plot(history.coverage, "s--", ms=4, color=line.get_color(), alpha=0.6, label=f"{label} coverage".strip())
     ax.set(xlabel="step", ylim=(-0.02, 1.05))
+    ax.xaxis.get_major_locator().set_params(integer=True)
     ax.legend(fontsize=7)
     return ax

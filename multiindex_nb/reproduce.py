@@ -72,6 +72,8 @@ def reproduce(
     progress: bool | None = None,  # progress bars; None shows them in a terminal only
 ) -> list[tuple[Claim, Verdict]]:
     "Sweep, judge and draw each claim and write the report; `ValueError` for an unknown claim or scale."
+    import matplotlib.style
+
     claims = find_claims(ids)
     if scale not in ("small", "full"):
         raise ValueError(f"scale must be 'small' or 'full', got {scale!r}")
@@ -82,6 +84,7 @@ def reproduce(
         rows = run_sweep(claim.sweep(scale), store, progress=progress)
         found.append((claim, judge(claim, rows)))
         if found[-1][1].holds != "not judged":
-            claim.draw(rows).savefig(out / f"{claim.id}.png")
+            with matplotlib.style.context("multiindex_nb.style"):
+                claim.draw(rows).savefig(out / f"{claim.id}.png")
         write_text(report_text(found, scale), out / "REPRODUCTION.md")
     return found
