@@ -172,7 +172,8 @@ def draw_plane(view: View, errors: list[float], step: int, ax) -> str:
 def draw_steps(view: View, errors: list[float], step: int, ax) -> str:
     "The third picture, and what it shows."
     h = view.history
-    plot_history(h, ax, color="0.2").set_title("alignment and coverage")
+    plot_history(h, ax, color="0.2").set_title("alignment (solid) and coverage (dashed)")
+    ax.get_legend().remove()
     ax.axvline(step, color="0.7", lw=6, alpha=0.5, zorder=0)
     return f"Alignment {h.alignment[step]:.2f} and coverage {h.coverage[step]:.2f} after {step} of {view.setting.steps} steps."
 
@@ -180,7 +181,8 @@ def draw_steps(view: View, errors: list[float], step: int, ax) -> str:
 def draw_errors(view: View, errors: list[float], step: int, ax) -> str:
     "The fourth picture, and what it shows."
     s = view.setting
-    plot_errors(errors, s.chosen, ax, s.steps).set_title("test error" if len(errors) > s.steps else "test error, being computed")
+    plot_errors(errors, s.chosen, ax, s.steps).set_title(f"test error, T₁ = {s.chosen} chosen" if len(errors) > s.steps else "test error, being computed")
+    ax.get_legend().remove()
     known = f"{errors[s.chosen]:.2f}" if len(errors) > s.chosen else "not yet known"
     return f"Test error over the variance by number of steps: {known} at the automatic number, {s.chosen}."
 
@@ -210,7 +212,7 @@ def picture_html(
     errors: list[float],  # from `test_errors`, as many as there are
     step: int,  # which step the neurons show
 ) -> str:
-    "One picture as an image element with its description; fixed margins, since finding the best ones takes longer than drawing."
+    "One picture as an image element with its description; margins are fixed, ticks few and the file hardly compressed: all for speed."
     from base64 import b64encode
     from html import escape
     from io import BytesIO
@@ -221,8 +223,11 @@ def picture_html(
     file = BytesIO()
     with style.context("multiindex_nb.style"):
         figure = Figure(figsize=(3.6, 3.1), dpi=100)
-        words = PICTURES[name](view, errors, step, figure.add_axes((0.17, 0.16, 0.8, 0.74)))
-        figure.savefig(file, format="png")
+        ax = figure.add_axes((0.17, 0.16, 0.8, 0.74))
+        words = PICTURES[name](view, errors, step, ax)
+        for axis in (ax.xaxis, ax.yaxis)[: 1 + (ax.get_yscale() == "linear")]:
+            axis.get_major_locator().set_params(nbins=4)
+        figure.savefig(file, format="png", pil_kwargs={"compress_level": 1})
     return f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
 
 # %% ../nbs/30_explorer.ipynb #28fdfd04
@@ -333,8 +338,10 @@ class Explorer:
             return
         self.step.max = self.play.max = self.view.setting.steps
         self.words.value = verdict_html(self.view)
-        self.show(*PICTURES)
-        yield
+        self.pictures["errors"].value = "<p>test error: being computed</p>"
+        for name in list(PICTURES)[:3]:
+            self.show(name)
+            yield
         for error in test_errors(self.view):
             self.errors.append(error)
             self.show("errors")
@@ -342,13 +349,15 @@ class Explorer:
 
     def show(self, *names: str) -> None:
         "Draw some of the pictures as things stand."
+        if self.view is None:
+            return
         step = min(self.step.value, self.view.setting.steps)
         for name in names:
             self.pictures[name].value = picture_html(name, self.view, self.errors, step)
 
 # %% ../nbs/30_explorer.ipynb #2b8f1314
-def work_off(parts: Iterator[None], wait: bool, wanted) -> None:
-    "Do parts of a work, at once or in the event loop, as long as it is wanted."
+def work_off(parts: Iterator[None], wait: bool, wanted):
+    "Do parts of a work, at once (also where no event loop runs) or in the event loop, as long as it is wanted."
     import asyncio
 
     async def live():
@@ -357,9 +366,12 @@ def work_off(parts: Iterator[None], wait: bool, wanted) -> None:
             if not wanted():
                 return
 
-    if wait:
-        for _ in parts:
-            if not wanted():
-                return
-    else:
-        asyncio.get_running_loop().create_task(live())
+    try:
+        loop = None if wait else asyncio.get_running_loop()
+    except RuntimeError:  # a plain script
+        loop = None
+    if loop is not None:
+        return loop.create_task(live())
+    for _ in parts:
+        if not wanted():
+            return

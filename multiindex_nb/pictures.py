@@ -39,7 +39,7 @@ def draw_frame(ax, r: int) -> None:
     ax.plot(turn.cos(), turn.sin(), color="0.7", lw=1)
     for k, (dx, dy) in enumerate(((1, 0), (0, 1))[: min(r, 2)]):
         ax.plot([-dx, dx], [-dy, dy], color=f"C{k}", lw=1, alpha=0.6, zorder=0)
-        ax.text(1.12 * dx, 1.12 * dy, f"$u_{k + 1}$", color=f"C{k}", ha="center", va="center")
+        ax.text(1.12 * dx, 1.12 * dy, "u₁u₂"[2 * k : 2 * k + 2], color=f"C{k}", ha="center", va="center")
     ax.set(aspect="equal", xlim=(-1.2, 1.25), ylim=(-1.2, 1.25), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
@@ -75,10 +75,11 @@ def plot_errors(
     ax.axhline(1, color="0.7", ls=":", lw=1, label="best constant")
     ax.semilogy(range(len(shown)), shown, "o-", ms=4, color="k")
     ax.minorticks_off()
+    ax.yaxis.set_major_formatter("{x:g}")
     if chosen is not None:
         ax.axvline(chosen, color="C4", lw=1.5, label=f"chosen: {chosen}")
     last = len(errors) - 1 if steps is None else steps
-    ax.set(xlabel="$T_1$", ylabel="test error / variance", xlim=(-0.3, last + 0.3))
+    ax.set(xlabel="number of steps T₁", ylabel="test error / variance", xlim=(-0.3, last + 0.3))
     ax.legend()
     return ax
 
