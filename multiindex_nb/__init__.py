@@ -11,17 +11,19 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
            'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
            'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
-           'MultiIndexRegressor', 'lazy_sample']
+           'MultiIndexRegressor', 'lazy_sample', 'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
 
 # %% ../nbs/api.ipynb #79d4502f
 from .adviser import Advice, advise_loss, plot_advice
 from .cost import Plan, plan_run
+from .explorer import Explorer
 from .hermite import hermite
 from .learner import LearnResult, learn, oracle, relative_error
 from .losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss
 from .losses import empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
 from .network import TwoLayerNet, alignment, coverage, symmetric_init
 from .out_of_core import lazy_sample
+from .pictures import animate_neurons, plot_errors, plot_neurons
 from .polish import Polish, polish_subspace
 from .power_iteration import DivergenceError, History, plot_history, train_first_layer
 from .readout import NotConvergedWarning, ReadoutReport, train_readout
@@ -40,7 +42,7 @@ _all_ = [
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice", "MultiIndexRegressor",
-    "lazy_sample",
+    "lazy_sample", "plot_neurons", "plot_errors", "animate_neurons", "Explorer",
 ]
 
 # %% ../nbs/api.ipynb #a14c3fb6

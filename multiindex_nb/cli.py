@@ -35,11 +35,13 @@ from .sweeps import Sweep, cell_key, median_interval, product, run_sweep, write_
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table', 'file_problem', 'Run', 'run_loss', 'short',
-           'step_table', 'verdict_table', 'summary', 'remarks', 'draw', 'record', 'run_record', 'write_outputs',
-           'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines', 'Parser',
-           'auto_or', 'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments', 'make_parser',
-           'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'make_problem', 'main']
+__all__ = ['EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table',
+           'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary', 'remarks', 'draw',
+           'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems',
+           'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for', 'Parser', 'auto_or',
+           'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments',
+           'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'run_explore', 'stop_server',
+           'make_problem', 'main']
 
 # %% ../nbs/31_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def draw(problem: Problem, runs: list[Run]):
     "A matplotlib Figure with spectrum, history and predictions for each loss, in the style of chapter 29."
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(12, 3.1 * len(runs)), dpi=100, layout="constrained")
+    fig = Figure(figsize=(12, 3.1 * len(runs)), layout="constrained")
     for run, row in zip(runs, fig.subplots(len(runs), 3, squeeze=False)):
         plot_spectrum(empirical_spectrum(*problem.D1, run.loss), problem.U, row[0]).set_title(f"spectrum of S, {short(run.loss)}", fontsize=10)
         plot_history(run.result.history, row[1]).set_title(f"stage 1: {run.result.report.verdict}", fontsize=10)
@@ -339,6 +341,57 @@ def slope_lines(rows: list[dict]) -> list[str]:
             lines.append(f"slope of log seconds against log d, {path}: {slope:.2f}")
     return lines
 
+# %% ../nbs/31_cli.ipynb #7571730c
+EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
+EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
+{% block notebook_css %}{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/", "data:text/css,") }}{% endblock %}
+"""
+
+
+def write_page(folder: Path) -> None:
+    "Write the explorer's notebook and its template into `folder`."
+    template = folder / "voila" / "templates" / "offline"
+    template.mkdir(parents=True)
+    (template / "conf.json").write_text('{"base_template": "lab"}')
+    (template / "index.html.j2").write_text(EXPLORER_TEMPLATE)
+    cell = {"cell_type": "code", "id": "explorer", "execution_count": None, "metadata": {}, "outputs": [], "source": EXPLORER_CODE}
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "title": "multiindex explorer"}
+    (folder / "explorer.ipynb").write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
+
+
+def start_voila(folder: Path, port: int):
+    "The server, as a process whose last words are in `folder`/log; `OSError` if the port is taken."
+    import socket
+    import subprocess
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last server has just stopped is free
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            raise OSError(f"port {port} is taken, choose another with --port") from None
+    widgets = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
+    words = ["--Voila.ip=127.0.0.1", f"--port={port}", "--Voila.port_retries=0", "--no-browser", "--template=offline", "--Application.log_level=ERROR"]
+    words += [f"--VoilaConfiguration.extension_allowlist={name}" for name in widgets]
+    paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
+    env = {**os.environ, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
+    with (folder / "log").open("w") as log:
+        return subprocess.Popen([sys.executable, "-m", "voila", "explorer.ipynb", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+
+
+def wait_for(server, port: int, folder: Path, seconds: float = 60) -> None:
+    "Return when the server answers; `OSError` with its last words if it stops or takes too long."
+    import socket
+
+    for _ in range(int(10 * seconds)):
+        if server.poll() is not None:
+            break
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise OSError("voila did not start: " + ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1])
+
 # %% ../nbs/31_cli.ipynb #ff5aa480
 class Parser(argparse.ArgumentParser):
     "An ArgumentParser whose errors take one line."
@@ -412,6 +465,12 @@ def add_bench_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
 
 
+def add_explore_arguments(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex explore`."
+    p.add_argument("--port", type=int, default=8866, help="port on 127.0.0.1 (default %(default)s)")
+    p.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+
+
 def make_parser() -> Parser:
     "The parser of the whole command."
     parser = Parser(prog="multiindex", description="Feature learning in multi-index models, layer by layer (arXiv 2511.15120).")
@@ -429,6 +488,10 @@ def make_parser() -> Parser:
     bench = commands.add_parser("bench", help=about, description=about)
     add_bench_arguments(bench)
     bench.set_defaults(run=run_bench)
+    about = "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it."
+    explore = commands.add_parser("explore", help=about, description=about)
+    add_explore_arguments(explore)
+    explore.set_defaults(run=run_explore)
     return parser
 
 # %% ../nbs/31_cli.ipynb #84556991
@@ -447,7 +510,10 @@ def run_learn(args: argparse.Namespace) -> None:
     trivial = relative_error(torch.full_like(problem.test[1], problem.D2[1].mean().item()), problem.test[1])
     print(summary(problem, runs, best, trivial))
     options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "command")}
-    paths = write_outputs(args.out, draw(problem, runs), record(problem, runs, best, trivial, options))
+    from matplotlib import style
+
+    with style.context("multiindex_nb.style"):
+        paths = write_outputs(args.out, draw(problem, runs), record(problem, runs, best, trivial, options))
     print("wrote " + " and ".join(map(str, paths)))
 
 
@@ -499,6 +565,45 @@ def run_bench(args: argparse.Namespace) -> None:
     print("\n".join(bench_lines(rows)))
 
 
+def run_explore(args: argparse.Namespace) -> None:
+    "`multiindex explore`."
+    import signal
+    import webbrowser
+    from importlib.util import find_spec
+
+    if not 1 <= args.port <= 65535:
+        raise ValueError(f"--port must be in [1, 65535], got {args.port}")
+    if find_spec("voila") is None:
+        raise ImportError("explore needs the package voila, which comes with multiindex-nb[explore]")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped below
+    with tempfile.TemporaryDirectory() as name:
+        write_page(Path(name))
+        server = start_voila(Path(name), args.port)
+        try:
+            wait_for(server, args.port, Path(name))
+            print(f"explorer at http://127.0.0.1:{args.port}/ (Ctrl-C ends it)", flush=True)
+            if not args.no_browser:
+                webbrowser.open(f"http://127.0.0.1:{args.port}/")
+            if server.wait() != 0:
+                raise OSError("voila stopped: " + ((Path(name) / "log").read_text().strip().splitlines() or ["no message"])[-1])
+        except KeyboardInterrupt:
+            print()
+        finally:
+            stop_server(server)
+
+
+def stop_server(server) -> None:
+    "Ask a process to end, and end it if it does not."
+    import signal
+    import subprocess
+
+    server.send_signal(signal.SIGINT)
+    try:
+        server.wait(5)
+    except subprocess.TimeoutExpired:
+        server.kill()
+
+
 def make_problem(args: argparse.Namespace) -> Problem:
     "The problem that the options ask for, drawn or read once every option has been checked."
     with warnings.catch_warnings():
@@ -531,7 +636,7 @@ def main(
         print(f"multiindex {args.command}: error: not enough memory, take smaller --d or --n-per-d", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        left = {"learn": "nothing written", "reproduce": "finished cells are kept", "bench": "finished cells are kept in --out"}[args.command]
+        left = {"reproduce": "finished cells are kept", "bench": "finished cells are kept in --out"}.get(args.command, "nothing written")
         print(f"multiindex {args.command}: interrupted, {left}", file=sys.stderr)
         return 130
     return 0

@@ -263,7 +263,7 @@ def make_knobs(s: Setting) -> dict:
         "lr": slider(w.FloatLogSlider, s.lr, -2, 2, 0.1, "eta1 / automatic"),
         "decay": slider(w.FloatSlider, s.decay, 0, 1, 0.1, "eta1 * beta1"),
         "width": slider(w.IntSlider, s.width, 8, 512, 8, "neurons m"),
-        "scale": slider(w.FloatSlider, s.scale, -2, 6, 0.5, "log10 e0 / automatic"),
+        "scale": slider(w.FloatSlider, s.scale, -2, 6, 0.5, "log10 e0/automatic"),
         "seed": slider(w.IntSlider, s.seed, 0, 20, 1, "seed"),
     }
 
@@ -296,7 +296,7 @@ class Explorer:
         self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown", style=wide)
         self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600, description="play the steps")
         w.jslink((self.play, "value"), (self.step, "value"))
-        self.words, self.pictures = w.HTML(), {name: w.HTML() for name in PICTURES}
+        self.words, self.pictures = w.HTML(), {name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in PICTURES}
         flow = w.Layout(flex_flow="row wrap", width="100%")
         knobs = [self.story, *self.knobs.values()]
         self.box = w.VBox([w.Box(knobs, layout=flow), self.words, w.HBox([self.step, self.play], layout=flow), w.Box(list(self.pictures.values()), layout=flow)])

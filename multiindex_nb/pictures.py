@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .hermite import as_tensor
 from .network import index_basis
 from .power_iteration import History
 
@@ -24,7 +25,9 @@ def plane_coordinates(
     U: Float[Tensor, "r d"],  # index space
 ) -> Float[Tensor, "... m 2"]:
     "Unit neurons along the first two directions of span U; for r = 1 the second is outside of it."
-    Q = index_basis(U)
+    Q, W = index_basis(U), as_tensor(W, "W")
+    if W.shape[-1] != Q.shape[1]:
+        raise ValueError(f"W must have {Q.shape[1]} columns, as U has, got shape {tuple(W.shape)}")
     if len(Q) == 1:
         outside = torch.eye(Q.shape[1], dtype=Q.dtype)[Q[0].abs().argmin()]
         outside = outside - (outside @ Q[0]) * Q[0]
@@ -69,13 +72,15 @@ def plot_errors(
 ):  # the Axes
     "Test error against T1 on a logarithmic axis, with the best constant as reference."
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     ax = plt.subplots(figsize=(4, 3))[1] if ax is None else ax
     shown = [min(max(e, 1e-6), 1e3) for e in errors]
     ax.axhline(1, color="0.7", ls=":", lw=1, label="best constant")
     ax.semilogy(range(len(shown)), shown, "o-", ms=4, color="k")
-    ax.minorticks_off()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
+    ax.minorticks_off()
     if chosen is not None:
         ax.axvline(chosen, color="C4", lw=1.5, label=f"chosen: {chosen}")
     last = len(errors) - 1 if steps is None else steps

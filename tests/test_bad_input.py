@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import multiindex_nb as mi
+from multiindex_nb.explorer import Setting
 
 U = mi.random_subspace(10, 2, seed=0)
 X, Y = mi.sample(mi.Target.parse("h2(z1)+h2(z2)"), U, 200, seed=0)
@@ -112,6 +113,10 @@ def test_every_stage_checks_its_data(changes, kind, words):
         (lambda: mi.plan_run(10, 10, memory=1), ValueError, "weights alone"),
         (lambda: mi.lazy_sample(mi.Target.parse("z1"), U, 10), ValueError, "U must have shape"),
         (lambda: mi.lazy_sample(mi.Target.parse("z1*z2"), U, 10, noise=-1.0), ValueError, "noise must be"),
+        (lambda: mi.plot_neurons(torch.ones(3, 4), U), ValueError, "W must have"),
+        (lambda: mi.animate_neurons({}, U, "a.gif"), ValueError, "runs must be"),
+        (lambda: mi.Explorer(Setting(target="h4(x)")), ValueError, "column 4"),
+        (lambda: mi.Explorer(Setting(d=1)), ValueError, "d must be"),
     ],
 )
 def test_parts_refuse(make, kind, words):

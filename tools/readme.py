@@ -28,6 +28,7 @@ def render() -> dict[Path, bytes]:
     text, resources = MarkdownExporter().from_notebook_node(notebook, resources)
     head = "<!-- Made from nbs/index.ipynb by tools/readme.py: edit the notebook. -->\n\n"
     text = text.replace("![png]", "![Figure]")
+    text = re.sub(r"\]\((?!https?:|nbs/|#)", "](nbs/", text)  # links of the notebook start in its own folder
     text = re.sub(r"\n[ \n]*\n", "\n\n", head + text.strip() + "\n")
     return {ROOT / "README.md": text.encode(), **{ROOT / name: data for name, data in resources["outputs"].items()}}
 
