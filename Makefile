@@ -1,10 +1,10 @@
-# make run: environment and main job. make test: environment and every check. make bench: timings, by hand only.
+# make run: environment and main job. make test: environment and every check. make docs: the site in _docs. make bench: timings, by hand only.
 PYTHON ?= python3.11
 BIN := .venv/bin
 export MPLBACKEND := agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test bench clean
+.PHONY: run test bench docs clean
 run: .venv/ready
 	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
 
@@ -23,5 +23,8 @@ bench: .venv/ready
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	touch $@
 
+docs: .venv/ready
+	$(BIN)/python tools/build_site.py
+
 clean:
-	rm -rf .venv results _proc _docs
+	rm -rf .venv results _proc _docs .cache

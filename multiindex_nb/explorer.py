@@ -295,7 +295,7 @@ class Explorer:
         self.story = w.Dropdown(options=["choose ...", *STORIES], description="story", style=wide, layout=w.Layout(width="24em", max_width="100%"))
         self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown", style=wide)
         self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600, description="play the steps")
-        w.jslink((self.play, "value"), (self.step, "value"))
+        w.link((self.play, "value"), (self.step, "value"))
         self.words, self.pictures = w.HTML(), {name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in PICTURES}
         flow = w.Layout(flex_flow="row wrap", width="100%")
         knobs = [self.story, *self.knobs.values()]

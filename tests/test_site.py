@@ -1,0 +1,179 @@
+"""The documentation site: built once, read as text and in a browser."""
+
+import functools
+import http.server
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urlparse
+
+import pytest
+from conftest import missing
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
+CHAPTERS = sorted(p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    "The folder of the built site."
+    if shutil.which("npm") is None and not (ROOT / ".cache").is_dir():
+        missing("no npm to fetch KaTeX with")
+    out = tmp_path_factory.mktemp("site") / "docs"
+    done = subprocess.run([sys.executable, ROOT / "tools" / "build_site.py", "--smalldocs", "--out", out], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    "Path within the site -> parsed page."
+    from bs4 import BeautifulSoup
+
+    return {p.relative_to(site).as_posix(): BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in sorted(site.rglob("*.html"))}
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    "Where the site is served."
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def test_every_chapter_is_listed_and_built(pages):
+    "In the sidebar, in order, and as a page."
+    links = [a["href"] for a in pages["index.html"].select("#quarto-sidebar a[href]")]
+    assert [h for h in links if h[:2].isdigit()] == [f"{name}.html" for name in CHAPTERS]
+    assert all(f"{name}.html" in pages for name in CHAPTERS)
+
+
+def test_links_and_anchors_lead_somewhere(pages, site):
+    "Every link within the site."
+    broken, ids = [], {name: {t["id"] for t in soup.select("[id]")} for name, soup in pages.items()}
+    for name, soup in pages.items():
+        for a in soup.select("a[href]"):
+            link, anchor = urldefrag(a["href"])
+            if urlparse(link).scheme:
+                continue
+            goal = os.path.normpath(os.path.join(os.path.dirname(name), unquote(link))) if link else name
+            if not (site / goal).exists() or (anchor and goal in ids and unquote(anchor) not in ids[goal]):
+                broken.append((name, a["href"]))
+    assert broken == []
+
+
+def test_nothing_is_loaded_from_elsewhere(pages):
+    "Scripts, styles and pictures are files of the site."
+    outside = [(name, tag.get("src") or tag.get("href")) for name, soup in pages.items() for tag in soup.select("script[src], link[rel=stylesheet], img[src], iframe") if urlparse(tag.get("src") or tag.get("href") or "").scheme in ("http", "https")]
+    assert outside == []
+
+
+def test_pictures_say_what_they_show(pages):
+    "An alternative text for each, written for it and not made from a heading."
+    poor = [(name, image["alt"][:60]) for name, soup in pages.items() for image in soup.select("main img") if len(image.get("alt", "")) < 40 or image["alt"].startswith("Figure in the section")]
+    assert poor == []
+
+
+def test_public_names_lead_to_their_documentation(pages):
+    "Name, parameters with their meaning, one sentence."
+    import multiindex_nb
+
+    table = {a.get_text(): a["href"] for a in pages["api.html"].select("main table a")}
+    assert set(multiindex_nb.__all__) <= set(table)
+    page, anchor = urldefrag(table["train_first_layer"])
+    text = pages[page].find(id=anchor).find_parent("div").get_text()
+    assert all(words in text for words in ("eta1 > 0", "Float[Tensor, 'n d']", "DivergenceError"))
+
+
+def faults(page, name, address):
+    "Console errors, requests that leave the site, formulas that did not come out, pictures that did not load."
+    found, forget = [], []
+    listen = lambda event, f: (page.on(event, f), forget.append((event, f)))
+    listen("console", lambda m: found.append(m.text) if m.type == "error" else None)
+    listen("pageerror", lambda e: found.append(str(e)))
+    listen("request", lambda r: None if r.url.startswith((address, "data:")) else found.append(r.url))
+    page.goto(address + name)
+    page.wait_for_function("() => !document.querySelector('.math') || document.querySelector('.katex')", timeout=15_000)
+    found += page.evaluate("""() => [
+        ...[...document.querySelectorAll('.katex-error')].map(e => 'formula: ' + e.textContent),
+        ...[...document.querySelectorAll('.math')].filter(e => !e.querySelector('.katex')).map(e => 'not a formula: ' + e.textContent),
+        ...[...document.images].filter(i => !(i.complete && i.naturalWidth)).map(i => 'picture: ' + i.alt)]""")
+    for event, f in forget:
+        page.remove_listener(event, f)
+    return found
+
+
+def test_every_page_in_a_browser_and_on_a_phone(browser, pages, address):
+    "No fault, and nothing wider than a phone."
+    page, wrong = browser.new_page(viewport={"width": 390, "height": 844}), {}
+    for name in pages:
+        found = faults(page, name, address)
+        if page.evaluate("() => document.documentElement.scrollWidth") > 390:
+            found.append("wider than 390 pixels")
+        if found:
+            wrong[name] = found[:4]
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.goto(address + "04_power_iteration.html")
+    page.screenshot(path=SHOTS / "site-phone.png")
+    page.close()
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_contrast(browser, pages, address, mode):
+    "AA by axe-core on every kind of page, in both modes."
+    script = axe()
+    page, wrong = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=mode), {}
+    for name in ("index.html", "api.html", "notation.html", "04_power_iteration.html", "13_which_loss.html", "25_peers.html", "30_explorer.html"):
+        page.goto(address + name)
+        page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
+        assert page.evaluate("() => document.documentElement.classList.contains('quarto-dark')") == (mode == "dark")
+        page.evaluate(script)
+        result = page.evaluate("async () => (await axe.run(document, {runOnly: ['color-contrast', 'image-alt', 'label', 'link-name', 'button-name', 'html-has-lang', 'document-title']})).violations")
+        if result:
+            wrong[name] = [(v["id"], v["nodes"][0]["html"][:120], v["nodes"][0]["failureSummary"][-160:]) for v in result]
+        page.screenshot(path=SHOTS / f"site-{name.split('.')[0]}-{mode}.png")
+    page.close()
+    assert wrong == {}
+
+
+def axe() -> str:
+    "The source of axe-core, from npm."
+    folder = ROOT / ".cache"
+    if shutil.which("npm") is None and not list(folder.glob("axe-core-*")):
+        missing("no npm to fetch axe-core with")
+    sys.path.insert(0, str(ROOT / "tools"))
+    from build_site import package
+
+    return (package("axe-core", "4.14.1", folder) / "axe.min.js").read_text(encoding="utf-8")
+
+
+def test_search_finds_a_word_without_a_network(browser, address):
+    "The index is part of the site."
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.goto(address + "index.html")
+    page.locator("#quarto-search input").fill("Huber")
+    page.locator(".smalldocs-search-results a").first.wait_for(timeout=10_000)
+    assert page.locator(".smalldocs-search-results a").count() > 0
+    page.close()
+
+
+def test_config_is_valid_and_names_real_files():
+    "`_quarto.yml` parses, and each file in it exists."
+    import yaml
+
+    config = yaml.safe_load((ROOT / "_quarto.yml").read_text())
+    listed = json.dumps(config["website"]["sidebar"])
+    for name in [*CHAPTERS, "index", "notation", "api"]:
+        assert listed.count(f'"{name}.ipynb"') == 1
+    assert all((ROOT / "nbs" / name).is_file() for name in (config["bibliography"], config["format"]["html"]["css"]))

@@ -1,0 +1,138 @@
+"""Build the documentation site from nbs/ and _quarto.yml: with quarto where it is installed, else with smalldocs."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+KATEX = "0.16.11"
+CDN = re.compile(rf"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
+KEEP = ("images", "reproduction", "references.bib", "site.css")
+
+
+class SiteError(Exception):
+    "The site cannot be built, in one line."
+
+
+def call(words: list[str], **options) -> str:
+    "Standard output of a command; `SiteError` with its last line if it fails."
+    done = subprocess.run(words, capture_output=True, text=True, **options)
+    if done.returncode:
+        lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+        raise SiteError(f"{' '.join(map(str, words[:2]))} failed: {lines[-1]}")
+    return done.stdout
+
+
+def package(name: str, version: str, folder: Path) -> Path:
+    "The unpacked files of an npm package, kept in `folder`."
+    where = folder / f"{name}-{version}"
+    if not where.is_dir():
+        if shutil.which("npm") is None:
+            raise SiteError(f"npm is needed once, to fetch {name} {version}")
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            call(["npm", "pack", f"{name}@{version}", "--pack-destination", scratch, "--silent"])
+            with tarfile.open(next(Path(scratch).glob("*.tgz"))) as archive:
+                archive.extractall(scratch, filter="data")
+            os.replace(Path(scratch) / "package", where)
+    return where
+
+
+def stage() -> Path:
+    "nbdev's staged notebooks, with the files that they point to."
+    call(["nbdev_proc_nbs", "--n_workers", "2"], cwd=ROOT)
+    for name in KEEP:
+        source, copy = ROOT / "nbs" / name, ROOT / "_proc" / name
+        (shutil.copytree(source, copy, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, copy))
+    shutil.copy(ROOT / "nbs" / "_quarto.yml", ROOT / "_proc" / "_quarto.yml")
+    return ROOT / "_proc"
+
+
+def homes(pages: dict) -> dict[str, str]:
+    "Public name -> page and anchor where it is documented."
+    public = json.loads(call([sys.executable, "-c", "import json, multiindex_nb as m; print(json.dumps([*m.__all__, 'MultiIndexRegressor']))"], cwd=ROOT))
+    anchors = {}
+    for name, soup in pages.items():
+        for tag in soup.select(".cell-output-markdown h2, .cell-output-markdown h3, .cell-output-markdown h4"):
+            anchors[tag.get_text().strip()] = f"{name}#{tag.get('id') or tag['data-anchor-id']}"
+    return {name: anchors[name] for name in public if name in anchors}
+
+
+def link_names(soup, where: dict[str, str]) -> None:
+    "Make each public name in the tables of the page of all names a link."
+    for code in soup.select("main table code"):
+        if code.get_text() in where:
+            code.wrap(soup.new_tag("a", href=where[code.get_text()]))
+
+
+def finish(soup, name: str) -> None:
+    "Formulas from this site, a way past the navigation, a description for every picture, and no empty label."
+    for tag in soup.select("link[href], script[src]"):
+        key = "href" if tag.name == "link" else "src"
+        tag[key] = CDN.sub("../" * name.count("/") + "site_libs/katex/", tag[key])
+    if soup.find("link", rel="icon") is None:
+        soup.head.append(soup.new_tag("link", rel="icon", href="data:,"))
+    main = soup.find("main")
+    if main is not None and soup.find("a", class_="skip") is None:
+        soup.body.insert(0, skip := soup.new_tag("a", href="#" + main.get("id", "main"), attrs={"class": "skip"}))
+        skip.string = "Skip to the text"
+    for image in soup.select("main img"):
+        heading = image.find_previous(["h1", "h2", "h3"])
+        image["alt"] = image.get("alt") or f"Figure in the section “{heading.get_text().strip() if heading else name}”"
+    for block in soup.select("main pre, main table"):
+        block["tabindex"] = "0"  # what scrolls must be reachable by the keyboard
+
+
+def polish(site: Path) -> None:
+    "Rewrite every page of the built site in place."
+    from bs4 import BeautifulSoup
+
+    paths = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*.html"))}
+    pages = {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for name, path in paths.items()}
+    link_names(pages["api.html"], homes(pages))
+    for name, soup in pages.items():
+        finish(soup, name)
+        (site / name).write_text(str(soup), encoding="utf-8")
+    for path in (site / "site_libs" / "themes").glob("*.css"):
+        path.write_text(re.sub(r"@import url\([^)]*\);?", "", path.read_text(encoding="utf-8")), encoding="utf-8")  # web fonts
+    dist = package("katex", KATEX, ROOT / ".cache") / "dist"
+    shutil.copytree(dist, site / "site_libs" / "katex", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.mjs", "README*", "*.woff", "*.ttf"))
+
+
+def build(out: Path) -> int:
+    "Build into `out`; the number of pages."
+    package("katex", KATEX, ROOT / ".cache")
+    folder = stage()
+    call(["smalldocs", "render", "."], cwd=folder)
+    polish(folder / "_docs")
+    shutil.rmtree(out, ignore_errors=True)
+    shutil.copytree(folder / "_docs", out)
+    return len(list(out.rglob("*.html")))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, default=ROOT / "_docs", help="folder of the site (default _docs)")
+    parser.add_argument("--smalldocs", action="store_true", help="do not use quarto even where it is installed")
+    args = parser.parse_args()
+    try:
+        if shutil.which("quarto") and not args.smalldocs:
+            call(["nbdev_docs"], cwd=ROOT)
+            print(f"quarto wrote {ROOT / '_docs'}")
+        else:
+            print(f"wrote {build(args.out)} pages to {args.out}")
+    except (SiteError, OSError) as error:
+        print(f"build_site: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
