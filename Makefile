@@ -12,7 +12,7 @@ test: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/python tools/in_step.py
 	$(BIN)/python tools/readme.py --check
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests
 
 bench: .venv/ready
 	$(BIN)/python -m pytest tests/bench_speed.py

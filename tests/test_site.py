@@ -80,7 +80,7 @@ def test_nothing_is_loaded_from_elsewhere(pages):
 
 def test_pictures_say_what_they_show(pages):
     "An alternative text for each, written for it and not made from a heading."
-    poor = [(name, image["alt"][:60]) for name, soup in pages.items() for image in soup.select("main img") if len(image.get("alt", "")) < 40 or image["alt"].startswith("Figure in the section")]
+    poor = [(name, image["alt"][:60]) for name, soup in pages.items() for image in soup.select("main img") if len(image.get("alt", "")) < 25 or image["alt"].startswith("Figure in the section")]
     assert poor == []
 
 

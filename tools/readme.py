@@ -23,11 +23,14 @@ def visible(notebook):
 
 def render() -> dict[Path, bytes]:
     "Every file that the README consists of."
-    notebook = visible(nbformat.read(ROOT / "nbs" / "index.ipynb", as_version=4))
+    notebook = nbformat.read(ROOT / "nbs" / "index.ipynb", as_version=4)
+    alts = re.findall(r'^#\| fig-alt: "(.*)"$', "\n".join(c.source for c in notebook.cells), re.M)
+    notebook = visible(notebook)
     resources = {"unique_key": "index", "output_files_dir": PICTURES}
     text, resources = MarkdownExporter().from_notebook_node(notebook, resources)
     head = "<!-- Made from nbs/index.ipynb by tools/readme.py: edit the notebook. -->\n\n"
-    text = text.replace("![png]", "![Figure]")
+    for alt in alts:
+        text = text.replace("![png]", f"![{alt}]", 1)
     text = re.sub(r"\]\((?!https?:|nbs/|#)", "](nbs/", text)  # links of the notebook start in its own folder
     text = re.sub(r"\n[ \n]*\n", "\n\n", head + text.strip() + "\n")
     return {ROOT / "README.md": text.encode(), **{ROOT / name: data for name, data in resources["outputs"].items()}}
