@@ -28,20 +28,21 @@ from .learner import LearnResult, learn, oracle, relative_error
 from .losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
 from .network import ACTIVATIONS
 from .peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
-from .power_iteration import ENGINES, DivergenceError, plot_history
+from .power_iteration import ENGINES, plot_history
 from .outside_theory import is_white, whiten
 from .reproduce import find_claims, reproduce
 from .sweeps import Sweep, cell_key, median_interval, product, run_sweep, write_table
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
+from .theory import SampleNeed, best_ratio, predict_from_data, predict_neurons, predict_spectrum, samples_needed, seen_outliers, slope_law
 
 # %% auto #0
 __all__ = ['EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table',
            'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary', 'remarks', 'draw',
            'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems',
-           'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for', 'Parser', 'auto_or',
-           'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments',
-           'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'run_explore', 'stop_server',
-           'make_problem', 'main']
+           'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for', 'need_lines', 'spectrum_lines',
+           'data_lines', 'Parser', 'auto_or', 'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments',
+           'add_explore_arguments', 'add_predict_arguments', 'make_parser', 'run_learn', 'run_reproduce', 'run_speed',
+           'run_bench', 'run_predict', 'run_explore', 'stop_server', 'make_problem', 'main']
 
 # %% ../nbs/31_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -392,6 +393,37 @@ def wait_for(server, port: int, folder: Path, seconds: float = 60) -> None:
         time.sleep(0.1)
     raise OSError("voila did not start: " + ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1])
 
+# %% ../nbs/31_cli.ipynb #30c318b9
+def need_lines(needs: list[SampleNeed], d: int, cosine: float) -> list[str]:
+    "A table of what each loss asks for."
+    lines = [f"{'loss':14s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>12s} {'rows':>10s} {'T1':>4s}   (d = {d})"]
+    for need in needs:
+        enough = math.isfinite(need.needed)
+        lines.append(f"{need.loss:14s} {need.critical:12.2f} {need.needed:12.1f} {format(need.n, 'd') if enough else 'never':>10s} {need.steps if need.steps is not None else '':>4}")
+    return lines + [f"note: {need.loss}: {text}" for need in needs for text in need.notes]
+
+
+def spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
+    "Predicted spectrum, neurons and verdict at one size."
+    seen = predict_spectrum(law, n_per_d=n_per_d, d=d)
+    try:
+        neurons = predict_neurons(law, n_per_d=n_per_d, d=d, steps=16)
+    except ArithmeticError as error:
+        return [f"{loss}, {seen}", f"  note: {error}"]
+    t, found = neurons.best, len(seen_outliers(seen))
+    words = f"  power method sees {found} of {seen.r}" + (f"; best T1 {t}, alignment {neurons.alignment[t]:.2f}, coverage {neurons.coverage[t]:.2f}" if found else "")
+    return [f"{loss}, {seen}", words]
+
+
+def data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: float) -> list[str]:
+    "What the outliers of S of a file's rows say, for each loss."
+    n, d = X.shape
+    lines = [f"data    {name}: n = {n}, d = {d}, n/d = {n / d:.1f}", "", f"{'loss':14s} {'outlier':>9s} {'cosine now':>11s} {'critical n/d':>13s} {'n/d for ' + format(cosine, 'g'):>12s}"]
+    for loss in losses:
+        rows = predict_from_data(X, y, loss, cosine)
+        lines += [f"{loss if k == 0 else '':14s} {a:9.4f} {b:11.3f} {c:13.2f} {e:12.1f}" for k, (a, b, c, e) in enumerate(rows)] or [f"{loss:14s} {'none':>9s}"]
+    return lines + ["note: one-parameter extrapolation from each outlier (chapter 28); rows are taken as centred and white"]
+
 # %% ../nbs/31_cli.ipynb #ff5aa480
 class Parser(argparse.ArgumentParser):
     "An ArgumentParser whose errors take one line."
@@ -471,6 +503,19 @@ def add_explore_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
 
 
+def add_predict_arguments(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex predict`."
+    p.add_argument("--target", default="h4(z1)+h4(z2)", help="link (default %(default)s)")
+    p.add_argument("--d", type=int, default=100, help="input dimension (default %(default)s)")
+    p.add_argument("--n-per-d", type=float, metavar="N", help="also predict spectrum and neurons at this n/d")
+    p.add_argument("--loss", nargs="+", default=["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"], metavar="LOSS", help="losses to compare (default six)")
+    p.add_argument("--noise", type=float, default=0.0, help="standard deviation of the label noise")
+    p.add_argument("--cosine", type=float, default=0.9, help="wanted cosine of every direction (default %(default)s)")
+    p.add_argument("--data", metavar="FILE", help="predict from real X and y instead: .npz, .csv or .parquet")
+    p.add_argument("--label", metavar="NAME", help="label's column in a table (default y, else the last)")
+    p.add_argument("--whiten", action="store_true", help="centre and whiten the inputs of --data")
+
+
 def make_parser() -> Parser:
     "The parser of the whole command."
     parser = Parser(prog="multiindex", description="Feature learning in multi-index models, layer by layer (arXiv 2511.15120).")
@@ -488,6 +533,10 @@ def make_parser() -> Parser:
     bench = commands.add_parser("bench", help=about, description=about)
     add_bench_arguments(bench)
     bench.set_defaults(run=run_bench)
+    about = "Say by theory alone how many rows each loss needs, and what spectrum and neurons to expect."
+    predict = commands.add_parser("predict", help=about, description=about)
+    add_predict_arguments(predict)
+    predict.set_defaults(run=run_predict)
     about = "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it."
     explore = commands.add_parser("explore", help=about, description=about)
     add_explore_arguments(explore)
@@ -565,6 +614,28 @@ def run_bench(args: argparse.Namespace) -> None:
     print("\n".join(bench_lines(rows)))
 
 
+def run_predict(args: argparse.Namespace) -> None:
+    "`multiindex predict`."
+    if not 0 < args.cosine < 1:
+        raise ValueError(f"--cosine must be in (0, 1), got {args.cosine}")
+    names = [short(as_loss(text)) for text in args.loss]
+    if args.data is not None:
+        X, y = read_data(args.data, args.label)
+        X = whiten(X)[0] if args.whiten else X
+        print("\n".join(data_lines(Path(args.data).name, X, y, names, args.cosine)))
+        return
+    if args.label is not None or args.whiten:
+        raise ValueError("--label and --whiten go with --data only")
+    target = Target.parse(args.target)
+    if args.n_per_d is not None and not (math.isfinite(args.n_per_d) and args.n_per_d > 0):
+        raise ValueError(f"--n-per-d must be a finite number > 0, got {args.n_per_d}")
+    easy, all_of_them = best_ratio(target, args.noise)
+    print(f"target  {target}: best possible critical n/d {easy:.2f} for one direction, {all_of_them:.2f} for a basis of all\n")
+    print("\n".join(need_lines(samples_needed(target, args.d, tuple(names), args.cosine, args.noise), args.d, args.cosine)))
+    for name in names if args.n_per_d is not None else ():
+        print("\n" + "\n".join(spectrum_lines(slope_law(target, name, args.noise), name, args.n_per_d, args.d)))
+
+
 def run_explore(args: argparse.Namespace) -> None:
     "`multiindex explore`."
     import signal
@@ -627,7 +698,7 @@ def main(
     args = make_parser().parse_args(words)
     try:
         args.run(args)
-    except (ValueError, TypeError, OSError, ImportError, DivergenceError) as error:
+    except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
         print(f"multiindex {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except (MemoryError, RuntimeError) as error:

@@ -7,26 +7,29 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from .hermite import check_int
 from .learner import auto_scale, relative_error
-from .losses import Loss, Spectrum, as_loss, empirical_spectrum, plot_spectrum
-from .network import TwoLayerNet, symmetric_init
+from .losses import Loss, Spectrum, as_loss, label_slope, plot_spectrum, second_order_matrix
+from .network import TwoLayerNet, index_basis, symmetric_init
 from .pictures import plot_errors, plot_neurons
 from .power_iteration import History, auto_lr, auto_steps, check_number, plot_history, train_first_layer
 from .readout import train_readout
 from .recovery import candidate_losses, diagnose_neurons, diagnose_spectrum, independent_neurons
 from .targets import HopelessWarning, Target, random_subspace, sample
+from .theory import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
 
 # %% auto #0
 __all__ = ['DATA_KNOBS', 'PICTURES', 'STORIES', 'Setting', 'check_setting', 'View', 'same', 'draw_data', 'quick_spectrum',
-           'look_at', 'train', 'other_loss', 'judge', 'test_errors', 'draw_spectrum', 'draw_plane', 'draw_steps',
-           'draw_errors', 'draw_view', 'picture_html', 'make_knobs', 'verdict_html', 'Explorer', 'work_off']
+           'look_at', 'train', 'other_loss', 'judge', 'add_theory', 'test_errors', 'draw_spectrum', 'draw_plane',
+           'draw_steps', 'draw_errors', 'draw_view', 'picture_html', 'make_knobs', 'verdict_html', 'Explorer',
+           'work_off']
 
 # %% ../nbs/30_explorer.ipynb #66139af8
 @dataclass(frozen=True)
@@ -76,6 +79,7 @@ class View:
     spectrum: Spectrum  # of S
     history: History  # of stage 1, with its weights
     verdict: tuple[str, str, str]  # name, reason, remedy after the automatic number of steps
+    theory: tuple[SlopeLaw, NeuronPrediction] | None = None  # what chapter 28 predicts, once it is computed
 
 
 def same(s: Setting, before: View | None, knobs: tuple[str, ...]) -> bool:
@@ -89,10 +93,13 @@ def draw_data(s: Setting, target: Target, U: Tensor, part: int) -> tuple[Tensor,
     return sample(target, U.float(), n, noise, seed=3 * s.seed + part)
 
 
-def quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss, permutations: int, seed: int) -> Spectrum:
-    "Spectrum of S from rows in single precision, in double precision from there on."
-    found = empirical_spectrum(X, y, loss, permutations, seed)
-    return Spectrum(found.values.double(), found.vectors.double(), found.edge)
+def quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
+    "Spectrum of S from rows in single precision; its edge is the one that chapter 28 predicts from the labels, in place of label shuffles."
+    (n, d), slopes = X.shape, label_slope(y.double(), as_loss(loss)).numpy()
+    values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss).double())
+    order = values.abs().argsort(descending=True)
+    edge = max(map(abs, bulk_edges(bin_law(slopes, np.ones((n, 1, 1))), n / d)))
+    return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * d ** (-2 / 3)))
 
 # %% ../nbs/30_explorer.ipynb #17d88253
 def look_at(
@@ -107,10 +114,10 @@ def look_at(
         U = before.U if known else random_subspace(s.d, target.r, s.condition, s.seed)
         X, y = before.data if known else draw_data(s, target, U, 0)
         known = known and same(s, before, ("loss",))
-        spectrum = before.spectrum if known else quick_spectrum(X, y, s.loss, 2, s.seed)
+        spectrum = before.spectrum if known else quick_spectrum(X, y, s.loss)
         history = train(s, X, y, U, spectrum)
         found = min(spectrum.n_outliers, target.r)
-        better = other_loss(X, y, target.r, found, s.seed) if found < target.r else None
+        better = other_loss(X, y, target.r, found) if found < target.r else None
     return View(s, target, U, (X, y), spectrum, history, judge(s, target.r, found, better, history))
 
 
@@ -121,10 +128,10 @@ def train(s: Setting, X: Tensor, y: Tensor, U: Tensor, spectrum: Spectrum) -> Hi
     return train_first_layer(net, X, y, s.loss, s.steps, lr, s.decay / lr, "power", U=U, keep_weights=True, progress=False, S=S)
 
 
-def other_loss(X: Tensor, y: Tensor, r: int, found: int, seed: int) -> tuple[Loss, int] | None:
+def other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | None:
     "A symmetric or an asymmetric loss that shows more directions on the same data; two tries only, for speed."
     _, huber, _, pinball, _ = candidate_losses(y)
-    seen = [(loss, min(quick_spectrum(X, y, loss, 1, seed).n_outliers, r)) for loss in (huber, pinball)]
+    seen = [(loss, min(quick_spectrum(X, y, loss).n_outliers, r)) for loss in (huber, pinball)]
     best = max(seen, key=lambda pair: pair[1])
     return best if best[1] > found else None
 
@@ -135,6 +142,19 @@ def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None, histo
         return diagnose_spectrum(found, r, as_loss(s.loss), better)
     t, rank = s.chosen, independent_neurons(history.weights[s.chosen], r)
     return diagnose_neurons(rank, r, history.norm[t].item(), history.alignment[t].item(), history.coverage[t].item(), s.decay)
+
+# %% ../nbs/30_explorer.ipynb #21f5af0c
+def add_theory(
+    view: View,  # from `look_at`
+) -> View:  # the same with `theory`, if there is one
+    "Add the prediction of chapter 28, where the method is the power method and the equations have a solution."
+    s = view.setting
+    factor = (view.U.double() @ index_basis(view.U).T).numpy()
+    try:
+        law = slope_law(view.target, s.loss, s.noise, log2_points=14, factor=factor)
+        return replace(view, theory=(law, predict_neurons(law, n_per_d=s.n_per_d, d=s.d, steps=s.steps, width=2000)))
+    except (ArithmeticError, ValueError):
+        return view
 
 # %% ../nbs/30_explorer.ipynb #4a2ec120
 def test_errors(
@@ -156,8 +176,9 @@ def test_errors(
 def draw_spectrum(view: View, errors: list[float], step: int, ax) -> str:
     "The first picture, and what it shows."
     k, r = view.spectrum.n_outliers, len(view.U)
-    plot_spectrum(view.spectrum, view.U, ax)
-    ax.get_legend().remove()
+    plot_spectrum(view.spectrum, view.U, ax, legend=False)
+    if view.theory is not None:
+        plot_prediction(view.theory[0], view.setting.n_per_d, view.setting.d, ax)
     ax.set_title(f"{k} outlier{'s' * (k != 1)} for r = {r}")
     places = ", ".join(f"{value:.2f}" for value in view.spectrum.values[: min(k, 6)].tolist()) or "none"
     return f"Histogram of the eigenvalues of S. Edge of the bulk {view.spectrum.edge:.2f}, outliers at: {places}."
@@ -172,8 +193,9 @@ def draw_plane(view: View, errors: list[float], step: int, ax) -> str:
 def draw_steps(view: View, errors: list[float], step: int, ax) -> str:
     "The third picture, and what it shows."
     h = view.history
-    plot_history(h, ax, color="0.2").set_title("alignment (solid) and coverage (dashed)")
-    ax.get_legend().remove()
+    plot_history(h, ax, legend=False, color="0.2").set_title("alignment (solid) and coverage (dashed)")
+    if view.theory is not None and view.setting.decay == 1:
+        ax.plot(view.theory[1].alignment, ":", color="C4"), ax.plot(view.theory[1].coverage, ":", color="C4")
     ax.axvline(step, color="0.7", lw=6, alpha=0.5, zorder=0)
     return f"Alignment {h.alignment[step]:.2f} and coverage {h.coverage[step]:.2f} after {step} of {view.setting.steps} steps."
 
@@ -181,8 +203,7 @@ def draw_steps(view: View, errors: list[float], step: int, ax) -> str:
 def draw_errors(view: View, errors: list[float], step: int, ax) -> str:
     "The fourth picture, and what it shows."
     s = view.setting
-    plot_errors(errors, s.chosen, ax, s.steps).set_title(f"test error, T₁ = {s.chosen} chosen" if len(errors) > s.steps else "test error, being computed")
-    ax.get_legend().remove()
+    plot_errors(errors, s.chosen, ax, s.steps, legend=False).set_title(f"test error, T₁ = {s.chosen} chosen" if len(errors) > s.steps else "test error, being computed")
     known = f"{errors[s.chosen]:.2f}" if len(errors) > s.chosen else "not yet known"
     return f"Test error over the variance by number of steps: {known} at the automatic number, {s.chosen}."
 
@@ -342,6 +363,9 @@ class Explorer:
         for name in list(PICTURES)[:3]:
             self.show(name)
             yield
+        self.view = add_theory(self.view)
+        self.show("spectrum", "steps")
+        yield
         for error in test_errors(self.view):
             self.errors.append(error)
             self.show("errors")

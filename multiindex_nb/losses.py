@@ -405,6 +405,7 @@ def plot_spectrum(
     spectrum: Spectrum,  # from `empirical_spectrum`
     U: Float[Tensor, "r d"] | None = None,  # the truth, to name the outliers
     ax=None,  # matplotlib Axes, a new one if None
+    legend: bool = True,  # whether to draw one
 ):  # the Axes
     "Histogram of the eigenvalues of S, with the bulk's edge and each outlier named."
     import matplotlib.pyplot as plt
@@ -422,5 +423,6 @@ def plot_spectrum(
             color = f"C{cosines.abs().argmax().item()}"  # of the direction that it is closest to
         ax.plot(value, 0, "v", ms=9, clip_on=False, color=color, label=name)
     ax.set(xlabel="eigenvalue of S", ylabel="count", ymargin=0.3)
-    ax.legend(fontsize=7, loc="upper left", framealpha=0.6)
+    if legend:
+        ax.legend(fontsize=7, loc="upper left", framealpha=0.6)
     return ax

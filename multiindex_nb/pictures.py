@@ -69,6 +69,7 @@ def plot_errors(
     chosen: int | None = None,  # a number of steps to mark
     ax=None,  # matplotlib Axes, a new one if None
     steps: int | None = None,  # how far the axis goes, if not all errors are known yet
+    legend: bool = True,  # whether to draw one
 ):  # the Axes
     "Test error against T1 on a logarithmic axis, with the best constant as reference."
     import matplotlib.pyplot as plt
@@ -85,7 +86,8 @@ def plot_errors(
         ax.axvline(chosen, color="C4", lw=1.5, label=f"chosen: {chosen}")
     last = len(errors) - 1 if steps is None else steps
     ax.set(xlabel="number of steps T₁", ylabel="test error / variance", xlim=(-0.3, last + 0.3))
-    ax.legend()
+    if legend:
+        ax.legend()
     return ax
 
 # %% ../nbs/29_pictures.ipynb #dcd9204d

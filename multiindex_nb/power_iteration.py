@@ -311,6 +311,7 @@ def plot_history(
     history: History,  # from `train_first_layer`, with U given
     ax=None,  # matplotlib Axes, a new one if None
     label: str = "",  # put before each curve's name
+    legend: bool = True,  # whether to draw one
     **style,  # passed to `Axes.plot`
 ):  # the Axes
     "Median alignment (solid) and coverage (dashed) by step."
@@ -323,5 +324,6 @@ def plot_history(
     ax.plot(history.coverage, "s--", ms=4, color=line.get_color(), alpha=0.6, label=f"{label} coverage".strip())
     ax.set(xlabel="step", ylim=(-0.02, 1.05))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.legend(fontsize=7)
+    if legend:
+        ax.legend(fontsize=7)
     return ax
