@@ -11,7 +11,9 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
            'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
            'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
-           'MultiIndexRegressor', 'lazy_sample', 'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
+           'MultiIndexRegressor', 'lazy_sample', 'slope_law', 'predict_spectrum', 'predict_neurons', 'predict_errors',
+           'samples_needed', 'critical_ratio', 'plot_prediction', 'plot_neurons', 'plot_errors', 'animate_neurons',
+           'Explorer']
 
 # %% ../nbs/api.ipynb #79d4502f
 from .adviser import Advice, advise_loss, plot_advice
@@ -31,6 +33,7 @@ from .recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
 from .recovery import check_recovery, recovered_subspace, subspace_error
 from .refine import Refinement, refine_subspace
 from .targets import FewSamplesWarning, HopelessWarning, Target, random_subspace, sample
+from .theory import critical_ratio, plot_prediction, predict_errors, predict_neurons, predict_spectrum, samples_needed, slope_law
 
 # %% ../nbs/api.ipynb #8c552d12
 _all_ = [
@@ -42,7 +45,8 @@ _all_ = [
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice", "MultiIndexRegressor",
-    "lazy_sample", "plot_neurons", "plot_errors", "animate_neurons", "Explorer",
+    "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "samples_needed", "critical_ratio", "plot_prediction",
+    "plot_neurons", "plot_errors", "animate_neurons", "Explorer",
 ]
 
 # %% ../nbs/api.ipynb #a14c3fb6

@@ -629,9 +629,10 @@ def run_predict(args: argparse.Namespace) -> None:
     target = Target.parse(args.target)
     if args.n_per_d is not None and not (math.isfinite(args.n_per_d) and args.n_per_d > 0):
         raise ValueError(f"--n-per-d must be a finite number > 0, got {args.n_per_d}")
+    needs = samples_needed(target, args.d, tuple(names), args.cosine, args.noise)
     easy, all_of_them = best_ratio(target, args.noise)
     print(f"target  {target}: best possible critical n/d {easy:.2f} for one direction, {all_of_them:.2f} for a basis of all\n")
-    print("\n".join(need_lines(samples_needed(target, args.d, tuple(names), args.cosine, args.noise), args.d, args.cosine)))
+    print("\n".join(need_lines(needs, args.d, args.cosine)))
     for name in names if args.n_per_d is not None else ():
         print("\n" + "\n".join(spectrum_lines(slope_law(target, name, args.noise), name, args.n_per_d, args.d)))
 

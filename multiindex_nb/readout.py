@@ -60,8 +60,11 @@ class Features:
         return block if self.net is None else self.net.features(block.to(self.net.W.dtype)).double()
 
     def sums(self, columns, zeros: Callable[[], Totals], add: Callable[..., None]) -> Totals:
-        "`row_sums` over blocks of features."
-        return row_sums(self.source, columns, zeros, lambda totals, block, *cut: add(totals, self.of(block), *cut))
+        "`row_sums` over blocks of features; `ValueError` if a row of a Dask array, not seen before, is not finite."
+        totals = row_sums(self.source, columns, zeros, lambda totals, block, *cut: add(totals, self.of(block), *cut))
+        if not all(torch.isfinite(total).all() for total in totals):
+            raise ValueError("X must be finite, got NaN or infinite entries, or features too large to add")
+        return totals
 
     def zeros(self, *shape: int) -> Tensor:
         "A float64 total."

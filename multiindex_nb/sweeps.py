@@ -71,7 +71,8 @@ def write_table(rows: list[dict], path: Path) -> None:
     from pyarrow import parquet
 
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    parquet.write_table(pa.Table.from_pylist(rows), part)
+    names = dict.fromkeys(name for row in rows for name in row)  # rows may differ in what they measured
+    parquet.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]), part)
     os.replace(part, path)
 
 

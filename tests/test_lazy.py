@@ -129,6 +129,12 @@ def test_bad_entries_in_a_chunk_are_found(tmp_path):
         mi.second_order_matrix(broken, y, "mse")
     with pytest.raises(ValueError, match="X must be finite"):
         mi.learn(broken, y, 2)
+    import dask.array as da
+
+    for row in (100, 1400, 1700, 2900):  # whichever stage reads it
+        here = da.arange(3000, chunks=lazy.chunks[0])[:, None] == row
+        with pytest.raises(ValueError, match="X must be finite"):
+            mi.learn(da.where(here, float("nan"), lazy), y, 2)
     with pytest.raises(ValueError, match="n_indices must be"):
         mi.MultiIndexRegressor(n_indices=31).fit(lazy, y)
     with pytest.raises(TypeError, match="real numbers"):

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KATEX = "0.16.11"
 CDN = re.compile(rf"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
 KEEP = ("images", "reproduction", "references.bib", "site.css")
+STAGE = "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); proc_nbs(n_workers=2)"
 
 
 class SiteError(Exception):
@@ -47,7 +48,11 @@ def package(name: str, version: str, folder: Path) -> Path:
 
 def stage() -> Path:
     "nbdev's staged notebooks, with the files that they point to."
-    call(["nbdev_proc_nbs", "--n_workers", "2"], cwd=ROOT)
+    # Not the command nbdev_proc_nbs: without quarto it asks for root and runs `pip install -e` on whatever environment is active.
+    call([sys.executable, "-c", STAGE], cwd=ROOT)
+    for copy in (ROOT / "_proc").glob("*.ipynb"):
+        if not (ROOT / "nbs" / copy.name).is_file():
+            copy.unlink()  # of a chapter that was renamed
     for name in KEEP:
         source, copy = ROOT / "nbs" / name, ROOT / "_proc" / name
         (shutil.copytree(source, copy, dirs_exist_ok=True) if source.is_dir() else shutil.copy(source, copy))
