@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KATEX = "0.16.11"
 CDN = re.compile(rf"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
-KEEP = ("images", "reproduction", "references.bib", "site.css")
+KEEP = ("images", "reproduction", "references.bib", "site.css", "styles.css")
 STAGE = "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); proc_nbs(n_workers=2)"
 
 
@@ -84,6 +84,9 @@ def finish(soup, name: str) -> None:
         tag[key] = CDN.sub("../" * name.count("/") + "site_libs/katex/", tag[key])
     if soup.find("link", rel="icon") is None:
         soup.head.append(soup.new_tag("link", rel="icon", href="data:,"))
+    for text in soup.select("#quarto-sidebar a[href] .menu-text, .page-navigation a[href] .nav-page-text"):
+        if number := re.match(r"\d\d(?=_)", Path(text.find_parent("a")["href"]).name):
+            text.insert(0, f"{number[0]} ")  # the text speaks of chapters by number
     main = soup.find("main")
     if main is not None and soup.find("a", class_="skip") is None:
         soup.body.insert(0, skip := soup.new_tag("a", href="#" + main.get("id", "main"), attrs={"class": "skip"}))
