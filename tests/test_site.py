@@ -113,6 +113,8 @@ CONTRAST = """() => {
     }
     return poor;
 }"""
+WIDE = """() => [document.documentElement, document.querySelector('#quarto-content'), document.querySelector('main')]
+    .filter(e => e.scrollWidth > e.clientWidth + 8).map(e => e.id || e.tagName)"""  # the container clips, so the page alone would never tell; an empty box of KaTeX may hang over by a few
 RAW = """() => {
     const copy = document.querySelector('main').cloneNode(true);
     copy.querySelectorAll('.katex, pre, code, script').forEach(e => e.remove());
@@ -138,21 +140,23 @@ def faults(page, name, address):
     return found
 
 
-@pytest.mark.parametrize("mode, width", [("light", 390), ("dark", 1280)])
-def test_every_page_in_a_browser(browser, pages, address, mode, width):
-    "No fault, nothing wider than the screen, every text readable; on a phone by day, on a desk by night."
-    page, wrong = browser.new_page(viewport={"width": width, "height": 844}, color_scheme=mode), {}
+def test_every_page_in_a_browser(browser, pages, address):
+    "No fault, nothing wider than the screen, every text readable; on a phone by day, then on a desk by night."
+    page, wrong = browser.new_page(reduced_motion="reduce"), {}
+    SHOTS.mkdir(parents=True, exist_ok=True)
     for name in pages:
-        found = faults(page, name, address) + page.evaluate(RAW) + page.evaluate(CONTRAST)
-        if page.evaluate("() => document.documentElement.scrollWidth") > width:
-            found.append(f"wider than {width} pixels")
-        if page.evaluate("() => document.documentElement.classList.contains('quarto-dark')") != (mode == "dark"):
-            found.append(f"not {mode}")
+        found = []
+        for mode, width in (("light", 390), ("dark", 1280)):
+            page.emulate_media(color_scheme=mode)
+            page.set_viewport_size({"width": width, "height": 844})
+            found += faults(page, name, address) + page.evaluate(RAW) if mode == "light" else []
+            page.wait_for_function("dark => document.documentElement.classList.contains('quarto-dark') === dark", arg=mode == "dark", timeout=5_000)
+            found += [f"wider than {width} pixels: {text}" for text in page.evaluate(WIDE)]
+            found += page.evaluate(CONTRAST)
+            if name == "04_power_iteration.html":
+                page.screenshot(path=SHOTS / f"site-{width}-{mode}.png")
         if found:
             wrong[name] = found[:4]
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.goto(address + "04_power_iteration.html")
-    page.screenshot(path=SHOTS / f"site-{width}-{mode}.png")
     page.close()
     assert wrong == {}
 
@@ -178,7 +182,7 @@ def test_axe(browser, pages, address, mode):
     script = axe()
     SHOTS.mkdir(parents=True, exist_ok=True)
     page, wrong = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=mode), {}
-    for name in ("index.html", "api.html", "25_peers.html", "30_explorer.html"):
+    for name in ("index.html", "api.html", "30_explorer.html"):
         page.goto(address + name)
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         page.evaluate(script)
