@@ -12,8 +12,8 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
            'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
            'MultiIndexRegressor', 'lazy_sample', 'slope_law', 'predict_spectrum', 'predict_neurons', 'predict_errors',
-           'samples_needed', 'critical_ratio', 'plot_prediction', 'plot_neurons', 'plot_errors', 'animate_neurons',
-           'Explorer']
+           'plot_prediction', 'samples_needed', 'best_of_family', 'best_loss', 'best_ratio', 'critical_ratio',
+           'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
 
 # %% ../nbs/api.ipynb #79d4502f
 from .adviser import Advice, advise_loss, plot_advice
@@ -33,7 +33,8 @@ from .recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
 from .recovery import check_recovery, recovered_subspace, subspace_error
 from .refine import Refinement, refine_subspace
 from .targets import FewSamplesWarning, HopelessWarning, Target, random_subspace, sample
-from .theory import critical_ratio, plot_prediction, predict_errors, predict_neurons, predict_spectrum, samples_needed, slope_law
+from .theory import plot_prediction, predict_errors, predict_neurons, predict_spectrum, slope_law
+from .samples import best_loss, best_of_family, best_ratio, critical_ratio, samples_needed
 
 # %% ../nbs/api.ipynb #8c552d12
 _all_ = [
@@ -45,7 +46,7 @@ _all_ = [
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice", "MultiIndexRegressor",
-    "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "samples_needed", "critical_ratio", "plot_prediction",
+    "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "plot_prediction", "samples_needed", "best_of_family", "best_loss", "best_ratio", "critical_ratio",
     "plot_neurons", "plot_errors", "animate_neurons", "Explorer",
 ]
 

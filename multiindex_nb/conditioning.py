@@ -124,11 +124,11 @@ def c7_draw(rows: list[dict]):
         left.semilogx(N_PER_D, np.median([r["shares"] for r in chosen], axis=0), color=f"C{i}", label=f"$\\kappa_S$ = {kappa:g}")
         right.semilogy(range(7), np.median([r["coverage"] for r in chosen], axis=0), "o", ms=4, color=f"C{i}")
         right.semilogy(range(7), [ideal_coverage(kappa, t) for t in range(7)], color=f"C{i}", lw=1)
-    for kind, marker in (("S", "o"), ("U", "s")):
+    for kind, marker, shift in (("S", "o", 0.96), ("U", "s", 1.04)):  # side by side, not on top of each other
         needed = values(rows, "needed", "kappa", kind=kind)
         bands = [median_interval(v) for v in needed.values()]
         errors = np.array([[b.estimate - b.low, b.high - b.estimate] for b in bands]).T
-        middle.errorbar([difficulty(k) for k in needed], [b.estimate for b in bands], errors, fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
+        middle.errorbar([shift * difficulty(k) for k in needed], [b.estimate for b in bands], errors, fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
     line = np.array([difficulty(k) for k in kappas])
     middle.loglog(line, bands[-1].estimate * line / line[-1], "k:", label="slope 1, for $n \\gg d$")
     left.axhline(0.5, color="k", ls=":", lw=1)

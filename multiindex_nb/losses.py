@@ -412,7 +412,8 @@ def plot_spectrum(
 
     ax = plt.subplots(figsize=(6, 3), dpi=100)[1] if ax is None else ax
     k = spectrum.n_outliers
-    ax.stairs(*np.histogram(spectrum.values[k:], bins=40), fill=True, color="0.7", label="bulk")
+    counts, cuts = np.histogram(spectrum.values[k:], bins=40)
+    ax.stairs(counts, cuts, fill=True, color="0.7", label="bulk")
     for sign in (-1, 1):
         ax.axvline(sign * spectrum.edge, color="k", ls=":", lw=1, label="edge of the bulk" if sign > 0 else None)
     for i, (value, v) in enumerate(zip(spectrum.values[:k].tolist(), spectrum.vectors[:k])):
@@ -422,7 +423,8 @@ def plot_spectrum(
             name += f", cosine {cosines.norm().item():.2f} with span U"
             color = f"C{cosines.abs().argmax().item()}"  # of the direction that it is closest to
         ax.plot(value, 0, "v", ms=9, clip_on=False, color=color, label=name)
-    ax.set(xlabel="eigenvalue of S", ylabel="count", ymargin=0.3)
+    ax.set(xlabel="eigenvalue of S", ylabel="count")
     if legend:
+        ax.set_ylim(0, counts.max() / max(0.4, 0.85 - 0.1 * (k + 1)))  # room for it above the bars
         ax.legend(fontsize=7, loc="upper left", framealpha=0.6)
     return ax

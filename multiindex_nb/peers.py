@@ -419,7 +419,7 @@ def draw_peers(
             points = [(np.median(list(chosen[t, n_per_d, noise][name].values())), k) for k, t in enumerate(targets) if name in chosen[t, n_per_d, noise]]
             style = dict(color="k", marker="*", ms=11) if name == "ours" else dict(color=f"C{i}", marker="osv^D<>pXP"[i], ms=6, alpha=0.8)
             ax.plot([max(e, LEAST) for e, _ in points], [k for _, k in points], ls="", label=name, **style)
-        ax.set(xscale="log", xlim=(LEAST / 1.3, 1.2), xlabel="subspace error, median", title=f"n = {n_per_d} d, noise {noise:g}")
+        ax.set(xscale="log", xlim=(LEAST / 1.3, 1.2), xlabel=f"subspace error, median ({LEAST:g} is the floor)", title=f"n = {n_per_d} d, noise {noise:g}")
         ax.set_yticks(range(len(targets)), targets)
         ax.grid(alpha=0.3)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", fontsize=9)

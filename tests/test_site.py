@@ -182,7 +182,7 @@ def test_axe(browser, pages, address, mode):
     script = axe()
     SHOTS.mkdir(parents=True, exist_ok=True)
     page, wrong = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=mode), {}
-    for name in ("index.html", "api.html", "30_explorer.html"):
+    for name in ("index.html", "api.html", "31_explorer.html"):
         page.goto(address + name)
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         page.evaluate(script)
