@@ -12,8 +12,9 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
            'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
            'MultiIndexRegressor', 'lazy_sample', 'slope_law', 'predict_spectrum', 'predict_neurons', 'predict_errors',
-           'plot_prediction', 'samples_needed', 'best_of_family', 'best_loss', 'best_ratio', 'critical_ratio',
-           'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
+           'plot_prediction', 'SpectrumPrediction', 'NeuronPrediction', 'samples_needed', 'best_of_family', 'best_loss',
+           'best_ratio', 'critical_ratio', 'SampleNeed', 'FamilyBest', 'plot_neurons', 'plot_errors', 'animate_neurons',
+           'Explorer']
 
 # %% ../nbs/api.ipynb #79d4502f
 from .adviser import Advice, advise_loss, plot_advice
@@ -32,9 +33,9 @@ from .readout import NotConvergedWarning, ReadoutReport, train_readout
 from .recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
 from .recovery import check_recovery, recovered_subspace, subspace_error
 from .refine import Refinement, refine_subspace
+from .samples import FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio, critical_ratio, samples_needed
 from .targets import FewSamplesWarning, HopelessWarning, Target, random_subspace, sample
-from .theory import plot_prediction, predict_errors, predict_neurons, predict_spectrum, slope_law
-from .samples import best_loss, best_of_family, best_ratio, critical_ratio, samples_needed
+from .theory import NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons, predict_spectrum, slope_law
 
 # %% ../nbs/api.ipynb #8c552d12
 _all_ = [
@@ -46,7 +47,8 @@ _all_ = [
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice", "MultiIndexRegressor",
-    "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "plot_prediction", "samples_needed", "best_of_family", "best_loss", "best_ratio", "critical_ratio",
+    "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "plot_prediction", "SpectrumPrediction", "NeuronPrediction",
+    "samples_needed", "best_of_family", "best_loss", "best_ratio", "critical_ratio", "SampleNeed", "FamilyBest",
     "plot_neurons", "plot_errors", "animate_neurons", "Explorer",
 ]
 

@@ -18,6 +18,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
@@ -34,17 +35,17 @@ from .reproduce import find_claims, reproduce
 from .samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
 from .sweeps import Sweep, cell_key, median_interval, product, run_sweep, write_table
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
-from .theory import predict_neurons, predict_spectrum, seen_outliers, slope_law
+from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0
-__all__ = ['EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem', 'read_data', 'read_npz', 'read_table',
-           'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary', 'remarks', 'draw',
-           'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems',
-           'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for', 'need_lines', 'spectrum_lines',
-           'data_lines', 'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments', 'add_reproduce_arguments',
-           'add_bench_arguments', 'add_explore_arguments', 'add_predict_arguments', 'make_parser', 'run_learn',
-           'run_reproduce', 'run_speed', 'run_bench', 'run_predict', 'run_explore', 'stop_server', 'make_problem',
-           'main']
+__all__ = ['EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem', 'read_data', 'read_npz', 'no_header',
+           'read_table', 'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary',
+           'remarks', 'draw', 'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines',
+           'speed_problems', 'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for', 'need_lines',
+           'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments',
+           'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments', 'add_predict_arguments',
+           'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'run_predict', 'run_explore',
+           'stop_server', 'make_problem', 'main']
 
 # %% ../nbs/32_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -99,6 +100,14 @@ def read_npz(path: Path):
         return arrays["X"].astype(float), arrays["y"].astype(float)
 
 
+def no_header(names: list[str]) -> bool:
+    "Are the names of the columns numbers, other than those that count columns?"
+    try:
+        return sorted(map(float, names)) not in ([float(k + start) for k in range(len(names))] for start in (0, 1))
+    except ValueError:
+        return False
+
+
 def read_table(path: Path, kind: str, label: str | None):
     "Inputs and label of a table."
     import numpy as np
@@ -110,6 +119,8 @@ def read_table(path: Path, kind: str, label: str | None):
     except pa.ArrowInvalid as error:
         raise ValueError(f"{path.name} is not a readable {kind} table: {str(error).splitlines()[0]}") from None
     names = table.column_names
+    if kind == ".csv" and no_header(names):
+        raise ValueError(f"the first line of {path.name} must hold names, got numbers: {', '.join(names)[:60]}")
     label = label or ("y" if "y" in names else names[-1])
     if label not in names or len(names) < 2:
         raise ValueError(f"{path.name} must have a column {label!r} and at least one other, got {', '.join(names)}")
@@ -397,12 +408,23 @@ def wait_for(server, port: int, folder: Path, seconds: float = 60) -> None:
 
 # %% ../nbs/32_cli.ipynb #30c318b9
 def need_lines(needs: list[SampleNeed], d: int, cosine: float) -> list[str]:
-    "A table of what each loss asks for."
-    lines = [f"{'loss':14s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>12s} {'rows':>10s} {'T1':>4s}   (d = {d})"]
+    "A table of what each loss asks for; a tilde marks what depends on ten rows."
+    lines = [f"{'loss':16s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>14s} {'rows':>10s} {'T1':>4s}   (d = {d}; rows and steps of stage 1)"]
     for need in needs:
-        enough = math.isfinite(need.needed)
-        lines.append(f"{need.loss:14s} {need.critical:12.2f} {need.needed:12.1f} {format(need.n, 'd') if enough else 'never':>10s} {need.steps if need.steps is not None else '':>4}")
+        shaky = "~" if any("ten rows" in note for note in need.notes) else ""
+        critical, needed = (shaky + format(ratio, f".{k}f") if math.isfinite(ratio) else "-" for ratio, k in ((need.critical, 2), (need.needed, 1)))
+        rows = shaky + format(need.n, "d") if math.isfinite(need.needed) else "see note"
+        lines.append(f"{need.loss:16s} {critical:>12s} {needed:>14s} {rows:>10s} {'-' if need.steps is None else need.steps:>4}")
     return lines + [f"note: {need.loss}: {text}" for need in needs for text in need.notes]
+
+
+def try_lines(needs: list[SampleNeed], target: Target, d: int, noise: float) -> list[str]:
+    "The command that runs the winner."
+    best = next((need for need in needs if need.steps), None)
+    if best is None:
+        return []
+    options = f"--target '{target}' --d {d} --n-per-d {math.ceil(best.needed)} --loss {best.loss} --steps {best.steps}" + (f" --noise {noise:g}" if noise else "")
+    return ["", f"try: multiindex learn {options}", "     (as many rows again for stage 2; a good cosine is not yet a small test error, see chapter 12)"]
 
 
 def spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
@@ -411,8 +433,8 @@ def spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
     try:
         neurons = predict_neurons(law, n_per_d=n_per_d, d=d, steps=16)
     except ArithmeticError as error:
-        return [f"{loss}, {seen}", f"  note: {error}"]
-    t, found = neurons.best, len(seen_outliers(seen))
+        return [f"{loss}, {seen}", f"  note: neurons: {error}"]
+    t, found = neurons.best, count_directions(np.array([o.direction for o in seen_outliers(seen)]))
     words = f"  power method sees {found} of {seen.r}" + (f"; best T1 {t}, alignment {neurons.alignment[t]:.2f}, coverage {neurons.coverage[t]:.2f}" if found else "")
     return [f"{loss}, {seen}", words]
 
@@ -420,14 +442,15 @@ def spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
 def data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: float) -> list[str]:
     "What the outliers of S of a file's rows say, for each loss."
     n, d = X.shape
-    lines = [f"data    {name}: n = {n}, d = {d}, n/d = {n / d:.1f}", "", f"{'loss':14s} {'outlier':>9s} {'cosine now':>11s} {'critical n/d':>13s} {'n/d for ' + format(cosine, 'g'):>12s}"]
-    notes = ["one-parameter extrapolation from each outlier (chapter 29); rows are taken as centred and white"]
+    lines = [f"data    {name}: n = {n}, d = {d}, n/d = {n / d:.1f}", "", f"{'loss':14s} {'outlier':>9s} {'cosine now':>11s} {'critical n/d':>13s} {'n/d for ' + format(cosine, 'g'):>12s} {'rows':>9s}"]
+    notes = [] if is_white(X) else ["the inputs are far from centred and white, which the theory assumes: try --whiten"]
+    notes += ["one-parameter extrapolation from each outlier (chapter 29), right to a factor of about two"]
     for loss in losses:
         with warnings.catch_warnings(record=True) as seen:
             warnings.simplefilter("always")
             rows = predict_from_data(X, y, loss, cosine)
-        notes += [f"{loss}: {w.message}" for w in seen]
-        lines += [f"{loss if k == 0 else '':14s} {a:9.4f} {b:11.3f} {c:13.2f} {e:12.1f}" for k, (a, b, c, e) in enumerate(rows)] or [f"{loss:14s} {'none':>9s}"]
+        notes += [f"{loss}: {w.message}" for w in seen if f"{loss}: {w.message}" not in notes]
+        lines += [f"{loss if k == 0 else '':14s} {a:9.4f} {b:11.3f} {c:13.2f} {e:12.1f} {e * d:9.0f}" for k, (a, b, c, e) in enumerate(rows)] or [f"{loss:14s} {'none':>9s}"]
     return lines + [f"note: {note}" for note in notes]
 
 
@@ -518,11 +541,11 @@ def add_explore_arguments(p: argparse.ArgumentParser) -> None:
 
 def add_predict_arguments(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex predict`."
-    p.add_argument("--target", default="h4(z1)+h4(z2)", help="link (default %(default)s)")
-    p.add_argument("--d", type=int, default=100, help="input dimension (default %(default)s)")
+    p.add_argument("--target", help="link in h_k(z_i), z_i, numbers, + - * ** (default h4(z1)+h4(z2))")
+    p.add_argument("--d", type=int, help="input dimension (default 100)")
     p.add_argument("--n-per-d", type=float, metavar="N", help="also predict spectrum and neurons at this n/d")
-    p.add_argument("--loss", nargs="+", default=["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"], metavar="LOSS", help="losses to compare (default six)")
-    p.add_argument("--noise", type=float, default=0.0, help="standard deviation of the label noise")
+    p.add_argument("--loss", nargs="+", default=["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"], metavar="LOSS", help=f"losses to compare: {', '.join(LOSSES)}; parameter after a colon, in units of y: huber:0.5 (default six of them)")
+    p.add_argument("--noise", type=float, help="standard deviation of the label noise, in units of y (default 0)")
     p.add_argument("--cosine", type=float, default=0.9, help="wanted cosine of every direction (default %(default)s)")
     p.add_argument("--tune", action="store_true", help="also find the best parameter of each named family of losses")
     p.add_argument("--data", metavar="FILE", help="predict from real X and y instead: .npz, .csv or .parquet")
@@ -548,7 +571,10 @@ def make_parser() -> Parser:
     add_bench_arguments(bench)
     bench.set_defaults(run=run_bench)
     about = "Say by theory alone how many rows each loss needs, and what spectrum and neurons to expect."
-    predict = commands.add_parser("predict", help=about, description=about)
+    words = ("critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d for 0.9: at which gradient descent finds "
+             "every direction with that cosine. rows, T1: rows and steps of stage 1; stage 2 needs its own rows. -: never, or unknown: see the notes. "
+             "~: rests on a few large labels, an order of magnitude only. Chapters 28 and 29 derive all this.")
+    predict = commands.add_parser("predict", help=about, description=about, epilog=words)
     add_predict_arguments(predict)
     predict.set_defaults(run=run_predict)
     about = "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it."
@@ -634,24 +660,28 @@ def run_predict(args: argparse.Namespace) -> None:
         raise ValueError(f"--cosine must be in (0, 1), got {args.cosine}")
     names = [short(as_loss(text)) for text in args.loss]
     if args.data is not None:
-        if args.tune or args.n_per_d is not None:
-            raise ValueError("--tune and --n-per-d go with --target only")
+        if args.tune or any(v is not None for v in (args.n_per_d, args.target, args.d, args.noise)):
+            raise ValueError("--target, --d, --noise, --n-per-d and --tune do not go with --data")
         X, y = read_data(args.data, args.label)
         X = whiten(X)[0] if args.whiten else X
         print("\n".join(data_lines(Path(args.data).name, X, y, names, args.cosine)))
         return
     if args.label is not None or args.whiten:
         raise ValueError("--label and --whiten go with --data only")
-    target = Target.parse(args.target)
+    target, d, noise = Target.parse("h4(z1)+h4(z2)" if args.target is None else args.target), 100 if args.d is None else args.d, args.noise or 0.0
     if args.n_per_d is not None and not (math.isfinite(args.n_per_d) and args.n_per_d > 0):
         raise ValueError(f"--n-per-d must be a finite number > 0, got {args.n_per_d}")
-    tuned = tuned_losses(target, names, args.cosine, args.noise) if args.tune else []
-    needs = samples_needed(target, args.d, tuple(dict.fromkeys(names + tuned)), args.cosine, args.noise)
-    easy, all_of_them = best_ratio(target, args.noise)
-    print(f"target  {target}: best possible critical n/d {easy:.2f} for one direction, {all_of_them:.2f} for a basis of all\n")
-    print("\n".join(need_lines(needs, args.d, args.cosine) + ([f"tuned: {', '.join(tuned) or 'no member of these families is enough'}"] if args.tune else [])))
+    tuned = tuned_losses(target, names, args.cosine, noise) if args.tune else []
+    names = tuple(dict.fromkeys(names + tuned))
+    needs = samples_needed(target, d, names, args.cosine, noise)
+    easy, all_of_them = best_ratio(target, noise)
+    print(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of them below {all_of_them:.2f}\n")
+    print("\n".join(need_lines(needs, d, args.cosine)))
+    if args.tune:
+        print(f"tuned: {', '.join(tuned) or 'no member of these families is enough'}")
+    print("\n".join(try_lines(needs, target, d, noise)))
     for name in names if args.n_per_d is not None else ():
-        print("\n" + "\n".join(spectrum_lines(slope_law(target, name, args.noise), name, args.n_per_d, args.d)))
+        print("\n" + "\n".join(spectrum_lines(slope_law(target, name, noise), name, args.n_per_d, d)))
 
 
 def run_explore(args: argparse.Namespace) -> None:
@@ -725,7 +755,7 @@ def main(
         print(f"multiindex {args.command}: error: not enough memory, take smaller --d or --n-per-d", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        left = {"reproduce": "finished cells are kept", "bench": "finished cells are kept in --out"}.get(args.command, "nothing written")
+        left = {"reproduce": "finished cells are kept and the same command goes on from there", "bench": "finished cells are kept in --out"}.get(args.command, "nothing written")
         print(f"multiindex {args.command}: interrupted, {left}", file=sys.stderr)
         return 130
     return 0

@@ -195,7 +195,11 @@ def as_loss(
     if name not in LOSSES:
         raise ValueError(f"unknown loss {name!r}, choose from {', '.join(LOSSES)}")
     try:
-        return LOSSES[name](float(parameter)) if parameter else LOSSES[name]()
+        number = float(parameter) if parameter else None
+    except ValueError:
+        raise ValueError(f"the parameter of {name} must be a number, got {parameter!r}") from None
+    try:
+        return LOSSES[name]() if number is None else LOSSES[name](number)
     except TypeError:
         raise ValueError(f"loss {name!r} takes no parameter, got {parameter!r}") from None
 
