@@ -424,7 +424,7 @@ def try_lines(needs: list[SampleNeed], target: Target, d: int, noise: float) -> 
     if best is None:
         return []
     options = f"--target '{target}' --d {d} --n-per-d {math.ceil(best.needed)} --loss {best.loss} --steps {best.steps}" + (f" --noise {noise:g}" if noise else "")
-    return ["", f"try: multiindex learn {options}", "     (as many rows again for stage 2; a good cosine is not yet a small test error, see chapter 12)"]
+    return ["", f"try: multiindex learn {options}", "     (as many rows again for stage 2; a good cosine is not yet a small test error: chapter 17)"]
 
 
 def spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
