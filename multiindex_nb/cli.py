@@ -387,6 +387,7 @@ def start_voila(folder: Path, port: int):
     widgets = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
     words = ["--Voila.ip=127.0.0.1", f"--port={port}", "--Voila.port_retries=0", "--no-browser", "--template=offline", "--Application.log_level=ERROR"]
     words += [f"--VoilaConfiguration.extension_allowlist={name}" for name in widgets]
+    words += ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20"]  # a page that is gone leaves a kernel behind
     paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
     env = {**os.environ, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
     with (folder / "log").open("w") as log:

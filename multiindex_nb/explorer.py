@@ -26,10 +26,10 @@ from .targets import HopelessWarning, Target, random_subspace, sample
 from .theory import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
 
 # %% auto #0
-__all__ = ['DATA_KNOBS', 'PICTURES', 'STORIES', 'Setting', 'check_setting', 'View', 'same', 'draw_data', 'quick_spectrum',
-           'look_at', 'train', 'other_loss', 'judge', 'add_theory', 'test_errors', 'draw_spectrum', 'draw_plane',
-           'draw_steps', 'draw_errors', 'draw_view', 'picture_html', 'make_knobs', 'verdict_html', 'Explorer',
-           'work_off']
+__all__ = ['DATA_KNOBS', 'PICTURES', 'CAPTIONS', 'STORIES', 'INTRODUCTION', 'Setting', 'check_setting', 'View', 'same',
+           'draw_data', 'quick_spectrum', 'look_at', 'train', 'other_loss', 'judge', 'add_theory', 'test_errors',
+           'draw_spectrum', 'draw_plane', 'draw_steps', 'draw_errors', 'draw_view', 'picture_html', 'make_knobs',
+           'verdict_html', 'absent', 'Explorer', 'work_off']
 
 # %% ../nbs/31_explorer.ipynb #66139af8
 @dataclass(frozen=True)
@@ -166,8 +166,9 @@ def test_errors(
     start = symmetric_init(s.width, s.d, 1.0, s.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)
-        for W, norm in zip(view.history.weights, view.history.norm):
-            size = norm.clamp(min=1e-300) if s.decay == 1 else 1.0  # the method ends at size one, whatever T1 is
+        for t, (W, norm) in enumerate(zip(view.history.weights, view.history.norm)):
+            # the automatic step and start give size one after t steps, whatever t is; other steps and starts give this instead
+            size = norm.clamp(min=1e-300) / (s.lr**t * 10**s.scale) if s.decay == 1 else 1.0
             net = TwoLayerNet(W / size, start.a.clone(), start.b.clone())
             train_readout(net, X, y, seed=s.seed, progress=False)
             yield relative_error(net(X_test), y_test)
@@ -227,6 +228,14 @@ def draw_view(
     return figure
 
 
+CAPTIONS = {
+    "spectrum": "Eigenvalues of S. Filled triangles: outliers, coloured by the direction they are closest to. Dotted lines: edge of the noise. Black curve and hollow triangles: theory.",
+    "plane": "A dot is a neuron, u1 and u2 the first two hidden directions. On the circle it lies in their plane entirely, in the centre it knows nothing of them.",
+    "steps": "Solid: share of a neuron in the hidden directions. Dashed: whether all directions are reached. Dotted: theory. Bar: the step shown.",
+    "errors": "Test error of the whole method if the first layer stops after so many steps; one is no better than predicting the mean.",
+}
+
+
 def picture_html(
     name: str,  # one of PICTURES
     view: View,  # from `look_at`
@@ -249,20 +258,27 @@ def picture_html(
         for axis in (ax.xaxis, ax.yaxis)[: 1 + (ax.get_yscale() == "linear")]:
             axis.get_major_locator().set_params(nbins=4)
         figure.savefig(file, format="png", pil_kwargs={"compress_level": 1})
-    return f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
+    image = f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
+    return f'{image}<p style="font-size:0.8em;line-height:1.3;margin:0 1em 1em">{CAPTIONS[name]}</p>'
 
 # %% ../nbs/31_explorer.ipynb #28fdfd04
 STORIES = {
     "two directions, one stronger": Setting(),
-    "MSE is blind to h4": Setting(target="h4(z1)+h4(z2)", loss="mse"),
-    "Huber sees h4": Setting(target="h4(z1)+h4(z2)", loss="huber:1"),
-    "stop in time": Setting(steps=16),
+    "MSE is blind to h4": Setting(target="h4(z1)+h4(z2)", loss="mse", n_per_d=40),
+    "Huber sees h4": Setting(target="h4(z1)+h4(z2)", loss="huber:1", n_per_d=40),
+    "stop in time": Setting(target="h2(z1)+0.5*h2(z2)", loss="mse", n_per_d=40, steps=16),
     "ill-conditioned": Setting(target="h2(z1)+h2(z2)", loss="mse", condition=2.0, steps=12),
     "too small a step": Setting(target="h2(z1)+h2(z2)", loss="mse", lr=0.05, decay=0.0, scale=5.0),
     "odd link, asymmetric loss": Setting(target="h3(z1)+h3(z2)", loss="expectile:0.9"),
 }
 
 # %% ../nbs/31_explorer.ipynb #0a80fa61
+INTRODUCTION = """<h1 style="font-size:1.3em;margin:0">Feature learning in multi-index models</h1>
+<p>Rows x with labels y = g(Ux) are drawn, a two-layer network is trained on them, first layer first, and the pictures show what the first layer finds of the hidden
+directions u1, u2, ..., the rows of U. S is the mean of l'(c, y) x x', whose large eigenvalues it amplifies step by step. Choose a story, or turn a knob.
+Chapter 31 of the documentation explains every part, the notation page every word.</p>"""
+
+
 def make_knobs(s: Setting) -> dict:
     "A widget for each knob, by its name in `Setting`."
     import ipywidgets as w
@@ -271,11 +287,11 @@ def make_knobs(s: Setting) -> dict:
     look = dict(style={"description_width": "9.5em"}, layout=w.Layout(width="24em", max_width="100%"))
 
     def slider(kind, value, low, high, step, text):
-        return kind(value=value, min=low, max=high, step=step, description=text, continuous_update=False, **look)
+        return kind(value=value, min=low, max=high, step=step, description=text, tooltip=text, continuous_update=False, **look)
 
     return {
-        "target": w.Text(s.target, description="target g(z1, z2, ...)", continuous_update=True, **look),
-        "loss": w.Combobox(value=s.loss, options=losses, description="loss of stage 1", continuous_update=False, **look),
+        "target": w.Text(s.target, description="target g(z1, z2, ...)", tooltip="a polynomial: z1*z2, z1**3, h4(z1)+h4(z2)", placeholder="z1*z2, z1**3, h4(z1)+h4(z2)", continuous_update=True, **look),
+        "loss": w.Combobox(value=s.loss, options=losses, description="loss of stage 1", tooltip="a name, with a parameter after a colon: huber:0.5", continuous_update=False, **look),
         "d": slider(w.IntSlider, s.d, 10, 200, 10, "dimension d"),
         "n_per_d": slider(w.IntSlider, s.n_per_d, 2, 100, 2, "samples n / d"),
         "condition": slider(w.FloatSlider, s.condition, 1, 10, 0.5, "condition of U"),
@@ -284,7 +300,7 @@ def make_knobs(s: Setting) -> dict:
         "lr": slider(w.FloatLogSlider, s.lr, -2, 2, 0.1, "eta1 / automatic"),
         "decay": slider(w.FloatSlider, s.decay, 0, 1, 0.1, "eta1 * beta1"),
         "width": slider(w.IntSlider, s.width, 8, 512, 8, "neurons m"),
-        "scale": slider(w.FloatSlider, s.scale, -2, 6, 0.5, "log10 e0/automatic"),
+        "scale": slider(w.FloatSlider, s.scale, -2, 6, 0.5, "start, log10 e0"),
         "seed": slider(w.IntSlider, s.seed, 0, 20, 1, "seed"),
     }
 
@@ -293,10 +309,21 @@ def verdict_html(view: View) -> str:
     "The verdict in words."
     from html import escape
 
-    name, reason, remedy = map(escape, view.verdict)
-    s = view.setting
+    s, (name, reason, remedy) = view.setting, view.verdict
+    for code, knobs in (('lr="auto"', "eta1 / automatic = 1 and start = 0"), ("weight_decay=\"auto\"", "eta1 * beta1 = 1")):
+        remedy = remedy.replace(code, knobs)
     facts = f"n = {s.n_per_d * s.d} rows for each stage, m = {s.width}, automatic T1 = {auto_steps(s.d)}"
-    return f"<p><b>{name}</b>: {reason}{'; ' + remedy if remedy else ''}.</p><p>{facts}</p>"
+    if gaps := absent(view.target):
+        facts += f"; {', '.join(gaps)} of {view.target.r} variables do not occur in the target: number them without gaps"
+    return f"<p>After T1 = {s.chosen} steps, <b>{escape(name)}</b>: {escape(reason)}{'; ' + escape(remedy) if remedy else ''}.</p><p>{escape(facts)}</p>"
+
+
+def absent(target: Target) -> list[str]:
+    "Variables up to the largest that the text of the target does not name."
+    import re
+
+    named = set(re.findall(r"z\d+", target.text or ""))
+    return [f"z{k}" for k in range(1, target.r + 1) if f"z{k}" not in named] if named else []
 
 # %% ../nbs/31_explorer.ipynb #75d381c9
 class Explorer:
@@ -315,16 +342,16 @@ class Explorer:
         wide = {"description_width": "9.5em"}
         self.story = w.Dropdown(options=["choose ...", *STORIES], description="story", style=wide, layout=w.Layout(width="24em", max_width="100%"))
         self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown", style=wide)
-        self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600, description="play the steps")
+        self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600, description="play the steps", tooltip="play the steps")
         w.link((self.play, "value"), (self.step, "value"))
         self.words, self.pictures = w.HTML(), {name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in PICTURES}
         flow = w.Layout(flex_flow="row wrap", width="100%")
         knobs = [self.story, *self.knobs.values()]
-        self.box = w.VBox([w.Box(knobs, layout=flow), self.words, w.HBox([self.step, self.play], layout=flow), w.Box(list(self.pictures.values()), layout=flow)])
+        self.box = w.VBox([w.HTML(INTRODUCTION), w.Box(knobs, layout=flow), self.words, w.HBox([self.step, self.play], layout=flow), w.Box(list(self.pictures.values()), layout=flow)])
         for knob in self.knobs.values():
             knob.observe(lambda change: self.renew(), "value")
         self.story.observe(lambda change: self.tell(change["new"]), "value")
-        self.step.observe(lambda change: self.show("plane", "steps"), "value")
+        self.step.observe(lambda change: self.quiet or self.show("plane", "steps"), "value")
         self.renew()
 
     @property
@@ -355,9 +382,13 @@ class Explorer:
         try:
             self.view, self.errors = look_at(self.setting, self.view), []
         except (ValueError, TypeError, ArithmeticError) as error:
-            self.words.value = f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b></p>'
+            still = f" The pictures still show {self.view.target}, {self.view.setting.loss}." if self.view is not None else ""
+            self.words.value = f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b>{escape(still)}</p>'
             return
+        self.quiet = True  # the step that the verdict speaks of, without drawing yet
         self.step.max = self.play.max = self.view.setting.steps
+        self.step.value = self.view.setting.chosen
+        self.quiet = False
         self.words.value = verdict_html(self.view)
         self.pictures["errors"].value = "<p>test error: being computed</p>"
         for name in list(PICTURES)[:3]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -191,6 +192,8 @@ def as_loss(
         return loss
     if not isinstance(loss, str):
         raise TypeError(f"loss must be a Loss or its name, got {loss!r}")
+    if written := re.fullmatch(r"(\w+)\((?:\w+=)?([^()]*)\)", loss.strip()):  # as a loss prints itself: Huber(delta=1.3)
+        loss = ":".join(part for part in written.groups() if part)
     name, _, parameter = loss.strip().lower().partition(":")
     if name not in LOSSES:
         raise ValueError(f"unknown loss {name!r}, choose from {', '.join(LOSSES)}")

@@ -1,6 +1,7 @@
 """Build the documentation site from nbs/ and _quarto.yml: with quarto where it is installed, else with smalldocs."""
 
 import argparse
+import ast
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KATEX = "0.16.11"
 CDN = re.compile(rf"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
+DOC = re.compile(r"show_doc\((\w+)\)")
 KEEP = ("images", "reproduction", "references.bib", "site.css", "styles.css")
 STAGE = "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); proc_nbs(n_workers=2)"
 
@@ -60,6 +62,30 @@ def stage() -> Path:
     return ROOT / "_proc"
 
 
+def show_sources(folder: Path) -> None:
+    "What a cell exports is described in the cell's own order (nbdev reverses it), and the cell itself follows, folded."
+    for copy in folder.glob("*.ipynb"):
+        page = json.loads(copy.read_text(encoding="utf-8"))
+        for cell in json.loads((ROOT / "nbs" / copy.name).read_text(encoding="utf-8"))["cells"]:
+            first, _, code = "".join(cell["source"]).partition("\n")
+            if cell["cell_type"] == "code" and first == "#| export":
+                insert_source(page["cells"], code.strip("\n"), cell["id"])
+        copy.write_text(json.dumps(page), encoding="utf-8")
+
+
+def insert_source(cells: list[dict], code: str, name: str) -> None:
+    "One exported cell."
+    source = f'#| code-fold: true\n#| code-summary: "Source"\n{code}'
+    docs = {found[1]: cell for cell in cells if cell["cell_type"] == "code" and (found := DOC.search("".join(cell["source"])))}
+    here = [docs[part.name] for part in ast.parse(code).body if isinstance(part, ast.FunctionDef | ast.ClassDef) and part.name in docs]
+    if not here or any("".join(cell["source"]) == source for cell in cells):
+        return  # nothing described, or a page that was staged before
+    place = min(map(cells.index, here))
+    for cell in here:
+        cells.remove(cell)
+    cells[place:place] = [*here, {"cell_type": "code", "id": name, "metadata": {}, "execution_count": None, "outputs": [], "source": source}]
+
+
 def homes(pages: dict) -> dict[str, str]:
     "Public name -> page and anchor where it is documented."
     public = json.loads(call([sys.executable, "-c", "import json, multiindex_nb as m; print(json.dumps([*m.__all__, 'MultiIndexRegressor']))"], cwd=ROOT))
@@ -87,6 +113,9 @@ def finish(soup, name: str) -> None:
     for text in soup.select("#quarto-sidebar a[href] .menu-text, .page-navigation a[href] .nav-page-text"):
         if number := re.match(r"\d\d(?=_)", Path(text.find_parent("a")["href"]).name):
             text.insert(0, f"{number[0]} ")  # the text speaks of chapters by number
+    if soup.find(id="quarto-sidebar") is not None and soup.find("script", id="here") is None:
+        soup.body.append(script := soup.new_tag("script", id="here"))
+        script.string = "document.querySelector('#quarto-sidebar a.active, #quarto-sidebar .active')?.scrollIntoView({block: 'center'})"
     main = soup.find("main")
     if main is not None and soup.find("a", class_="skip") is None:
         soup.body.insert(0, skip := soup.new_tag("a", href="#" + main.get("id", "main"), attrs={"class": "skip"}))
@@ -118,6 +147,7 @@ def build(out: Path) -> int:
     "Build into `out`; the number of pages."
     package("katex", KATEX, ROOT / ".cache")
     folder = stage()
+    show_sources(folder)
     call(["smalldocs", "render", "."], cwd=folder)
     polish(folder / "_docs")
     shutil.rmtree(out, ignore_errors=True)
