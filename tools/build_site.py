@@ -15,6 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 KATEX = "0.16.11"
 CDN = re.compile(rf"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
+HERE = """{
+  const bar = document.getElementById("quarto-sidebar"), link = bar.querySelector("a.active, .active");
+  let box = link;  // what scrolls: the sidebar or something within it, never the page
+  while (box && box !== bar && box.scrollHeight <= box.clientHeight) box = box.parentElement;
+  if (box) box.scrollTop += link.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
+}"""
 DOC = re.compile(r"show_doc\((\w+)\)")
 KEEP = ("images", "reproduction", "references.bib", "site.css", "styles.css")
 STAGE = "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); proc_nbs(n_workers=2)"
@@ -115,7 +121,7 @@ def finish(soup, name: str) -> None:
             text.insert(0, f"{number[0]} ")  # the text speaks of chapters by number
     if soup.find(id="quarto-sidebar") is not None and soup.find("script", id="here") is None:
         soup.body.append(script := soup.new_tag("script", id="here"))
-        script.string = "document.querySelector('#quarto-sidebar a.active, #quarto-sidebar .active')?.scrollIntoView({block: 'center'})"
+        script.string = HERE
     main = soup.find("main")
     if main is not None and soup.find("a", class_="skip") is None:
         soup.body.insert(0, skip := soup.new_tag("a", href="#" + main.get("id", "main"), attrs={"class": "skip"}))
