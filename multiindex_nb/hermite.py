@@ -66,7 +66,7 @@ def hermite(
     k: int,  # degree, >= 0
     z: Float[Tensor, "*shape"],  # where to evaluate: a number, array or tensor
 ) -> Float[Tensor, "*shape"]:  # h_k(z), elementwise
-    "The normalised probabilists' Hermite polynomial h_k(z) = He_k(z) / sqrt(k!) (spec section 1)."
+    "The normalised probabilists' Hermite polynomial h_k(z) = He_k(z) / sqrt(k!) (setting of arXiv 2511.15120)."
     return hermite_all(check_int(k, "k", 0), z)[-1]
 
 # %% ../nbs/00_hermite.ipynb #59c8f4d7

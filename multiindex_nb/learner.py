@@ -102,7 +102,7 @@ def learn(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
 ) -> LearnResult:
-    "Both stages (spec section 2); `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
+    "Both stages (algorithm of arXiv 2511.15120); `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
     loss, (D1, D2) = as_loss(loss), check_learn_data(X, y, X2, y2, r, U, seed)
     D1, D2 = to_device(D1, device), to_device(D2, device)
     d = D1[0].shape[1]

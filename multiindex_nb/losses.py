@@ -294,7 +294,7 @@ def second_order_matrix(
     y: Float[Tensor, "n"],  # labels
     loss: Loss | str,  # decides the weights l'(c, y_i)
 ) -> Float[Tensor, "d d"]:  # S, symmetric
-    "S = (1/n) sum_i l'(c, y_i) x_i x_i^T at c = loss.location(y) (spec section 2)."
+    "S = (1/n) sum_i l'(c, y_i) x_i x_i^T at c = loss.location(y) (algorithm of arXiv 2511.15120)."
     loss = as_loss(loss)
     X, y = check_data(X, y)
     return weighted_gram(X, label_slope(y, loss))

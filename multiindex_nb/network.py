@@ -138,7 +138,7 @@ def symmetric_init(
     activation: str | Activation | Callable = "cosine",  # s
     dtype: torch.dtype = torch.float64,  # float32 or float64
 ) -> TwoLayerNet:  # f is exactly zero everywhere
-    "Paired neurons on a tiny sphere, opposite readouts, no bias (spec section 2)."
+    "Paired neurons on a tiny sphere, opposite readouts, no bias (algorithm of arXiv 2511.15120)."
     width, d = check_int(width, "width", 2), check_int(d, "d", 1)
     if width % 2:
         raise ValueError(f"width must be even for symmetric initialisation, got {width}")

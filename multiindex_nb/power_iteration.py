@@ -276,7 +276,7 @@ def train_first_layer(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     S: Float[Tensor, "d d"] | None = None,  # second-order matrix of these data, if it is already there
 ) -> History:  # what happened
-    "Stage 1 (spec section 2): T1 full-batch gradient steps on W; raises `DivergenceError`, `ValueError`, `TypeError`."
+    "Stage 1 (algorithm of arXiv 2511.15120): T1 full-batch gradient steps on W; raises `DivergenceError`, `ValueError`, `TypeError`."
     loss = as_loss(loss)
     X, y = check_data(X, y)
     steps = check_first_layer(net, steps, lr, weight_decay, engine, X)

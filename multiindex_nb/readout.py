@@ -436,7 +436,7 @@ def train_readout(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     memory: int = 2**28,  # bytes that the features of D2 may take; beyond, they are made again in every pass
 ) -> ReadoutReport:
-    "Stage 2 (spec section 2): redraw b ~ N(0, 1) and fit a; `ValueError` or `TypeError` on bad input."
+    "Stage 2 (algorithm of arXiv 2511.15120): redraw b ~ N(0, 1) and fit a; `ValueError` or `TypeError` on bad input."
     loss, (X, y) = as_loss(loss), check_data(X, y)
     method, rule = check_readout(net, X, y, loss, method, weight_decay), weight_decay if isinstance(weight_decay, str) else "given"
     draw_biases(net, seed)

@@ -261,7 +261,7 @@ def random_subspace(
     condition: float = 1.0,  # ratio of largest to smallest singular value, >= 1
     seed: int = 0,  # seed of the draw
 ) -> Float[Tensor, "r d"]:  # U
-    "A random index matrix U whose singular values run from 1 down to 1/condition (spec section 1)."
+    "A random index matrix U whose singular values run from 1 down to 1/condition (setting of arXiv 2511.15120)."
     d = check_int(d, "d", 1)
     r = check_int(r, "r", 1, d)
     if not (math.isfinite(condition) and condition >= 1):
