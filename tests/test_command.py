@@ -115,9 +115,12 @@ def interruptible():
 
 def test_interruption_is_one_line(tmp_path, interruptible):
     "Ctrl-C during the work: exit code 130, nothing half written."
+    begin = time.perf_counter()
+    run(["--version"], tmp_path)
+    startup = time.perf_counter() - begin  # on this machine, as busy as it is
     words = [str(SCRIPT), "learn", "--d", "300", "--n-per-d", "100", "--steps", "100", "--engine", "autograd"]
     with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        time.sleep(5)
+        time.sleep(2 * startup + 2)
         process.send_signal(signal.SIGINT)
         try:
             out, err = process.communicate(timeout=60)
