@@ -29,7 +29,10 @@ def address():
         assert line == f"explorer at http://127.0.0.1:{port}/ (Ctrl-C ends it)\n", server.stderr.read()
         yield line.split()[2]
         server.send_signal(signal.SIGINT)
-        assert server.wait(20) == 0 and server.stderr.read() == ""
+        try:
+            assert server.wait(20) == 0 and server.stderr.read() == ""
+        finally:
+            server.kill()  # or the tests would wait for ever
 
 
 @pytest.fixture(scope="module")
