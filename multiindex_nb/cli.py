@@ -90,8 +90,6 @@ def read_npz(path: Path):
     "The arrays X and y of a .npz file."
     import zipfile
 
-    import numpy as np
-
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path.name} is not a .npz file")
     with np.load(path, allow_pickle=False) as arrays:
@@ -110,7 +108,6 @@ def no_header(names: list[str]) -> bool:
 
 def read_table(path: Path, kind: str, label: str | None):
     "Inputs and label of a table."
-    import numpy as np
     import pyarrow as pa
     from pyarrow import csv, parquet
 
@@ -345,8 +342,6 @@ def speed_lines(rows: list[dict]) -> list[str]:
 
 def slope_lines(rows: list[dict]) -> list[str]:
     "Log-log slope of the seconds in d, for each path that ran at several d and one setting of the rest."
-    import numpy as np
-
     lines = []
     for path in dict.fromkeys(r["path"] for r in rows):
         same = [r for r in rows if r["path"] == path and all(r[k] == rows[0][k] for k in ("n_per_d", "width", "steps"))]

@@ -317,18 +317,19 @@ def best_of_family(
 
     def ratio_at(position: float) -> float:
         name = f"{family}:{np.interp(position, np.arange(points), grid):.2g}"
-        law = law_of(name)
-        tried[name] = law_ratio(law, Z.shape[1]) if cosine is None else needed_ratio(law, cosine, digits=1e-3)
+        if name not in tried:
+            law = law_of(name)
+            tried[name] = law_ratio(law, Z.shape[1]) if cosine is None else needed_ratio(law, cosine, digits=1e-3)
         return tried[name]
 
     ratios = [ratio_at(k) for k in range(points)]
-    k, names = int(np.argmin(ratios)), tuple(tried)
+    k, names, values = int(np.argmin(ratios)), tuple(tried), tuple(tried.values())
     if math.isfinite(ratios[k]) and 0 < k < points - 1:
         minimize_scalar(ratio_at, bounds=(k - 1, k + 1), method="bounded", options={"xatol": 0.1, "maxiter": 10})
     best = min(tried, key=tried.get)
     if not math.isfinite(tried[best]):
-        return FamilyBest(None, math.inf, names, tuple(ratios), ("no member of the family is enough",))
-    return FamilyBest(best, tried[best], names, tuple(ratios), family_notes(law_of(best), tried[best], k in (0, points - 1)))
+        return FamilyBest(None, math.inf, names, values, ("no member of the family is enough",))
+    return FamilyBest(best, tried[best], names, values, family_notes(law_of(best), tried[best], k in (0, points - 1)))
 
 
 def family_notes(law: SlopeLaw, ratio: float, at_end: bool) -> tuple[str, ...]:
