@@ -17,9 +17,12 @@ setup(
     license="Apache-2.0",
     url=cfg["git_url"],
     packages=find_packages(include=[cfg["lib_path"], cfg["lib_path"] + ".*"]),
-    package_data={cfg["lib_path"]: ["*.mplstyle"]},
+    package_data={cfg["lib_path"]: ["*.mplstyle", "py.typed"]},
     install_requires=cfg["requirements"].split(),
-    extras_require={"dev": cfg["dev_requirements"].split(), "lazy": cfg["lazy_requirements"].split(), "explore": cfg["explore_requirements"].split(), "peers": cfg["peer_requirements"].split()},
+    extras_require={
+        name: cfg[f"{key}_requirements"].split()
+        for name, key in {"dev": "dev", "lazy": "lazy", "explore": "explore", "peers": "peer"}.items()
+    },
     python_requires=">=" + cfg["min_python"],
     entry_points={"console_scripts": cfg["console_scripts"].split()},
     long_description=open("README.md", encoding="utf-8").read(),

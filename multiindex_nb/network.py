@@ -102,6 +102,11 @@ def as_activation(
 class TwoLayerNet(nn.Module):
     "f(x) = c + sum_j a_j s(w_j . x + b_j), with `W` (m, d), `a` (m,), `b` (m,) and the constant `c`."
 
+    W: Float[Tensor, "m d"]
+    a: Float[Tensor, "m"]
+    b: Float[Tensor, "m"]
+    c: Float[Tensor, ""]
+
     def __init__(
         self,
         W: Float[Tensor, "m d"],  # first-layer weights
