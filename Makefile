@@ -1,18 +1,21 @@
-# make run: environment and main job. make test: environment and every check. make docs: the site in _docs. make bench: timings, by hand only.
+# make run: environment and main job. make test: environment and every check. make docs: the site in _docs.
+# By hand only: make test-everywhere, the checks as other processors would run them; make bench, timings.
 PYTHON ?= python3.11
 BIN := .venv/bin
 export MPLBACKEND := agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test bench docs clean
+.PHONY: run test test-everywhere bench docs clean
 run: .venv/ready
 	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
 
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/nbdev_test --n_workers 2 --timing
 	$(BIN)/python tools/in_step.py
 	$(BIN)/python tools/readme.py --check
-	$(BIN)/python -m pytest -n 2 --dist loadfile tests
+	OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 $(BIN)/python -m pytest -n 2
+
+test-everywhere: .venv/ready
+	$(BIN)/python tools/everywhere.py
 
 bench: .venv/ready
 	$(BIN)/python -m pytest tests/bench_speed.py

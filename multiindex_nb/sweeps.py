@@ -24,8 +24,8 @@ from .hermite import check_int
 
 # %% auto #0
 __all__ = ['RESERVED', 'Sweep', 'product', 'cell_key', 'write_table', 'measure', 'run_cell', 'stored_rows', 'pack', 'run_sweep',
-           'values', 'Interval', 'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim',
-           'sign_test']
+           'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval', 'paired_interval',
+           'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -146,6 +146,53 @@ def run_sweep(
             rows[row["key"]] = row
     pack(sweep, rows, folder)
     return list(stored_rows(sweep, folder).values())
+
+# %% ../nbs/09_sweeps.ipynb #spot-check
+def relative_gaps(old, new, floor: float = 1e-9) -> np.ndarray:
+    "Entry by entry, |new - old| over |old| or `floor`, whichever is larger; 1 where they cannot be compared."
+    try:
+        a, b = np.atleast_1d(np.asarray(old, dtype=float)), np.atleast_1d(np.asarray(new, dtype=float))
+    except (TypeError, ValueError):
+        return np.array([float(old != new)])
+    if a.shape != b.shape:
+        return np.ones(1)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(b - a) / np.maximum(np.abs(a), floor)
+    return np.where(same, 0.0, np.nan_to_num(gaps, nan=1.0, posinf=1.0))
+
+
+def draw_cells(sweep: Sweep, rows: dict[str, dict], seconds: float, rng: np.random.Generator) -> list[tuple]:
+    "Cells in random order for about `seconds` of computing, none above a fifth of it; the five quickest if those are all slow."
+    took = lambda cell: rows[cell[0]]["seconds"]
+    cells = sorted(sweep.cells(), key=took)
+    quick = [c for c in cells if took(c) <= seconds / 5]
+    quick = cells[:5] if len(quick) < 5 else [quick[k] for k in rng.permutation(len(quick))]
+    return [c for c, before in zip(quick, np.cumsum([0.0, *map(took, quick)])) if before < seconds]
+
+
+def spot_check(
+    sweep: Sweep,  # whose rows are all stored
+    folder: str | Path = "stored",  # where
+    seconds: float = 2.0,  # of computing, by the time that the rows took
+    tolerance: float = 0.02,  # on the median relative difference of a metric
+    floor: float = 1e-9,  # numbers below it count as zero
+    unlike: tuple[str, ...] = (),  # metrics that no other machine repeats, such as times
+    seed: int | None = None,  # which cells; None: others each time
+) -> list[dict]:  # the stored rows, in the order of the grid
+    "Stored rows, of which a few drawn at random have been computed again and agree; `ValueError` if not, or if some are missing."
+    rows = stored_rows(sweep, Path(folder))
+    if missing := len(sweep.cells()) - len(rows):
+        raise ValueError(f"{folder} must hold all rows of {sweep.name}, {missing} are missing: compute them with run_sweep")
+    chosen, gaps = draw_cells(sweep, rows, seconds, np.random.default_rng(seed)), {}
+    for key, settings, number in chosen:
+        for metric, value in measure(sweep, settings, number).items():
+            gaps.setdefault(metric, []).append(relative_gaps(rows[key].get(metric), value, floor))
+    moved = {k: round(float(np.median(np.concatenate(v))), 4) for k, v in gaps.items() if k not in unlike}
+    if moved := {k: v for k, v in moved.items() if v > tolerance}:
+        cells = [(settings, number) for _, settings, number in chosen]
+        raise ValueError(f"{sweep.name}: the code no longer gives the stored rows, median relative differences {moved} over the cells {cells}")
+    return [rows[key] for key, *_ in sweep.cells()]
 
 # %% ../nbs/09_sweeps.ipynb #5a4dc084
 def values(

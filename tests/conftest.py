@@ -1,4 +1,4 @@
-"""A browser for the tests that need one."""
+"""A browser for the tests that need one, the order in which two workers share the work, and what took longest."""
 
 import os
 import shutil
@@ -6,6 +6,25 @@ import shutil
 import pytest
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+SPREAD = ("test_chapters", "test_estimator", "test_install")  # files whose tests share nothing that is dear to make
+
+
+def pytest_collection_modifyitems(items):
+    "Chapters first; tests of one file stay in one worker, for its fixtures."
+    items.sort(key=lambda item: item.path.stem != "test_chapters")
+    for item in items:
+        if item.path.stem not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+def pytest_terminal_summary(terminalreporter):
+    "The five slowest chapters and the five slowest tests."
+    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, []) if r.when == "call"]
+    for what in ("chapters", "tests"):
+        kind = sorted((r for r in reports if ("test_chapter[" in r.nodeid) == (what == "chapters")), key=lambda r: -r.duration)
+        terminalreporter.write_line(f"slowest {what}: " + (", ".join(f"{r.nodeid.split('::')[-1].split('@')[0]} {r.duration:.0f} s" for r in kind[:5]) or "none"))
 
 
 def missing(what: str):

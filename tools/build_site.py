@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+BIN = Path(sys.executable).parent  # of this environment, on the PATH or not
 KATEX = "0.16.11"
 CDN = re.compile(rf"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
 HERE = """{
@@ -154,7 +155,7 @@ def build(out: Path) -> int:
     package("katex", KATEX, ROOT / ".cache")
     folder = stage()
     show_sources(folder)
-    call(["smalldocs", "render", "."], cwd=folder)
+    call([BIN / "smalldocs", "render", "."], cwd=folder)
     polish(folder / "_docs")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(folder / "_docs", out)
@@ -168,7 +169,7 @@ def main() -> int:
     args = parser.parse_args()
     try:
         if shutil.which("quarto") and not args.smalldocs:
-            call(["nbdev_docs"], cwd=ROOT)
+            call([BIN / "nbdev_docs"], cwd=ROOT)
             print(f"quarto wrote {ROOT / '_docs'}")
         else:
             print(f"wrote {build(args.out)} pages to {args.out}")
