@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from itertools import product
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,9 +25,7 @@ class Array(Protocol):
     "A tensor, a NumPy or Dask array, a data frame or a column of one."
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __array__(self) -> np.ndarray: ...
+    def shape(self) -> tuple[Any, ...]: ...  # whole numbers, or nan where Dask does not know
 
 # %% ../nbs/00_hermite.ipynb #65b411f6
 def as_tensor(
