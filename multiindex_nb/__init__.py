@@ -17,6 +17,8 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'Explorer']
 
 # %% ../nbs/api.ipynb #79d4502f
+from typing import TYPE_CHECKING
+
 from .adviser import Advice, advise_loss, plot_advice
 from .cost import Plan, plan_run
 from .explorer import Explorer
@@ -53,10 +55,14 @@ _all_ = [
 ]
 
 # %% ../nbs/api.ipynb #a14c3fb6
-def __getattr__(name: str):
-    "`MultiIndexRegressor`, loaded on first use."
-    if name != "MultiIndexRegressor":
-        raise AttributeError(f"module 'multiindex_nb' has no attribute {name!r}")
+if TYPE_CHECKING:
     from multiindex_nb.regressor import MultiIndexRegressor
+else:
 
-    return MultiIndexRegressor
+    def __getattr__(name: str):
+        "`MultiIndexRegressor`, loaded on first use."
+        if name != "MultiIndexRegressor":
+            raise AttributeError(f"module 'multiindex_nb' has no attribute {name!r}")
+        from multiindex_nb.regressor import MultiIndexRegressor
+
+        return MultiIndexRegressor

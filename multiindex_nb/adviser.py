@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import check_int
+from .hermite import Array, check_int
 from .losses import Huber, LogCosh, Loss, Totals, as_loss, row_sums, weighted_gram
 from .outside_theory import is_white
 from .targets import HopelessWarning, check_data, generator, is_lazy
@@ -126,7 +126,8 @@ def look(X, y, losses, labels: str, level: float, permutations: int, gen, hide) 
 # %% ../nbs/23_adviser.ipynb #a05a78a8
 def best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"], again: bool) -> Direction | None:
     "The candidate with the largest expected cosine within the columns of Q; None if nothing exceeds its threshold."
-    found, q = [], len(names)
+    q = len(names)
+    found: list[Direction] = []
     values, vectors = torch.linalg.eigh(Q.T @ view.S @ Q)
     firsts = view.v @ Q
     for i, name in enumerate(names):
@@ -149,7 +150,8 @@ def complement(found: Sequence[Direction], d: int) -> Float[Tensor, "d k"]:
 
 def collect(views: Sequence[View], names: Sequence[str], max_rank: int) -> list[Direction]:
     "Every direction that the views show, surest first."
-    found, d = [], views[0].v.shape[1]
+    d = views[0].v.shape[1]
+    found: list[Direction] = []
     while len(found) < min(max_rank, d):
         Q = complement(found, d)
         seen = [best_direction(view, names, Q, bool(found)) for view in views]
@@ -266,8 +268,8 @@ def check_advice(level: float, losses: Sequence[str], permutations: int, max_ran
 
 # %% ../nbs/23_adviser.ipynb #f2bb7df4
 def advise_loss(
-    X: Float[Tensor, "n d"],  # inputs, roughly white
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs, roughly white
+    y: Float[Array, "n"],  # labels
     level: float = 0.01,  # chance that unrelated data show a direction
     losses: Sequence[str] = CANDIDATES,  # names; Huber's delta in standard deviations of y
     permutations: int = 20,  # label shuffles, >= 2

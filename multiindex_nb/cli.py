@@ -136,15 +136,16 @@ def file_problem(path: str, label: str | None, r: int | None, whitening: bool, s
     if len(y) < 20:
         raise ValueError(f"{path} must have at least 20 rows, got {len(y)}")
     order = torch.randperm(len(y), generator=generator(seed, "file"))
-    train, notes = order[: int(0.8 * len(y))], ()
+    train = order[: int(0.8 * len(y))]
+    notes: tuple[str, ...] = ()
     if whitening:
         _, mean, A = whiten(X[train])
         X = (X - mean) @ A
     elif not is_white(X[train]):
         notes = ("the inputs are far from centred and white, which the method assumes: try --whiten",)
     half = len(train) // 2
-    parts = ((X[rows], y[rows]) for rows in (train[:half], train[half:], order[len(train):]))
-    return Problem(f"{Path(path).name} (r = {r})", r, *parts, None, notes)
+    D1, D2, test = ((X[rows], y[rows]) for rows in (train[:half], train[half:], order[len(train):]))
+    return Problem(f"{Path(path).name} (r = {r})", r, D1, D2, test, None, notes)
 
 # %% ../nbs/32_cli.ipynb #adf3e62f
 @dataclass(frozen=True)
@@ -181,6 +182,7 @@ def step_table(runs: list[Run], known: bool) -> list[str]:
     lines = [f"{'loss':14s} {'step':>4s} {'neuron norm':>12s} {'alignment':>10s} {'coverage':>9s}   (median over neurons, {to})"]
     for run in runs:
         h = run.result.history
+        assert h.alignment is not None and h.coverage is not None  # `learn` records both
         for t in range(h.steps + 1):
             name = short(run.loss) if t == 0 else ""
             lines.append(f"{name:14s} {t:4d} {h.norm[t]:12.2g} {h.alignment[t]:10.3f} {h.coverage[t]:9.3f}")
@@ -363,7 +365,7 @@ def write_page(folder: Path) -> None:
     template.mkdir(parents=True)
     (template / "conf.json").write_text('{"base_template": "lab"}')
     (template / "index.html.j2").write_text(EXPLORER_TEMPLATE)
-    cell = {"cell_type": "code", "id": "explorer", "execution_count": None, "metadata": {}, "outputs": [], "source": EXPLORER_CODE}
+    cell: dict = {"cell_type": "code", "id": "explorer", "execution_count": None, "metadata": {}, "outputs": [], "source": EXPLORER_CODE}
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "title": "multiindex explorer"}
     (folder / "explorer.ipynb").write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
 
@@ -454,7 +456,7 @@ def tuned_losses(target: Target, names: list[str], cosine: float, noise: float) 
     "The best member of each family that is named, where one is enough."
     families = [f for f in dict.fromkeys(name.partition(":")[0] for name in names) if f in RANGES]
     bar = tqdm(families, desc="tuning", disable=None, delay=2, leave=False)
-    return [best.loss for best in (best_of_family(target, family, cosine, noise) for family in bar) if math.isfinite(best.ratio)]
+    return [best.loss for best in (best_of_family(target, family, cosine, noise) for family in bar) if best.loss is not None]
 
 # %% ../nbs/32_cli.ipynb #ff5aa480
 class Parser(argparse.ArgumentParser):
@@ -521,12 +523,12 @@ def add_bench_arguments(p: argparse.ArgumentParser) -> None:
     speed.add_argument("--path", nargs="+", choices=(*PATHS, "learn"), default=[*PATHS, "learn"], help="paths to time (default all); 32 is float32, learn is both stages")
     speed.add_argument("--matrix-free", action="store_true", help="give the step size, so that no d x d matrix is formed for it")
     speed.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
-    p = p.add_argument_group("other methods (with --peers)")
-    p.add_argument("--peers", action="store_true", help="compare with other packages and ordinary training, tuned on the same data")
-    p.add_argument("--target", nargs="+", default=["h4(z1)+h4(z2)"], metavar="G", help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")
-    p.add_argument("--noise", type=float, default=0.0, help="label noise, in standard deviations of y (default 0)")
-    p.add_argument("--seeds", type=int, default=3, help="data sets to draw (default %(default)s)")
-    p.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
+    peers = p.add_argument_group("other methods (with --peers)")
+    peers.add_argument("--peers", action="store_true", help="compare with other packages and ordinary training, tuned on the same data")
+    peers.add_argument("--target", nargs="+", default=["h4(z1)+h4(z2)"], metavar="G", help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")
+    peers.add_argument("--noise", type=float, default=0.0, help="label noise, in standard deviations of y (default 0)")
+    peers.add_argument("--seeds", type=int, default=3, help="data sets to draw (default %(default)s)")
+    peers.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
 
 
 def add_explore_arguments(p: argparse.ArgumentParser) -> None:
@@ -668,7 +670,7 @@ def run_predict(args: argparse.Namespace) -> None:
     if args.n_per_d is not None and not (math.isfinite(args.n_per_d) and args.n_per_d > 0):
         raise ValueError(f"--n-per-d must be a finite number > 0, got {args.n_per_d}")
     tuned = tuned_losses(target, names, args.cosine, noise) if args.tune else []
-    names = tuple(dict.fromkeys(names + tuned))
+    names = list(dict.fromkeys(names + tuned))
     needs = samples_needed(target, d, names, args.cosine, noise)
     easy, all_of_them = best_ratio(target, noise)
     print(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of them below {all_of_them:.2f}\n")

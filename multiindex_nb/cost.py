@@ -12,6 +12,7 @@ import statistics
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
@@ -147,7 +148,7 @@ def stage_one_run(path: str, X, y, width: int, steps: int, matrix_free: bool) ->
     "A call that trains a fresh copy of the same start by this path."
     engine, dtype = PATHS[path]
     start = symmetric_init(width, X.shape[1], max(auto_scale(steps), 1e-30), dtype=dtype).to(X.device)
-    lr = 100.0 if matrix_free else "auto"  # any number will do: with matching decay it changes the scale only
+    lr: float | Literal["auto"] = 100.0 if matrix_free else "auto"  # any number will do: with matching decay it changes the scale only
     return lambda: train_first_layer(copy.deepcopy(start), X, y, "huber", steps, lr=lr, engine=engine, progress=False)
 
 
@@ -185,7 +186,7 @@ def speed_cell(
     seconds = median_seconds(run, 1.0)
     rate = statistics.mean([before, rate_now()])
     return {"seconds": seconds, "flops": flops[0], "rate": rate, "ratio": seconds * rate / flops[0], "memory": memory,
-            "threads": torch.get_num_threads(), "cores": os.cpu_count()}
+            "threads": torch.get_num_threads(), "cores": os.cpu_count() or 1}
 
 # %% ../nbs/08_cost.ipynb #4a5671a1
 @dataclass(frozen=True)

@@ -27,9 +27,9 @@ from .theory import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_predic
 
 # %% auto #0
 __all__ = ['DATA_KNOBS', 'PICTURES', 'CAPTIONS', 'STORIES', 'INTRODUCTION', 'Setting', 'check_setting', 'View', 'same',
-           'draw_data', 'quick_spectrum', 'look_at', 'train', 'other_loss', 'judge', 'add_theory', 'test_errors',
-           'draw_spectrum', 'draw_plane', 'draw_steps', 'draw_errors', 'draw_view', 'picture_html', 'make_knobs',
-           'verdict_html', 'absent', 'Explorer', 'work_off']
+           'draw_data', 'quick_spectrum', 'look_at', 'train', 'other_loss', 'watched', 'judge', 'add_theory',
+           'test_errors', 'draw_spectrum', 'draw_plane', 'draw_steps', 'draw_errors', 'draw_view', 'picture_html',
+           'make_knobs', 'verdict_html', 'absent', 'Explorer', 'work_off']
 
 # %% ../nbs/31_explorer.ipynb #66139af8
 @dataclass(frozen=True)
@@ -110,11 +110,10 @@ def look_at(
     s, target = setting, check_setting(setting)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)
-        known = same(s, before, DATA_KNOBS)
-        U = before.U if known else random_subspace(s.d, target.r, s.condition, s.seed)
-        X, y = before.data if known else draw_data(s, target, U, 0)
-        known = known and same(s, before, ("loss",))
-        spectrum = before.spectrum if known else quick_spectrum(X, y, s.loss)
+        old = before if same(s, before, DATA_KNOBS) else None
+        U = old.U if old else random_subspace(s.d, target.r, s.condition, s.seed)
+        X, y = old.data if old else draw_data(s, target, U, 0)
+        spectrum = old.spectrum if old and same(s, old, ("loss",)) else quick_spectrum(X, y, s.loss)
         history = train(s, X, y, U, spectrum)
         found = min(spectrum.n_outliers, target.r)
         better = other_loss(X, y, target.r, found) if found < target.r else None
@@ -136,12 +135,18 @@ def other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | N
     return best if best[1] > found else None
 
 
+def watched(history: History) -> tuple[Tensor, Tensor, Tensor]:
+    "Weights, median alignment and coverage by step, which `train` has asked for."
+    assert history.weights is not None and history.alignment is not None and history.coverage is not None
+    return history.weights, history.alignment, history.coverage
+
+
 def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None, history: History) -> tuple[str, str, str]:
     "Verdict, reason and remedy after the automatic number of steps, by the rules of chapter 05."
     if found < r:
         return diagnose_spectrum(found, r, as_loss(s.loss), better)
-    t, rank = s.chosen, independent_neurons(history.weights[s.chosen], r)
-    return diagnose_neurons(rank, r, history.norm[t].item(), history.alignment[t].item(), history.coverage[t].item(), s.decay)
+    W, aligned, covered = (curve[s.chosen] for curve in watched(history))
+    return diagnose_neurons(independent_neurons(W, r), r, history.norm[s.chosen].item(), aligned.item(), covered.item(), s.decay)
 
 # %% ../nbs/31_explorer.ipynb #21f5af0c
 def add_theory(
@@ -166,7 +171,7 @@ def test_errors(
     start = symmetric_init(s.width, s.d, 1.0, s.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)
-        for t, (W, norm) in enumerate(zip(view.history.weights, view.history.norm)):
+        for t, (W, norm) in enumerate(zip(watched(view.history)[0], view.history.norm)):
             # the automatic step and start give size one after t steps, whatever t is; other steps and starts give this instead
             size = norm.clamp(min=1e-300) / (s.lr**t * 10**s.scale) if s.decay == 1 else 1.0
             net = TwoLayerNet(W / size, start.a.clone(), start.b.clone())
@@ -187,18 +192,19 @@ def draw_spectrum(view: View, errors: list[float], step: int, ax) -> str:
 
 def draw_plane(view: View, errors: list[float], step: int, ax) -> str:
     "The second picture, and what it shows."
-    plot_neurons(view.history.weights[step], view.U, ax).set_title(f"neurons after {step} step{'s' * (step != 1)}")
-    return f"Neurons after {step} steps on the plane of u1 and u2, at distance {view.history.alignment[step]:.2f} from the centre in the median."
+    weights, aligned, _ = watched(view.history)
+    plot_neurons(weights[step], view.U, ax).set_title(f"neurons after {step} step{'s' * (step != 1)}")
+    return f"Neurons after {step} steps on the plane of u1 and u2, at distance {aligned[step]:.2f} from the centre in the median."
 
 
 def draw_steps(view: View, errors: list[float], step: int, ax) -> str:
     "The third picture, and what it shows."
-    h = view.history
-    plot_history(h, ax, legend=False, color="0.2").set_title("alignment (solid) and coverage (dashed)")
+    _, aligned, covered = watched(view.history)
+    plot_history(view.history, ax, legend=False, color="0.2").set_title("alignment (solid) and coverage (dashed)")
     if view.theory is not None and view.setting.decay == 1:
         ax.plot(view.theory[1].alignment, ":", color="C4"), ax.plot(view.theory[1].coverage, ":", color="C4")
     ax.axvline(step, color="0.7", lw=6, alpha=0.5, zorder=0)
-    return f"Alignment {h.alignment[step]:.2f} and coverage {h.coverage[step]:.2f} after {step} of {view.setting.steps} steps."
+    return f"Alignment {aligned[step]:.2f} and coverage {covered[step]:.2f} after {step} of {view.setting.steps} steps."
 
 
 def draw_errors(view: View, errors: list[float], step: int, ax) -> str:
@@ -255,8 +261,7 @@ def picture_html(
         figure = Figure(figsize=(3.6, 3.1), dpi=100)
         ax = figure.add_axes((0.17, 0.16, 0.8, 0.74))
         words = PICTURES[name](view, errors, step, ax)
-        for axis in (ax.xaxis, ax.yaxis)[: 1 + (ax.get_yscale() == "linear")]:
-            axis.get_major_locator().set_params(nbins=4)
+        ax.locator_params(axis="both" if ax.get_yscale() == "linear" else "x", nbins=4)
         figure.savefig(file, format="png", pil_kwargs={"compress_level": 1})
     image = f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
     return f'{image}<p style="font-size:0.8em;line-height:1.3;margin:0 1em 1em">{CAPTIONS[name]}</p>'
@@ -338,7 +343,9 @@ class Explorer:
 
         check_setting(setting)
         self.wait, self.turn, self.quiet = wait, 0, False
-        self.view, self.errors, self.knobs = None, [], make_knobs(setting)
+        self.view: View | None = None
+        self.errors: list[float] = []
+        self.knobs = make_knobs(setting)
         wide = {"description_width": "9.5em"}
         self.story = w.Dropdown(options=["choose ...", *STORIES], description="story", style=wide, layout=w.Layout(width="24em", max_width="100%"))
         self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown", style=wide)
@@ -351,7 +358,7 @@ class Explorer:
         for knob in self.knobs.values():
             knob.observe(lambda change: self.renew(), "value")
         self.story.observe(lambda change: self.tell(change["new"]), "value")
-        self.step.observe(lambda change: self.quiet or self.show("plane", "steps"), "value")
+        self.step.observe(lambda change: None if self.quiet else self.show("plane", "steps"), "value")
         self.renew()
 
     @property
@@ -397,8 +404,8 @@ class Explorer:
         self.view = add_theory(self.view)
         self.show("spectrum", "steps")
         yield
-        for error in test_errors(self.view):
-            self.errors.append(error)
+        for value in test_errors(self.view):
+            self.errors.append(value)
             self.show("errors")
             yield
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from itertools import product
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -16,8 +17,15 @@ from scipy.special import roots_hermitenorm
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['as_tensor', 'check_int', 'hermite_all', 'hermite', 'gauss_hermite', 'tensor_rule', 'hermite_product', 'hermite_eval',
-           'hermite_expand']
+__all__ = ['Array', 'as_tensor', 'check_int', 'hermite_all', 'hermite', 'gauss_hermite', 'tensor_rule', 'hermite_product',
+           'hermite_eval', 'hermite_expand']
+
+# %% ../nbs/00_hermite.ipynb #5b7d01c2
+class Array(Protocol):
+    "A tensor, a NumPy or Dask array, a data frame or a column of one."
+
+    @property
+    def shape(self) -> tuple[Any, ...]: ...  # whole numbers, or nan where Dask does not know
 
 # %% ../nbs/00_hermite.ipynb #65b411f6
 def as_tensor(
@@ -52,7 +60,7 @@ def check_int(
 # %% ../nbs/00_hermite.ipynb #c946ac0e
 def hermite_all(
     degree: int,  # the largest degree wanted, >= 0
-    z: Float[Tensor, "*shape"],  # where to evaluate
+    z: Float[Array, "*shape"] | float,  # where to evaluate
 ) -> Float[Tensor, "degree+1 *shape"]:  # row k holds h_k(z)
     "Normalised Hermite polynomials h_0 .. h_degree at `z`, stacked along a new first axis."
     degree, z = check_int(degree, "degree", 0), as_tensor(z, "z")
@@ -64,7 +72,7 @@ def hermite_all(
 
 def hermite(
     k: int,  # degree, >= 0
-    z: Float[Tensor, "*shape"],  # where to evaluate: a number, array or tensor
+    z: Float[Array, "*shape"] | float,  # where to evaluate: a number, array or tensor
 ) -> Float[Tensor, "*shape"]:  # h_k(z), elementwise
     "The normalised probabilists' Hermite polynomial h_k(z) = He_k(z) / sqrt(k!) (setting of arXiv 2511.15120)."
     return hermite_all(check_int(k, "k", 0), z)[-1]
@@ -103,7 +111,7 @@ def hermite_product(
 # %% ../nbs/00_hermite.ipynb #f03d171c
 def hermite_eval(
     terms: Mapping[tuple[int, ...], float],  # {multi-index: coefficient}
-    Z: Float[Tensor, "n r"],  # points
+    Z: Float[Array, "n r"],  # points
 ) -> Float[Tensor, "n"]:  # the series at each point
     "Evaluate sum_alpha c_alpha prod_i h_alpha_i(z_i) at the rows of `Z`."
     Z = as_tensor(Z, "Z")

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import as_tensor, check_int
+from .hermite import Array, as_tensor, check_int
 from .losses import Huber, Loss, as_loss, empirical_spectrum, second_order_matrix
 from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import History, auto_steps, check_first_layer, train_first_layer
@@ -35,8 +36,8 @@ def split_rows(
     if len(X) < 4:
         raise ValueError(f"X must have at least 4 rows to be split in D1 and D2, got {len(X)}")
     order = torch.randperm(len(X), generator=generator(seed, "split"))
-    parts = (rows.sort().values for rows in order.split((len(X) + 1) // 2))
-    return tuple((take_rows(X, rows), y[rows]) for rows in parts)
+    first, second = (rows.sort().values for rows in order.split((len(X) + 1) // 2))
+    return (take_rows(X, first), y[first]), (take_rows(X, second), y[second])
 
 # %% ../nbs/07_learner.ipynb #a62703e7
 def auto_scale(
@@ -58,19 +59,20 @@ class LearnResult:
 
     def predict(
         self,
-        X: Float[Tensor, "n d"],  # inputs; may be empty; for a Dask array the answer is one too
+        X: Float[Array, "n d"],  # inputs; may be empty; for a Dask array the answer is one too
     ) -> Float[Tensor, "n"]:  # f(X)
         "The learned function; `ValueError` for the wrong number of columns, NaN or inf."
+        X = as_rows(X)
         if is_lazy(X):
             net = self.net
-            return as_rows(X).map_blocks(lambda rows: net(torch.as_tensor(rows).to(net.W)).cpu().numpy(), drop_axis=1, dtype="float64")
-        X = check_finite(as_tensor(X, "X"), "X").to(self.net.W.device)
+            return X.map_blocks(lambda rows: net(torch.as_tensor(rows).to(net.W)).cpu().numpy(), drop_axis=1, dtype="float64")
+        X = check_finite(X, "X").to(self.net.W.device)
         return torch.cat([self.net(block) for block in X.split(8192)]) if len(X) else X.new_zeros(0)
 
 
 def relative_error(
-    prediction: Float[Tensor, "n"],  # f at the test inputs
-    y: Float[Tensor, "n"],  # the test labels
+    prediction: Float[Array, "n"],  # f at the test inputs
+    y: Float[Array, "n"],  # the test labels
 ) -> float:  # 0 perfect, 1 no better than the best constant
     "Mean squared error over the variance of the labels (one minus R squared)."
     prediction, y = as_tensor(prediction, "prediction"), as_tensor(y, "y")
@@ -82,22 +84,22 @@ def relative_error(
 
 # %% ../nbs/07_learner.ipynb #12b18d22
 def learn(
-    X: Float[Tensor, "n d"],  # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
+    y: Float[Array, "n"],  # labels
     r: int,  # number of directions, 1 <= r <= d
     loss: Loss | str = "huber",  # loss of stage 1
-    steps: int | str = "auto",  # T1; "auto" is ceil(sqrt(log d))
+    steps: int | Literal["auto"] = "auto",  # T1; "auto" is ceil(sqrt(log d))
     width: int = 512,  # neurons m, even
-    X2: Float[Tensor, "n2 d"] | None = None,  # inputs D2; a random half of X if None
-    y2: Float[Tensor, "n2"] | None = None,  # labels of D2
-    lr: float | str = "auto",  # eta1
-    weight_decay: float | str = "auto",  # beta1
+    X2: Float[Array, "n2 d"] | None = None,  # inputs D2; a random half of X if None
+    y2: Float[Array, "n2"] | None = None,  # labels of D2
+    lr: float | Literal["auto"] = "auto",  # eta1
+    weight_decay: float | Literal["auto"] = "auto",  # beta1
     engine: str = "auto",  # "autograd", "fused" or "power"
     activation: str = "cosine",  # s
-    init_scale: float | str = "auto",  # e0
+    init_scale: float | Literal["auto"] = "auto",  # e0
     readout_loss: Loss | str = "mse",  # loss of stage 2
-    readout_decay: float | str = "holdout",  # beta2, or the rule that chooses it
-    U: Float[Tensor, "r d"] | None = None,  # the truth, if known, for history and report
+    readout_decay: float | Literal["holdout", "gcv"] = "holdout",  # beta2, or the rule that chooses it
+    U: Float[Array, "r d"] | None = None,  # the truth, if known, for history and report
     seed: int = 0,  # seed of everything drawn
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
@@ -135,7 +137,8 @@ def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Los
 def to_device(data: tuple[Tensor, Tensor], device: str | torch.device | None) -> tuple[Tensor, Tensor]:
     "X and y on `device`, X untouched if it is a Dask array; a `ValueError` if there is no such device."
     try:
-        return tuple(t if device is None or is_lazy(t) else t.to(device) for t in data)
+        X, y = (t if device is None or is_lazy(t) else t.to(device) for t in data)
+        return X, y
     except (RuntimeError, AssertionError) as error:  # PyTorch raises either, by build
         raise ValueError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from None
 
@@ -171,12 +174,12 @@ def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, 
 
 # %% ../nbs/07_learner.ipynb #7f43568f
 def oracle(
-    U: Float[Tensor, "r d"],  # the truth
-    X2: Float[Tensor, "n2 d"],  # inputs D2
-    y2: Float[Tensor, "n2"],  # labels
+    U: Float[Array, "r d"],  # the truth
+    X2: Float[Array, "n2 d"],  # inputs D2
+    y2: Float[Array, "n2"],  # labels
     width: int = 512,  # neurons
     readout_loss: Loss | str = "mse",  # loss of stage 2
-    readout_decay: float | str = "holdout",  # beta2, or the rule that chooses it
+    readout_decay: float | Literal["holdout", "gcv"] = "holdout",  # beta2, or the rule that chooses it
     activation: str = "cosine",  # s
     seed: int = 0,  # seed of the neurons and of stage 2
 ) -> TwoLayerNet:  # stage 2 on perfect features

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import as_tensor, check_int, gauss_hermite, tensor_rule
+from .hermite import Array, as_tensor, check_int, gauss_hermite, tensor_rule
 from .targets import Target, check_data, generator, is_lazy
 
 # %% auto #0
@@ -55,7 +55,7 @@ class Loss:
         "dl/dt at (t, y), elementwise; at a kink, the middle of the two slopes."
         raise NotImplementedError
 
-    def location(self, y: Float[Tensor, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
+    def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         "argmin_c sum_i w_i l(c, y_i), to about 1e-13 of the range of `y`."
         from scipy.optimize import brentq
 
@@ -80,13 +80,13 @@ def check_positive(value: float, name: str, high: float = math.inf) -> None:
 class MSE(Loss):
     "Squared loss (t - y)^2 / 2: the labels as they are."
 
-    def value(self, t, y):
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
         return (t - y) ** 2 / 2
 
-    def derivative(self, t, y):
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return t - y
 
-    def location(self, y, weights=None):
+    def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         y = as_tensor(y, "y").double()
         return (y.mean() if weights is None else (weights * y).sum() / weights.sum()).item()
 
@@ -100,11 +100,11 @@ class Huber(Loss):
     def __post_init__(self):
         check_positive(self.delta, "delta")
 
-    def value(self, t, y):
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
         u = (t - y).abs()
         return torch.where(u <= self.delta, u**2 / 2, self.delta * (u - self.delta / 2))
 
-    def derivative(self, t, y):
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return (t - y).clamp(-self.delta, self.delta)
 
 
@@ -117,11 +117,11 @@ class LogCosh(Loss):
     def __post_init__(self):
         check_positive(self.scale, "scale")
 
-    def value(self, t, y):
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
         u = (t - y) / self.scale
         return self.scale**2 * (torch.logaddexp(u, -u) - math.log(2))
 
-    def derivative(self, t, y):
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return self.scale * torch.tanh((t - y) / self.scale)
 
 # %% ../nbs/02_losses.ipynb #0ad82c00
@@ -135,13 +135,13 @@ class Pinball(Loss):
     def __post_init__(self):
         check_positive(self.tau, "tau", 1)
 
-    def value(self, t, y):
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.maximum(self.tau * (y - t), (1 - self.tau) * (t - y))
 
-    def derivative(self, t, y):
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return (torch.sign(t - y) + 1) / 2 - self.tau
 
-    def location(self, y, weights=None):
+    def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         return weighted_quantile(as_tensor(y, "y").double(), self.tau, weights)
 
 
@@ -151,13 +151,13 @@ class L1(Loss):
 
     kinked = True
 
-    def value(self, t, y):
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
         return (t - y).abs()
 
-    def derivative(self, t, y):
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.sign(t - y)
 
-    def location(self, y, weights=None):
+    def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         return weighted_quantile(as_tensor(y, "y").double(), 0.5, weights)
 
 
@@ -170,14 +170,14 @@ class Expectile(Loss):
     def __post_init__(self):
         check_positive(self.tau, "tau", 1)
 
-    def weight(self, t, y):
+    def weight(self, t: Tensor, y: Tensor) -> Tensor:
         "tau where t < y, 1 - tau where t > y."
         return torch.where(t < y, self.tau, 1 - self.tau)
 
-    def value(self, t, y):
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
         return self.weight(t, y) * (t - y) ** 2 / 2
 
-    def derivative(self, t, y):
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return self.weight(t, y) * (t - y)
 
 # %% ../nbs/02_losses.ipynb #5eeb8b0d
@@ -235,8 +235,8 @@ Totals = tuple[Tensor, ...]
 
 def chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable, totals: Totals | None = None) -> Totals:
     "Totals over the rows of one array in memory, in blocks that keep temporary arrays small; goes on from `totals`, in place."
-    totals, X, columns = totals or zeros(), as_tensor(X, "X"), [torch.as_tensor(c) for c in columns]
-    for block in zip(X.split(BLOCK), *(c.split(BLOCK) for c in columns)):
+    totals, X = totals or zeros(), as_tensor(X, "X")
+    for block in zip(X.split(BLOCK), *(torch.as_tensor(c).split(BLOCK) for c in columns)):
         add(totals, *(part.to(totals[0].device) for part in block))
     return totals
 
@@ -255,7 +255,8 @@ def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Ca
     from dask.highlevelgraph import HighLevelGraph
 
     name, edges, parallel = f"row-sums-{uuid4().hex}", np.cumsum((0, *X.chunks[0])).tolist(), bool(base.get_scheduler())
-    plan, keys = {(name, "sums"): partial(chunk_sums, zeros=zeros, add=add)}, [row[0] for row in X.__dask_keys__()]
+    plan: dict = {(name, "sums"): partial(chunk_sums, zeros=zeros, add=add)}
+    keys = [row[0] for row in X.__dask_keys__()]
     length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
     for k, (key, low, high) in enumerate(zip(keys, edges, edges[1:])):
         cut = [c.numpy()[low:high] for c in columns]  # views, of which only the slice is sent
@@ -290,8 +291,8 @@ def row_sums(
 
 # %% ../nbs/02_losses.ipynb #5e917d83
 def second_order_matrix(
-    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs; a Dask array is read once
+    y: Float[Array, "n"],  # labels
     loss: Loss | str,  # decides the weights l'(c, y_i)
 ) -> Float[Tensor, "d d"]:  # S, symmetric
     "S = (1/n) sum_i l'(c, y_i) x_i x_i^T at c = loss.location(y) (algorithm of arXiv 2511.15120)."
@@ -387,8 +388,8 @@ class Spectrum:
 
 
 def empirical_spectrum(
-    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs; a Dask array is read once
+    y: Float[Array, "n"],  # labels
     loss: Loss | str,  # the loss
     permutations: int = 4,  # label shuffles that locate the bulk's edge
     seed: int = 0,  # seed of the shuffles
@@ -410,7 +411,7 @@ def empirical_spectrum(
 # %% ../nbs/02_losses.ipynb #fa9a9fbf
 def plot_spectrum(
     spectrum: Spectrum,  # from `empirical_spectrum`
-    U: Float[Tensor, "r d"] | None = None,  # the truth, to name the outliers
+    U: Float[Array, "r d"] | None = None,  # the truth, to name the outliers
     ax=None,  # matplotlib Axes, a new one if None
     legend: bool = True,  # whether to draw one
 ):  # the Axes
@@ -426,7 +427,7 @@ def plot_spectrum(
     for i, (value, v) in enumerate(zip(spectrum.values[:k].tolist(), spectrum.vectors[:k])):
         name, color = f"outlier {i + 1}", "0.25"
         if U is not None:
-            cosines = torch.linalg.qr(U.T)[0].T @ v
+            cosines = torch.linalg.qr(as_tensor(U, "U").to(v).T)[0].T @ v
             name += f", cosine {cosines.norm().item():.2f} with span U"
             color = f"C{cosines.abs().argmax().item()}"  # of the direction that it is closest to
         ax.plot(value, 0, "v", ms=9, clip_on=False, color=color, label=name)

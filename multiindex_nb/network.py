@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .hermite import as_tensor, check_int
+from .hermite import Array, as_tensor, check_int
 from .targets import generator
 
 # %% auto #0
@@ -106,6 +106,7 @@ class TwoLayerNet(nn.Module):
     a: Float[Tensor, "m"]
     b: Float[Tensor, "m"]
     c: Float[Tensor, ""]
+    __call__: Callable[..., Float[Tensor, "n"]]  # `forward`, as `nn.Module` calls it
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class TwoLayerNet(nn.Module):
         "The hidden layer s(X W^T + b)."
         return self.activation.value(X @ self.W.T + self.b)
 
-    def forward(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+    def forward(self, X: Float[Array, "n d"]) -> Float[Tensor, "n"]:
         "f at the rows of `X`; `ValueError` if the number of columns is not d."
         X = as_tensor(X, "X").to(self.W.dtype)
         if X.ndim != 2 or X.shape[1] != self.W.shape[1]:
@@ -175,7 +176,7 @@ def pair_signs(
     return torch.where(equal, 1.0, -1.0).to(W.dtype)[:, None] if (equal | opposite).all() else None
 
 # %% ../nbs/03_network.ipynb #83e7e3a1
-def index_basis(U: Float[Tensor, "r d"]) -> Float[Tensor, "r d"]:
+def index_basis(U: Float[Array, "r d"]) -> Float[Tensor, "r d"]:
     "Orthonormal rows that span the rows of `U`; `ValueError` if they are dependent."
     U = as_tensor(U, "U").double()
     if U.ndim != 2 or not 1 <= U.shape[0] <= U.shape[1]:
@@ -193,16 +194,16 @@ def project_neurons(W: Float[Tensor, "m d"], Q: Float[Tensor, "r d"]) -> Float[T
 
 
 def alignment(
-    W: Float[Tensor, "m d"],  # neurons
-    U: Float[Tensor, "r d"],  # index matrix, rows need not be orthonormal
+    W: Float[Array, "m d"],  # neurons
+    U: Float[Array, "r d"],  # index matrix, rows need not be orthonormal
 ) -> Float[Tensor, "m"]:  # in [0, 1]
     "Per neuron, the norm of its part in span(U) over its norm."
     return project_neurons(as_tensor(W, "W"), index_basis(U)).norm(dim=1).clamp(max=1)
 
 
 def coverage(
-    W: Float[Tensor, "m d"],  # neurons
-    U: Float[Tensor, "r d"],  # index matrix
+    W: Float[Array, "m d"],  # neurons
+    U: Float[Array, "r d"],  # index matrix
 ) -> float:  # in [0, 1]
     "How evenly the normalised neurons cover span(U): 1 evenly, 0 when a direction is lost."
     return coverage_of(project_neurons(as_tensor(W, "W"), index_basis(U)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import check_int
+from .hermite import Array, check_int
 from .network import index_basis
 from .targets import Target, sample
 
@@ -18,7 +18,7 @@ __all__ = ['lazy_sample', 'draw_chunk']
 # %% ../nbs/27_out_of_core.ipynb #4119eae8
 def lazy_sample(
     target: Target,  # the link
-    U: Float[Tensor, "r d"],  # index matrix
+    U: Float[Array, "r d"],  # index matrix
     n: int,  # rows
     noise: float = 0.0,  # standard deviation of the label noise
     seed: int = 0,  # of everything drawn
@@ -38,6 +38,6 @@ def lazy_sample(
     return X, y
 
 
-def draw_chunk(target: Target, U: Float[Tensor, "r d"], n: int, noise: float, seed: int):
+def draw_chunk(target: Target, U: Float[Array, "r d"], n: int, noise: float, seed: int):
     "`sample` as NumPy arrays."
     return tuple(t.numpy() for t in sample(target, U, n, noise, seed))

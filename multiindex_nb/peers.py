@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .hermite import check_int
+from .hermite import Array, check_int
 from .network import ACTIVATIONS, symmetric_init
 from .outside_theory import LINKS
 from .power_iteration import train_first_layer
@@ -298,8 +298,8 @@ def ours(X, y, r, seed):
 # %% ../nbs/25_peers.ipynb #1cc94055
 def peer_subspace(
     name: str,  # one of `PEERS`, or "ours"
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs
+    y: Float[Array, "n"],  # labels
     r: int,  # number of directions, 1 <= r <= d
     seed: int = 0,  # seed of folds, starts and batches
 ) -> PeerResult:  # directions, seconds, setting
@@ -325,7 +325,7 @@ OTHER_LINKS = (
     Target(lambda Z: torch.sign(Z[:, 0]) + Z[:, 1].abs(), 2, "sign(z1)+|z2|"),
     Target(lambda Z: torch.sin(2 * Z[:, 0]) + Z[:, 1] ** 2, 2, "sin(2z1)+z2^2"),
 )
-PEER_TARGETS = {**{text: Target.parse(text) for text in POLYNOMIAL}, **{link.text: link for link in OTHER_LINKS}}
+PEER_TARGETS = {**{text: Target.parse(text) for text in POLYNOMIAL}, **{str(link): link for link in OTHER_LINKS}}
 
 
 def peer_data(target: str, d: int, n_per_d: int, noise: float, seed: int):
@@ -375,9 +375,9 @@ class Standing:
     seeds: int  # seeds that both have
 
 
-def errors_by_row(rows: list[dict], metric: str = "subspace_error") -> dict[tuple, dict[str, dict[int, float]]]:
+def errors_by_row(rows: list[dict], metric: str = "subspace_error") -> dict[tuple[str, int, float], dict[str, dict[int, float]]]:
     "(target, n/d, noise) -> peer -> seed -> metric; a cell that failed counts as an error of 1."
-    out = {}
+    out: dict[tuple[str, int, float], dict[str, dict[int, float]]] = {}
     for r in rows:
         value = 1.0 if r.get(metric) is None else r[metric]
         out.setdefault((r["target"], r["n_per_d"], r["noise"]), {}).setdefault(r["peer"], {})[r["seed"]] = value
@@ -394,7 +394,7 @@ def standings(
     for key, errors in errors_by_row(rows).items():
         mine = errors.get("ours", {})
         median = {peer: float(np.median(list(e.values()))) for peer, e in errors.items() if peer != "ours"}
-        best = min(median, key=median.get)
+        best = min(median, key=median.__getitem__)
         pairs = np.array([(max(errors[best][s], LEAST), max(mine[s], LEAST)) for s in mine if s in errors[best]]).reshape(-1, 2)
         factor = float(np.median(pairs[:, 0] / pairs[:, 1])) if len(pairs) else float("nan")
         own = float(np.median(list(mine.values()))) if mine else float("nan")

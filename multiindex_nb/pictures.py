@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import as_tensor
+from .hermite import Array, as_tensor
 from .network import index_basis
 from .power_iteration import History
 
@@ -21,8 +22,8 @@ __all__ = ['plane_coordinates', 'draw_frame', 'plot_neurons', 'plot_errors', 'be
 
 # %% ../nbs/30_pictures.ipynb #c6cf414d
 def plane_coordinates(
-    W: Float[Tensor, "... m d"],  # neurons
-    U: Float[Tensor, "r d"],  # index space
+    W: Float[Array, "... m d"],  # neurons
+    U: Float[Array, "r d"],  # index space
 ) -> Float[Tensor, "... m 2"]:
     "Unit neurons along the first two directions of span U; for r = 1 the second is outside of it."
     Q, W = index_basis(U), as_tensor(W, "W")
@@ -48,24 +49,24 @@ def draw_frame(ax, r: int) -> None:
 
 
 def plot_neurons(
-    W: Float[Tensor, "m d"],  # neurons, of any length
-    U: Float[Tensor, "r d"],  # the truth
+    W: Float[Array, "m d"],  # neurons, of any length
+    U: Float[Array, "r d"],  # the truth
     ax=None,  # matplotlib Axes, a new one if None
 ):  # the Axes
     "Directions of the neurons on the plane of the first two true directions (paper, section 4)."
     import matplotlib.pyplot as plt
 
     ax = plt.subplots(figsize=(3, 3))[1] if ax is None else ax
-    P = plane_coordinates(W, U)
-    draw_frame(ax, len(U))
-    nearest = P.abs().argmax(dim=1) if len(U) > 1 else torch.zeros(len(P), dtype=torch.int64)
-    for k in range(min(len(U), 2)):
+    P, r = plane_coordinates(W, U), U.shape[0]
+    draw_frame(ax, r)
+    nearest = P.abs().argmax(dim=1) if r > 1 else torch.zeros(len(P), dtype=torch.int64)
+    for k in range(min(r, 2)):
         ax.plot(*P[nearest == k].T, "os"[k], ms=4, color=f"C{k}", alpha=0.6, mew=0)
     return ax
 
 # %% ../nbs/30_pictures.ipynb #7f9c52ab
 def plot_errors(
-    errors: Sequence[float],  # test error over the variance after 0, 1, ... steps
+    errors: Sequence[float] | Float[np.ndarray, "T+1"],  # test error over the variance after 0, 1, ... steps
     chosen: int | None = None,  # a number of steps to mark
     ax=None,  # matplotlib Axes, a new one if None
     steps: int | None = None,  # how far the axis goes, if not all errors are known yet
@@ -100,7 +101,7 @@ def between(points: Float[Tensor, "T+1 m 2"], frames: int) -> Float[Tensor, "F m
 
 def animate_neurons(
     runs: dict[str, History],  # title -> history of stage 1, with its weights, all of equally many steps
-    U: Float[Tensor, "r d"],  # the truth
+    U: Float[Array, "r d"],  # the truth
     path: str | Path,  # ends in .gif
     frames: int = 8,  # pictures a step
     fps: int = 12,  # pictures a second
@@ -111,14 +112,15 @@ def animate_neurons(
     from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.figure import Figure
 
-    if any(h.weights is None for h in runs.values()) or len({len(h.norm) for h in runs.values()}) != 1:
+    weights = [h.weights for h in runs.values() if h.weights is not None]
+    if len(weights) < len(runs) or len({len(W) for W in weights}) != 1:
         raise ValueError("runs must be histories with weights (keep_weights=True) of equally many steps")
     figure = Figure(figsize=(2.7 * len(runs), 2.9), layout="constrained")
     axes = figure.subplots(1, len(runs), squeeze=False)[0]
-    films = [between(plane_coordinates(h.weights, U), frames) for h in runs.values()]
+    films = [between(plane_coordinates(W, U), frames) for W in weights]
     dots = [ax.plot([], [], "o", ms=3.5, color="0.3", alpha=0.6, mew=0)[0] for ax in axes]
     for ax in axes:
-        draw_frame(ax, len(U))
+        draw_frame(ax, U.shape[0])
 
     def show(k: int) -> None:
         for ax, dot, film, title in zip(axes, dots, films, runs):

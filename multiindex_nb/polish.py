@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import check_int
+from .hermite import Array, check_int
 from .refine import check_plane, minimise_plane, project_rows
 
 # %% auto #0
@@ -106,14 +106,13 @@ def gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int, u
 
 def choose_ridges(B: Float[np.ndarray, "r d"], X, y, width: int, seed: int) -> Choice:
     "The best of all shapes, widths and decays on the plane B."
-    Z, (r, d), best = X @ B.T, B.shape, None
+    Z, (r, d), found = X @ B.T, B.shape, []
     for shape, gammas in SHAPES.items():
         for gamma in gammas:
             ridges = draw_ridges(shape, gamma, r, width, seed)
             score, residual, decay = min(gcv_path(ridge_table(Z, ridges)[0], y, r, r * (d - r)))
-            if best is None or score < best.score:
-                best = Choice(score, residual, ridges, decay)
-    return best
+            found.append(Choice(score, residual, ridges, decay))
+    return min(found, key=lambda choice: choice.score)
 
 # %% ../nbs/22_polish.ipynb #150e0d92
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ class Polish:
 
     def predict(
         self,
-        X: Float[Tensor, "n d"],  # inputs; may be empty
+        X: Float[Array, "n d"],  # inputs; may be empty
     ) -> Float[Tensor, "n"]:  # f(X)
         "The fitted function; `ValueError` for NaN, inf or the wrong number of columns."
         return torch.from_numpy(ridge_table(project_rows(X, self.subspace), self.ridges)[0] @ self.coefficients)
@@ -140,7 +139,7 @@ def descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice, max_iter: i
     return minimise_plane(lambda B: plane_loss(B, X, y, choice.ridges, choice.decay), B, maxiter=max_iter)[1]
 
 # %% ../nbs/22_polish.ipynb #c9bba7f8
-def check_polish(X, y, V, width: int, max_iter: int, seed: int):
+def check_polish(X, y, V, width: int, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "X, y, V as NumPy arrays, after every argument has been checked."
     arrays = check_plane(X, y, V)
     check_int(width, "width", 1), check_int(max_iter, "max_iter", 0), check_int(seed, "seed", 0)
@@ -148,9 +147,9 @@ def check_polish(X, y, V, width: int, max_iter: int, seed: int):
 
 
 def polish_subspace(
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels
-    V: Float[Tensor, "r d"],  # a plane near the right one, from `refine_subspace` or stage 1
+    X: Float[Array, "n d"],  # inputs
+    y: Float[Array, "n"],  # labels
+    V: Float[Array, "r d"],  # a plane near the right one, from `refine_subspace` or stage 1
     width: int = 256,  # ridge functions m
     max_iter: int = 120,  # steps of L-BFGS in all; 0 fits the readout on V as it is
     seed: int = 0,  # seed of the ridge functions
@@ -169,6 +168,7 @@ def polish_subspace(
             break
         if share:
             B = descend_plane(B, X, z, choice, share)
+    assert best is not None  # the last share is zero, so there was one at least
     choice, B = best
     a, _ = solve_ridge(ridge_table(X @ B.T, choice.ridges)[0], z, choice.decay, len(B))
     a = a * spread

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import check_int
+from .hermite import Array, check_int
 from .losses import Huber, Loss, Totals, add_product, as_loss, label_slope, row_sums, weighted_gram
 from .network import TwoLayerNet, coverage_of, index_basis, pair_signs, project_neurons
 from .targets import check_data, is_lazy
@@ -130,7 +131,7 @@ def gradient_of(
     "The function that an engine uses for one gradient."
     if engine == "autograd":
         return lambda net: gradient_autograd(net, X, y, loss)
-    if engine == "fused":
+    if engine == "fused" or times is None:  # None where no step will be taken
         return lambda net: gradient_fused(net, X, y, loss)
     constant = loss.value(c, y).mean().item()
     return lambda net: (constant, gradient_power(net, times))
@@ -160,7 +161,7 @@ def auto_lr(
     net: TwoLayerNet,  # at its start
     S: Float[Tensor, "d d"] | Times,  # second-order matrix, or multiplication by it
     steps: int,  # T1 >= 1
-    weight_decay: float | str = "auto",  # beta1; "auto" is 1 / lr
+    weight_decay: float | Literal["auto"] = "auto",  # beta1; "auto" is 1 / lr
     feature_scale: float = 1.0,  # norm of the median neuron at the end
 ) -> float:  # eta1
     "The step that brings the median neuron to `feature_scale` in exactly `steps` steps, in the small-weight limit."
@@ -211,10 +212,12 @@ class DivergenceError(ArithmeticError):
 class Recorder:
     "Collects the curves of a `History` while stage 1 runs."
 
-    def __init__(self, U: Tensor | None, keep_weights: bool, device: torch.device):
+    def __init__(self, U: Float[Array, "r d"] | None, keep_weights: bool, device: torch.device):
         self.Q = None if U is None else index_basis(U).to(device)
         self.keep_weights = keep_weights
-        self.rows, self.weights, self.losses = [], [], []
+        self.rows: list[list[float]] = []
+        self.weights: list[Tensor] = []
+        self.losses: list[float] = []
 
     def see(self, W: Float[Tensor, "m d"]) -> None:
         "Record the state `W`."
@@ -228,15 +231,16 @@ class Recorder:
 
     def history(self, engine: str, loss: Loss, lr: float, weight_decay: float) -> History:
         "The record so far."
-        curves = [torch.tensor(c, dtype=torch.float64) for c in zip(*self.rows)] + [None, None]
+        norm, *both = (torch.tensor(c, dtype=torch.float64) for c in zip(*self.rows))
+        aligned, covered = both or (None, None)
         weights = torch.stack(self.weights) if self.keep_weights else None
-        return History(engine, str(loss), lr, weight_decay, torch.tensor(self.losses).double(), *curves[:3], weights)
+        return History(engine, str(loss), lr, weight_decay, torch.tensor(self.losses).double(), norm, aligned, covered, weights)
 
 # %% ../nbs/04_power_iteration.ipynb #6982df9a
-def check_number(value, name: str, low: float = 0.0, strict: bool = True) -> float | str:
+def check_number(value, name: str, low: float = 0.0, strict: bool = True) -> float | Literal["auto"]:
     "`value` if it is 'auto' or a finite number above `low`."
     if isinstance(value, str) and value == "auto":
-        return value
+        return "auto"
     if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
         raise TypeError(f"{name} must be 'auto' or a number, got {value!r}")
     if not math.isfinite(value) or value < low or (strict and value == low):
@@ -263,15 +267,15 @@ def check_first_layer(net, steps, lr, weight_decay, engine, X) -> int:
 # %% ../nbs/04_power_iteration.ipynb #ae6f41cf
 def train_first_layer(
     net: TwoLayerNet,  # from `symmetric_init`; its W, b and c are changed in place
-    X: Float[Tensor, "n d"],  # inputs D1, on the device of net; a Dask array is read once a step, and once for S
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs D1, on the device of net; a Dask array is read once a step, and once for S
+    y: Float[Array, "n"],  # labels
     loss: Loss | str = Huber(),  # the loss
-    steps: int | str = "auto",  # T1 >= 0; "auto" is ceil(sqrt(log d))
-    lr: float | str = "auto",  # eta1 > 0; "auto" reaches `feature_scale` in T1 steps
-    weight_decay: float | str = "auto",  # beta1 >= 0; "auto" is 1 / lr
+    steps: int | Literal["auto"] = "auto",  # T1 >= 0; "auto" is ceil(sqrt(log d))
+    lr: float | Literal["auto"] = "auto",  # eta1 > 0; "auto" reaches `feature_scale` in T1 steps
+    weight_decay: float | Literal["auto"] = "auto",  # beta1 >= 0; "auto" is 1 / lr
     engine: str = "auto",  # "autograd", "fused" (as "auto") or "power"
     feature_scale: float = 1.0,  # norm of the median neuron that "auto" aims at
-    U: Float[Tensor, "r d"] | None = None,  # the truth, if known, for the history
+    U: Float[Array, "r d"] | None = None,  # the truth, if known, for the history
     keep_weights: bool = False,  # store W at every step
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     S: Float[Tensor, "d d"] | None = None,  # second-order matrix of these data, if it is already there
@@ -286,7 +290,7 @@ def train_first_layer(
     products = steps * ((engine == "power") + (lr == "auto"))
     neurons = len(net.W) // (1 if weight_decay != "auto" or pair_signs(net) is None else 2)
     times = None if not products else times_matrix(X, y, loss, neurons, products) if S is None else lambda W: W @ S.to(W)
-    eta = auto_lr(net, times, steps, weight_decay, feature_scale) if lr == "auto" and steps else 1.0 if lr == "auto" else lr
+    eta = auto_lr(net, times, steps, weight_decay, feature_scale) if lr == "auto" and times else 1.0 if lr == "auto" else lr
     beta = 1 / eta if weight_decay == "auto" else weight_decay
     keep = 0.0 if weight_decay == "auto" else 1 - eta * beta
     return run_steps(net, gradient_of(engine, X, y, loss, times, net.c), steps, keep, eta, recorder, progress, (engine, loss, eta, beta))

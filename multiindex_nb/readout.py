@@ -9,6 +9,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from .hermite import Array
 from .losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
 from .network import TwoLayerNet
 from .power_iteration import check_number
@@ -153,7 +155,8 @@ def normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tup
 
     sums = rows.sums([t, held], lambda: tuple(rows.zeros(*shape) for shape in ((m, m), (m, m), (m,), (m,), (), ())), add)
     counts = (int((~held).sum()), int(held.sum()))
-    return tuple(Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
+    fit, out = (Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
+    return fit, out
 
 
 def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> RidgePath:
@@ -309,7 +312,7 @@ class SmoothPinball(Loss):
         return self.scale * (((t - y) / self.mu).clamp(-1, 1) / 2 + 0.5 - self.tau)
 
 
-def rounded(loss: Loss, mu: float) -> SmoothPinball:
+def rounded(loss: L1 | Pinball, mu: float) -> SmoothPinball:
     "The smooth stand-in for L1 or pinball loss."
     return SmoothPinball(0.5, mu, 2.0) if isinstance(loss, L1) else SmoothPinball(loss.tau, mu)
 
@@ -427,11 +430,11 @@ def check_readout(net, X, y, loss, method, weight_decay) -> str:
 
 def train_readout(
     net: TwoLayerNet,  # after stage 1; its a, b and c are changed in place
-    X: Float[Tensor, "n d"],  # inputs D2, best fresh; a Dask array is read four times (for other losses at every iteration)
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs D2, best fresh; a Dask array is read four times (for other losses at every iteration)
+    y: Float[Array, "n"],  # labels
     loss: Loss | str = "mse",  # what the readout minimises
     method: str = "auto",  # "gd", "ridge" (squared loss) or "solver"
-    weight_decay: float | str = "holdout",  # beta2 >= 0, or the rule that chooses it: "holdout", "gcv"
+    weight_decay: float | Literal["holdout", "gcv"] = "holdout",  # beta2 >= 0, or the rule that chooses it: "holdout", "gcv"
     seed: int = 0,  # seed of the biases and of the hold-out split
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     memory: int = 2**28,  # bytes that the features of D2 may take; beyond, they are made again in every pass
@@ -446,8 +449,8 @@ def train_readout(
     else:
         grid = [] if rule == "given" else [gram_top(rows) * 10.0**-k for k in range(1, 12, 2)]
         scores = dict(zip(grid, holdout_scores(rows, y, c, loss, grid, seed, progress))) if grid else {}
-    decay = float(weight_decay) if rule == "given" else min(scores, key=scores.get)
-    if method == "ridge":
+    decay = float(weight_decay) if rule == "given" else min(scores, key=scores.__getitem__)
+    if method == "ridge" and path:
         fit, value = fit_ridge(rows, y, c, decay, path)
     else:
         fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import as_tensor, check_int
+from .hermite import Array, as_tensor, check_int
 from .losses import L1, MSE, Huber, LogCosh, Loss, Pinball, Spectrum, as_loss, empirical_spectrum
 from .network import TwoLayerNet, alignment, coverage, index_basis
 from .power_iteration import History
@@ -25,7 +25,7 @@ __all__ = ['ALIGNED', 'COVERED', 'SCALE', 'ACCURATE', 'WARNINGS', 'recovered_sub
 
 # %% ../nbs/05_recovery.ipynb #002a8682
 def recovered_subspace(
-    W: Float[Tensor, "m d"],  # neurons
+    W: Float[Array, "m d"],  # neurons
     r: int,  # dimension wanted, 1 <= r <= min(m, d)
 ) -> Float[Tensor, "r d"]:  # V, orthonormal rows
     "The r leading right singular vectors of `W`; `ValueError` if r is out of range or `W` is not finite."
@@ -39,8 +39,8 @@ def recovered_subspace(
 
 # %% ../nbs/05_recovery.ipynb #f128fcb7
 def subspace_error(
-    V: Float[Tensor, "r d"],  # a basis, rows need not be orthonormal
-    U: Float[Tensor, "r d"],  # another one of the same shape
+    V: Float[Array, "r d"],  # a basis, rows need not be orthonormal
+    U: Float[Array, "r d"],  # another one of the same shape
 ) -> float:  # in [0, 1]: 0 the same span, 1 orthogonal
     "Frobenius norm of P_V - P_U over sqrt(2r), from the principal angles (Bjorck and Golub 1973)."
     from scipy.linalg import subspace_angles
@@ -85,7 +85,7 @@ class RecoveryReport:
 
 # %% ../nbs/05_recovery.ipynb #ab10ee52
 def candidate_losses(
-    y: Float[Tensor, "n"],  # labels, for their scale
+    y: Float[Array, "n"],  # labels, for their scale
 ) -> tuple[Loss, ...]:  # losses worth trying
     "A short list that between them see even, odd and heavy-tailed links."
     y = as_tensor(y, "y").double()
@@ -99,8 +99,8 @@ def loss_order(spectrum: Spectrum, r: int) -> tuple[int, float]:
 
 
 def better_loss(
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs
+    y: Float[Array, "n"],  # labels
     r: int,  # directions wanted
     n_seen: int,  # outliers that the loss in use shows
     candidates: Sequence[Loss] | None = None,  # losses to try; `candidate_losses(y)` if None
@@ -160,12 +160,12 @@ def independent_neurons(W: Float[Tensor, "m d"], r: int) -> int:
 
 def check_recovery(
     net: TwoLayerNet,  # after stage 1
-    X: Float[Tensor, "n d"],  # inputs D1
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs D1
+    y: Float[Array, "n"],  # labels
     r: int,  # directions wanted
     loss: Loss | str = Huber(),  # the loss of stage 1
     history: History | None = None,  # of stage 1, for its step size
-    U: Float[Tensor, "r d"] | None = None,  # the truth, if known
+    U: Float[Array, "r d"] | None = None,  # the truth, if known
     seed: int = 0,  # seed of the permutation nulls
     spectrum: Spectrum | None = None,  # `empirical_spectrum` of these data, if it is already there
 ) -> RecoveryReport:  # print it
@@ -186,11 +186,11 @@ def check_recovery(
     else:
         said = diagnose_neurons(independent_neurons(net.W, r), r, norm, aligned, covered, matched)
     strength = spectrum.values[r - 1].abs().item() / spectrum.edge
-    numbers = (r, spectrum.n_outliers, strength, aligned, covered, norm, V, error)
-    return RecoveryReport(*said, *numbers, better[0] if better else None)
+    seen = better[0] if better else None
+    return RecoveryReport(*said, r, spectrum.n_outliers, strength, aligned, covered, norm, V, error, seen)
 
 
-def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Tensor | None) -> Float[Tensor, "r d"]:
+def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None) -> Float[Tensor, "r d"]:
     "The recovered subspace, after `net`, `r` and `U` have been checked against `X`."
     if not isinstance(net, TwoLayerNet):
         raise TypeError(f"net must be a TwoLayerNet, got {type(net).__name__}; make one with symmetric_init")

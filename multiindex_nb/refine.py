@@ -9,6 +9,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import as_tensor, check_int
+from .hermite import Array, as_tensor, check_int
 from .learner import leading_directions
 from .losses import Loss, as_loss
 from .network import index_basis, symmetric_init
@@ -122,7 +123,7 @@ def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.n
     return [B for _, B in kept]
 
 # %% ../nbs/21_refine.ipynb #5d75a9fe
-def project_rows(X: Float[Tensor, "n d"], V: Float[Tensor, "r d"]) -> Float[np.ndarray, "n r"]:
+def project_rows(X: Float[Array, "n d"], V: Float[Tensor, "r d"]) -> Float[np.ndarray, "n r"]:
     "Coordinates of the rows in the plane; `ValueError` for NaN, inf or the wrong number of columns."
     X = check_finite(as_tensor(X, "X"), "X").double()
     if X.ndim != 2 or X.shape[1] != V.shape[1]:
@@ -144,7 +145,7 @@ class Refinement:
 
     def predict(
         self,
-        X: Float[Tensor, "n d"],  # inputs
+        X: Float[Array, "n d"],  # inputs
     ) -> Float[Tensor, "n"]:  # the polynomial of the projected inputs
         "The fitted function; `ValueError` for NaN, inf or the wrong number of columns."
         H = hermite_table(project_rows(X, self.subspace), self.degree)
@@ -188,7 +189,7 @@ def check_plane(X, y, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return X.double().numpy(), y.double().numpy(), V.double().numpy()
 
 
-def check_refine(X, y, V, degree, starts, rounds, count, seed):
+def check_refine(X, y, V, degree, starts, rounds, count, seed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "X, y, V as NumPy arrays, after every argument has been checked."
     arrays = check_plane(X, y, V)
     check_int(starts, "starts", 1), check_int(rounds, "rounds", 0)
@@ -199,10 +200,10 @@ def check_refine(X, y, V, degree, starts, rounds, count, seed):
 
 
 def refine_subspace(
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels
-    V: Float[Tensor, "r d"],  # a rough plane, from `learn(...).subspace` or `recovered_subspace`
-    degree: int | str = "auto",  # total degree p of the polynomial
+    X: Float[Array, "n d"],  # inputs
+    y: Float[Array, "n"],  # labels
+    V: Float[Array, "r d"],  # a rough plane, from `learn(...).subspace` or `recovered_subspace`
+    degree: int | Literal["auto"] = "auto",  # total degree p of the polynomial
     starts: int = 400,  # random planes in a round
     rounds: int = 4,  # rounds at most; 0 descends from V only
     count: int = 8,  # leading eigenvectors taken from each loss
@@ -241,7 +242,7 @@ def refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
     net = symmetric_init(256, d, 1e-30, seed)
     train_first_layer(net, X, y, "huber", auto_steps(d), engine="power", progress=False)
     V = recovered_subspace(net.W, link.r)
-    found = refine_subspace(X, y, V, link.degree, seed=seed, progress=False)
+    found = refine_subspace(X, y, V, link.degree or "auto", seed=seed, progress=False)
     error = ((found.predict(Xt) - yt).square().mean() / yt.var()).item()
     return {"before": subspace_error(V, U), "after": subspace_error(found.subspace, U), "test_error": error, "rounds": found.rounds, "certified": found.certified}
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
-from .hermite import check_int
+from .hermite import Array, check_int
 from .learner import auto_scale, split_rows
 from .losses import Loss, Totals, add_gram, as_loss, mirror, row_sums, second_order_matrix
 from .network import TwoLayerNet, symmetric_init
@@ -84,7 +85,8 @@ def first_layer(
         layers.append(TwoLayerNet(net.W[:, : X.shape[1]].contiguous(), net.a, net.b))
     if len(layers) == 1:
         return layers[0]
-    return TwoLayerNet(*(torch.cat([getattr(layer, name) for layer in layers]) for name in ("W", "a", "b")))
+    W, a, b = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("W", "a", "b"))
+    return TwoLayerNet(W, a, b)
 
 # %% ../nbs/24_regressor.ipynb #37752b30
 @dataclass(frozen=True)
@@ -157,7 +159,7 @@ def fit_network(X, y, r: int, steps: int, s: Settings) -> Model:
     return Model("network", V, net)
 
 
-def fit_polynomial(X, y, starts: Sequence[Tensor], degree: int | str, rounds: int, seed: int) -> Model:
+def fit_polynomial(X, y, starts: Sequence[Tensor], degree: int | Literal["auto"], rounds: int, seed: int) -> Model:
     "Chapter 21 from the better of the starts."
     found = min((refine_subspace(X, y, V, degree, rounds=0, progress=False) for V in starts), key=lambda f: f.score)
     if rounds and not found.certified:
@@ -187,7 +189,7 @@ def candidates(X, y, r: int, steps: int, s: Settings) -> list[Model]:
     starts = [recovered_subspace(first_layer(X, y, s.groups, steps, s.width, s.seed).W, r)]
     if s.advice.rank >= r:
         starts.append(s.advice.subspace[:r])
-    polynomial = fit_polynomial(X, y, starts, "auto", search_rounds(*X.shape, r, s), s.seed)
+    polynomial = fit_polynomial(X, y, starts, "auto", search_rounds(len(X), X.shape[1], r, s), s.seed)
     if polynomial.certified:
         return [polynomial]
     constant = Model("constant", starts[-1], Constant(y.mean().item()))
@@ -197,7 +199,7 @@ def candidates(X, y, r: int, steps: int, s: Settings) -> list[Model]:
 def fit_again(model: Model, X, y, steps: int, s: Settings) -> Model:
     "The winner on all rows, from the plane it had."
     if model.kind == "polynomial":
-        return fit_polynomial(X, y, [model.subspace], model.degree, 0, s.seed)
+        return fit_polynomial(X, y, [model.subspace], model.degree or "auto", 0, s.seed)
     if model.kind == "ridge functions":
         return fit_ridge_functions(X, y, model.subspace, s.seed)
     return fit_network(X, y, len(model.subspace), steps, s) if model.kind == "network" else model
@@ -311,7 +313,7 @@ def check_settings(n_indices, loss, steps, width, refine, whiten, level, validat
     if not isinstance(refine, (bool, np.bool_)):
         raise TypeError(f"refine must be True or False, got {refine!r}")
     for name, value in (("level", level), ("validation", validation)):
-        if not (isinstance(value, Real) and 0 < value < 1):
+        if not (isinstance(value, Real) and 0 < float(value) < 1):
             raise ValueError(f"{name} must be in (0, 1), got {value!r}")
     check_int(rounds, "rounds", 0)
 
@@ -376,17 +378,17 @@ def one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
     return left @ right  # orthonormal rows, coordinates as before
 
 
-def fit_all_rows(X, y, model: Model, s: Settings, most: int) -> tuple[Model, dict[str, float]]:
+def fit_all_rows(X, y, model: Model, s: Settings, steps: int, most: int) -> tuple[Model, dict[str, float]]:
     "The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function; the best on held-out rows, and its table."
     r = len(model.subspace)
-    net = first_layer(X, y, s.groups, s.steps, s.width, s.seed)
+    net = first_layer(X, y, s.groups, steps, s.width, s.seed)
     planes = [model.subspace, one_step(X, y, model), recovered_subspace(net.W, r)]
     few = sample_rows(len(y), most, s.seed)
     Z = torch.from_numpy((take_rows(X, few) @ torch.cat(planes).T.numpy()).compute())
-    inside = replace(s, advice=replace(s.advice, directions=()), rounds=0)
+    inside = replace(s, advice=replace(s.advice, directions=()), steps=steps, rounds=0)
     trials = [try_rank(part, y[few], r, inside) for part in Z.split(r, dim=1)]
     k = min(range(3), key=lambda k: trials[k].errors.mean())
-    inner = fit_again(trials[k].model, Z[:, k * r : (k + 1) * r].contiguous(), y[few], s.steps, inside)
+    inner = fit_again(trials[k].model, Z[:, k * r : (k + 1) * r].contiguous(), y[few], steps, inside)
     found = Model(inner.kind, inner.subspace @ planes[k], Projected(planes[k], inner.predict), inner.degree, inner.certified)
     return found, trials[k].table
 
@@ -407,14 +409,16 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
     sees (print it); `held_out_`, mean squared held-out error of each kind over the variance of y; `model_`, the winner; `n_features_in_`.
     """
 
+    whitening_: Float[Tensor, "d d"] | None
+
     def __init__(
         self,
-        n_indices: int | str = "auto",  # r, or "auto": outliers of S, corrected on held-out rows
+        n_indices: int | Literal["auto"] = "auto",  # r, or "auto": outliers of S, corrected on held-out rows
         loss: Loss | str = "auto",  # loss of stage 1, or "auto": the adviser's
-        steps: int | str = "auto",  # T1, or "auto" (from the spectrum), "rule" (ceil(sqrt(log d))), "holdout"
+        steps: int | Literal["auto", "rule", "holdout"] = "auto",  # T1, or from the spectrum, by ceil(sqrt(log d)), on held-out rows
         width: int = 512,  # neurons m, even
         refine: bool = True,  # False: the two stages alone; with loss and steps="rule" given, those of the paper
-        whiten: bool | str = "auto",  # whiten the inputs first; "auto": where they are not white
+        whiten: bool | Literal["auto"] = "auto",  # whiten the inputs first; "auto": where they are not white
         level: float = 0.01,  # chance that unrelated data show a direction
         validation: float = 0.25,  # share of the rows held out to choose, with refine=True
         rounds: int = 2,  # rounds of search where the spectrum is weak
@@ -427,8 +431,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def fit(
         self,
-        X: Float[np.ndarray, "n d"],  # inputs: array, data frame, or Dask array in chunks of rows
-        y: Float[np.ndarray, "n"],  # labels
+        X: Float[Array, "n d"],  # inputs: array, data frame, or Dask array in chunks of rows
+        y: Float[Array, "n"],  # labels
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         if is_lazy(X):
@@ -463,7 +467,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
             warnings.simplefilter("ignore", NotWhiteWarning)
             s = self._fit_white(part, y[few])
             if len(few) < n and self.model_.kind != "constant" and not self.model_.certified:
-                model, self.held_out_ = fit_all_rows(X, y, self.model_, replace(s, steps=self.steps_), max(5_000, self.memory // 2**14))
+                model, self.held_out_ = fit_all_rows(X, y, self.model_, s, self.steps_, max(5_000, self.memory // 2**14))
                 self._set_model(model)
                 self.spectrum_ = spectrum_under(X, y, in_units_of(self.loss_, 1 / self.y_scale_))
         return self
@@ -507,17 +511,19 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         check_is_fitted(self)
         return torch.tensor(validate_data(self, X, reset=False, dtype=np.float64, order="C"))
 
-    def predict(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
+    def predict(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n"]:
         "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
         if is_lazy(X):
-            return as_rows(X).map_blocks(self.predict, drop_axis=1, dtype="float64")
+            rows: Any = as_rows(X)
+            return rows.map_blocks(self.predict, drop_axis=1, dtype="float64")
         X = self._white(self._checked(X))
         return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
 
-    def transform(self, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n r"]:
+    def transform(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n r"]:
         "The index variables of each row, a Dask array for a Dask array; `NotFittedError` before `fit`."
         if is_lazy(X):
-            return as_rows(X).map_blocks(self.transform, dtype="float64", chunks=(X.chunks[0], (self.n_indices_,)))
+            rows: Any = as_rows(X)
+            return rows.map_blocks(self.transform, dtype="float64", chunks=(X.chunks[0], (self.n_indices_,)))
         return (self._checked(X) - self.mean_).numpy() @ self.components_.T
 
 # %% ../nbs/24_regressor.ipynb #251a628c

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
-from .hermite import as_tensor, check_int
+from .hermite import Array, as_tensor, check_int
 from .losses import Loss, as_loss, check_positive, label_slope, second_order_matrix
 from .targets import Target
 from .theory import (SlopeLaw, as_target, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
@@ -130,7 +131,8 @@ def best_ratio(
     "The smallest n/d at which any function of the labels shows a direction, formula (5); for r > 2 by random search; infinity if there is none."
     law = label_law(target, noise)
     strength = basis_strengths(law, trial_bases(law.C.shape[1]))
-    return tuple(1 / s if s > 1e-3 else math.inf for s in (float(strength.max()), float(strength.min(axis=1).max())))
+    one, every = (1 / s if s > 1e-3 else math.inf for s in (float(strength.max()), float(strength.min(axis=1).max())))
+    return one, every
 
 # %% ../nbs/29_samples.ipynb #31108a5c
 def needed_ratio(law: SlopeLaw, cosine: float = 0.9, digits: float = 0.01, high: float = 1e6) -> float:
@@ -193,7 +195,7 @@ def check_wanted(cosine: float) -> None:
 def samples_needed(
     target: Target | str,  # link
     d: int,  # dimension
-    losses: tuple[str | Loss, ...] | str | Loss = ("mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"),  # to compare
+    losses: Sequence[str | Loss] | Loss = ("mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"),  # to compare
     cosine: float = 0.9,  # wanted cosine of every direction with the index space, in (0, 1)
     noise: float = 0.0,  # standard deviation of the label noise
 ) -> list[SampleNeed]:  # least rows first
@@ -216,17 +218,17 @@ class LabelTransform(Loss):
     weights: Float[np.ndarray, "K"] = field(repr=False)  # T there
     name: str = ""  # what it was made for
 
-    def transform(self, y):
+    def transform(self, y: Tensor) -> Tensor:
         "T(y)."
         return torch.from_numpy(np.interp(y.cpu().numpy(), self.labels, self.weights)).to(y)
 
-    def value(self, t, y):
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
         return (t + self.transform(y)) ** 2 / 2
 
-    def derivative(self, t, y):
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return t + self.transform(y)
 
-    def location(self, y, weights=None):
+    def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         return 0.0
 
 
@@ -254,7 +256,7 @@ def star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) ->
 
 def best_loss(
     target: Target | str,  # link
-    direction: Float[np.ndarray, "r"] | None = None,  # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for all directions
+    direction: Float[Array, "r"] | None = None,  # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for all directions
     noise: float = 0.0,  # standard deviation of the label noise
     floor: float = 0.2,  # least E[(v.z)^2 | y] in (0, 1), which bounds T by 1 - 1 / floor
     centred: bool = True,  # subtract E[T], which the power method needs; False for the outermost eigenvector
@@ -326,7 +328,7 @@ def best_of_family(
     k, names, values = int(np.argmin(ratios)), tuple(tried), tuple(tried.values())
     if math.isfinite(ratios[k]) and 0 < k < points - 1:
         minimize_scalar(ratio_at, bounds=(k - 1, k + 1), method="bounded", options={"xatol": 0.1, "maxiter": 10})
-    best = min(tried, key=tried.get)
+    best = min(tried, key=tried.__getitem__)
     if not math.isfinite(tried[best]):
         return FamilyBest(None, math.inf, names, values, ("no member of the family is enough",))
     return FamilyBest(best, tried[best], names, values, family_notes(law_of(best), tried[best], k in (0, points - 1)))
@@ -358,8 +360,8 @@ def law_of_outlier(
 
 
 def predict_from_data(
-    X: Float[torch.Tensor, "n d"],  # inputs, centred and white
-    y: Float[torch.Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs, centred and white
+    y: Float[Array, "n"],  # labels
     loss: Loss | str,  # loss of stage 1
     cosine: float = 0.9,  # wanted
 ) -> list[tuple[float, float, float, float]]:  # for each outlier: its place, cosine now, critical n/d, n/d for the wanted cosine

@@ -12,9 +12,10 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -226,7 +227,7 @@ class Interval:
 
 
 def median_interval(
-    sample: np.ndarray,  # one number a seed; NaN is left out
+    sample: np.ndarray | Sequence[float],  # one number a seed; NaN is left out
     level: float = 0.95,  # confidence
     seed: int = 0,  # seed of the resampling
 ) -> Interval:
@@ -296,7 +297,7 @@ class Claim:
     statement: str  # what the paper says
     sweep: Callable[[str], Sweep]  # "small" or "full" -> the grid
     judge: Callable[[list[dict]], Verdict]  # rows -> verdict
-    draw: Callable[[list[dict]], object]  # rows -> matplotlib Figure
+    draw: Callable[[list[dict]], Any]  # rows -> matplotlib Figure
 
 # %% ../nbs/09_sweeps.ipynb #afe4ef87
 def sign_test(

@@ -12,13 +12,14 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .hermite import as_tensor, check_int, hermite_eval, hermite_product
+from .hermite import Array, as_tensor, check_int, hermite_eval, hermite_product
 
 # %% auto #0
 __all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'add_series', 'multiply_series', 'text_error', 'parse_tree', 'parse_leaf',
@@ -47,7 +48,7 @@ def multiply_series(
     out: dict = {}
     for alpha, a in p.items():
         for beta, b in q.items():
-            partial = {(): a * b}
+            partial: dict[tuple[int, ...], float] = {(): a * b}
             for i, j in zip(alpha, beta):
                 factor = hermite_product(i, j)
                 partial = {k + (deg,): c * f for k, c in partial.items() for deg, f in factor.items()}
@@ -87,7 +88,7 @@ def parse_leaf(
 ) -> dict:  # its Hermite series
     "The series of a number, `z3` or `h4(z3)`; `ValueError` for anything else."
     degree, name = 1, node
-    if isinstance(node, ast.Constant) and type(node.value) in (int, float):
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
         return {(0,) * r: float(node.value)}
     if isinstance(node, ast.Call):
         called = node.func.id if isinstance(node.func, ast.Name) else "?"
@@ -163,7 +164,7 @@ def parse_series(
         terms = parse_node(tree, text, r)
     except (RecursionError, OverflowError):
         raise ValueError("bad target: the expression is nested too deeply or a number is too large") from None
-    numbers = [abs(float(n.value)) for n in ast.walk(tree) if isinstance(n, ast.Constant)]
+    numbers = [abs(float(n.value)) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, (int, float))]
     floor = 1e-12 * max([1e-300, *map(abs, terms.values()), *numbers])
     return {k: terms[k] for k in sorted(terms) if abs(terms[k]) > floor}, r
 
@@ -174,7 +175,7 @@ class HermiteSeries:
 
     terms: tuple[tuple[tuple[int, ...], float], ...]  # ((multi-index, coefficient), ...)
 
-    def __call__(self, Z: Float[Tensor, "n r"]) -> Float[Tensor, "n"]:
+    def __call__(self, Z: Float[Array, "n r"]) -> Float[Tensor, "n"]:
         "The polynomial at the rows of `Z`."
         return hermite_eval(dict(self.terms), Z)
 
@@ -198,7 +199,7 @@ class Target:
         terms, r = parse_series(text)
         return cls(HermiteSeries(tuple(terms.items())), r, text.strip())
 
-    def __call__(self, Z: Float[Tensor, "n r"]) -> Float[Tensor, "n"]:
+    def __call__(self, Z: Float[Array, "n r"]) -> Float[Tensor, "n"]:
         "g at the rows of `Z`, shape (n, r); `ValueError` for another shape."
         Z = as_tensor(Z, "Z")
         if Z.ndim != 2 or Z.shape[1] != self.r:
@@ -276,7 +277,7 @@ def random_subspace(
 # %% ../nbs/01_targets.ipynb #47baf13c
 def sample(
     target: Target,  # the link function g
-    U: Float[Tensor, "r d"],  # the index matrix
+    U: Float[Array, "r d"],  # the index matrix
     n: int,  # number of samples
     noise: float = 0.0,  # standard deviation of the Gaussian label noise, in units of y
     seed: int = 0,  # seed of the draw
@@ -313,12 +314,12 @@ def check_finite(t: Tensor, name: str) -> Tensor:
     raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
 
 # %% ../nbs/01_targets.ipynb #d741e768
-def is_lazy(X) -> bool:
+def is_lazy(X) -> TypeGuard[Any]:
     "Whether `X` is a Dask array, whose rows are read a chunk at a time and never all at once."
     return type(X).__module__.startswith("dask.array")
 
 
-def as_rows(X):
+def as_rows(X) -> Float[Tensor, "n d"]:  # or a Dask array, which does here
     "`X` as a tensor, or as a Dask array of real numbers in chunks of whole rows, of known sizes."
     if not is_lazy(X):
         return as_tensor(X, "X")
@@ -343,8 +344,8 @@ def take_rows(X, rows: Int[Tensor, "k"]):
 
 # %% ../nbs/01_targets.ipynb #889184c3
 def check_data(
-    X: Float[Tensor, "n d"],  # inputs; a Dask array stays one, and its entries are looked at when it is first read
-    y: Float[Tensor, "n"],  # labels
+    X: Float[Array, "n d"],  # inputs; a Dask array stays one, and its entries are looked at when it is first read
+    y: Float[Array, "n"],  # labels
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # the same, as tensors of one dtype
     "Validated (X, y); `TypeError` or `ValueError` names the argument, `FewSamplesWarning` when n < d."
     X, y = as_rows(X), as_tensor(y.compute() if is_lazy(y) else y, "y")

@@ -121,10 +121,10 @@ def bulk_edges(
 # %% ../nbs/28_theory.ipynb #54ecd066
 def resolvent_points(law: SlopeLaw, ratio: float, x: Float[np.ndarray, "G"], levels: int = 24) -> Complex[np.ndarray, "G"]:
     "u at x + i0; `ArithmeticError` if Newton's method does not settle."
-    u = None
-    for height in np.abs(x).max() * np.geomspace(3, 1e-7, levels):
+    heights = np.abs(x).max() * np.geomspace(3, 1e-7, levels)
+    u = -1 / (ratio * (x + 1j * heights[0]))
+    for height in heights:
         z = x + 1j * height
-        u = -1 / (ratio * z) if u is None else u
         for _ in range(6):  # next to an edge Newton's method is slow, and the next step goes on from there
             q = law.t / (1 + u[:, None] * law.t)
             step = (q @ law.p - 1 / (ratio * u) - z) / (1 / (ratio * u**2) - (q * q) @ law.p)
@@ -201,7 +201,8 @@ def side_outliers(law: SlopeLaw, ratio: float, side: int, edge: float | None = N
     "Outliers above (side = -1) or below (side = 1) the bulk; `edge` is its `edge_point`, if known."
     from scipy.optimize import brentq
 
-    edge, found = edge_point(law, ratio, side) if edge is None else edge, []
+    edge = edge_point(law, ratio, side) if edge is None else edge
+    found: list[Outlier] = []
     if edge is None:
         return found
     for k in range(law.C.shape[1]):
@@ -353,7 +354,8 @@ def predict_neurons(
         P = inside / np.sqrt((along**2).sum(axis=1) + bulk)[:, None]
         points.append(P)
         rows.append((np.median(np.linalg.norm(P, axis=1)), coverage_of(torch.from_numpy(P)), np.linalg.eigvalsh(P.T @ P / width)[0]))
-    return NeuronPrediction(*np.array(rows).T, np.array(points))
+    alignment, coverage, weakest = np.array(rows).T
+    return NeuronPrediction(alignment, coverage, weakest, np.array(points))
 
 # %% ../nbs/28_theory.ipynb #d858f1d0
 def predicted_weights(modes: Modes, d: int, t: int, width: int, seed: int) -> Float[torch.Tensor, "m d"]:
@@ -412,7 +414,8 @@ def spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> di
     seen, bulk = predict_spectrum(law, n_per_d=n_per_d, d=d), bulk_density(law, n_per_d)
     U = random_subspace(d, link.r, seed=seed)
     values, vectors = torch.linalg.eigh(second_order_matrix(*sample(link, U, n_per_d * d, seed=seed), loss))
-    cosines, values, row = (U @ vectors).norm(dim=0).numpy(), values.numpy(), {}
+    cosines, values = (U @ vectors).norm(dim=0).numpy(), values.numpy()
+    row: dict[str, float] = {}
     ends = {1: list(range(d - 1, -1, -1)), -1: list(range(d))}  # from the largest down, from the smallest up
     taken = []
     for k, group in enumerate(levels_of(seen.outliers)):
@@ -441,7 +444,8 @@ def steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: i
     link = Target.parse(target)
     U = random_subspace(d, link.r, seed=seed)
     X, y = sample(link, U, n_per_d * d, seed=seed)
-    S, net, row = second_order_matrix(X, y, loss), symmetric_init(256, d, seed=seed), {}
+    S, net = second_order_matrix(X, y, loss), symmetric_init(256, d, seed=seed)
+    row: dict[str, float] = {}
     theory = predict_neurons(link, loss, n_per_d, d, steps, seed=seed)
     errors = predict_errors(link, loss, n_per_d, d, steps, seed=seed + 1000)
     W = net.W

@@ -92,7 +92,7 @@ def test_public_names_lead_to_their_documentation(pages):
     assert set(multiindex_nb.__all__) <= set(table)
     page, anchor = urldefrag(table["train_first_layer"])
     text = pages[page].find(id=anchor).find_parent("div").get_text()
-    assert all(words in text for words in ("eta1 > 0", "Float[Tensor, 'n d']", "DivergenceError"))
+    assert all(words in text for words in ("eta1 > 0", "Float[Array, 'n d']", "DivergenceError"))
 
 
 CONTRAST = """() => {
