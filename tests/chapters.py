@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import re
+import sys
 import traceback
 from pathlib import Path
 
@@ -24,7 +25,14 @@ def words(text: str) -> list[str]:
 
 
 def run_cells(path: Path, sender) -> None:
-    "Send the text of every code cell, or the error of the first that fails; to be called in a fresh process."
+    "Send the text of every code cell, and the error of the first that fails; to be called in a fresh process."
+    sender.send(said_by(path))
+    if "joblib.externals.loky" in sys.modules:  # whose idle workers would keep this process for five minutes
+        sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True, kill_workers=True)
+
+
+def said_by(path: Path) -> tuple[dict[str, str], str | None]:
+    "Text by cell, up to the first that fails, and its error."
     from execnb.nbio import read_nb
     from execnb.shell import CaptureShell
 
@@ -35,8 +43,8 @@ def run_cells(path: Path, sender) -> None:
         if cell.cell_type == "code" and not SKIPPED.search(cell.source):
             said[cell.id] = text_of(shell.run(cell.source))
             if shell.exc is not None:
-                return sender.send((said, f"{path.name}, cell {cell.id}:\n{cell.source}\n\n" + "".join(traceback.format_exception(shell.exc))))
-    sender.send((said, None))
+                return said, f"{path.name}, cell {cell.id}:\n{cell.source}\n\n" + "".join(traceback.format_exception(shell.exc))
+    return said, None
 
 
 def run_chapter(path: Path) -> tuple[dict[str, str], str | None]:
