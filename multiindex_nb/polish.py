@@ -22,7 +22,7 @@ __all__ = ['SHAPES', 'DECAYS', 'CAUTION', 'ROUNDS', 'FREE', 'Ridge', 'draw_ridge
 
 # %% ../nbs/22_polish.ipynb #509fa2e3
 SHAPES = {"cosine": (0.3, 0.6, 1.2, 2.4), "tanh": (0.5, 1.0, 2.0, 4.0)}  # inverse widths gamma for each s
-DECAYS = tuple(10.0**k for k in range(-6, 1))  # lambda; smaller ones let the tails fly off
+DECAYS = tuple(10.0**k for k in range(-6, 1))  # beta2; smaller ones let the tails fly off
 CAUTION = 1.4  # factor on the degrees of freedom in (4), against undersmoothing (Kim and Gu 2004)
 ROUNDS = 3  # of descent, with shape, width and decay chosen anew before each
 FREE = 1e-8  # ridge on a_0 and a, for numerical safety only
@@ -85,7 +85,7 @@ class Choice:
     score: float  # formula (4)
     residual: float  # mean squared residual
     ridges: Ridge  # shape and inverse width
-    decay: float  # lambda
+    decay: float  # beta2
 
 
 def gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int, unknowns: int) -> list[tuple[float, float, float]]:
@@ -123,7 +123,7 @@ class Polish:
     residual: float  # mean squared residual over the variance of y
     score: float  # generalised cross-validation, same units
     ridges: Ridge  # the functions that were chosen
-    decay: float  # lambda, for standardised labels
+    decay: float  # beta2, for standardised labels
     coefficients: Float[np.ndarray, "q"]  # of (1, z, s(..))
 
     def predict(
