@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from .hermite import undisturbed
 from .losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
 from .network import TwoLayerNet
 from .power_iteration import check_number
@@ -274,17 +275,20 @@ def fit_smooth(
     H = curvature(loss) * gram(Phi)
     floor = max(decay, 1e-14 * H.diagonal().sum().item())
     C = torch.linalg.cholesky(H + floor * torch.eye(len(H)).to(H))
-    back = lambda v: torch.linalg.solve_triangular(C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
+    zero = torch.zeros_like(H[0])
+    F0, first = gradient_at(zero, Phi, y, c, loss, decay)
+    unit = math.sqrt(abs(F0)) or 1.0  # F over F0, and v over its root, do not know the unit of y
+    back = lambda v: unit * torch.linalg.solve_triangular(C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
 
     def objective(v):
         value, g = gradient_at(back(v), Phi, y, c, loss, decay)
-        return value, torch.linalg.solve_triangular(C, g[:, None], upper=False)[:, 0].cpu().numpy()
+        return value / unit**2, torch.linalg.solve_triangular(C, g[:, None] / unit, upper=False)[:, 0].cpu().numpy()
 
-    v0 = np.zeros(len(H)) if start is None else (C.T @ start).cpu().numpy()
+    v0 = np.zeros(len(H)) if start is None else (C.T @ start / unit).cpu().numpy()
     options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 30}
     found = minimize(objective, v0, jac=True, method="L-BFGS-B", options=options)
-    a, zero = back(found.x), torch.zeros_like(H[0])
-    g, first = (gradient_at(p, Phi, y, c, loss, decay)[1] for p in (a, zero))
+    a = back(found.x)
+    g = gradient_at(a, Phi, y, c, loss, decay)[1]
     return Fit(a, int(found.nit), (g.norm() / first.norm().clamp(min=1e-300)).item(), bound(g, decay))
 
 # %% ../nbs/06_readout.ipynb #66d95ebd
@@ -425,6 +429,7 @@ def check_readout(net, X, y, loss, method, weight_decay) -> str:
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
 
+@undisturbed
 def train_readout(
     net: TwoLayerNet,  # after stage 1; its a, b and c are changed in place
     X: Float[Tensor, "n d"],  # inputs D2, best fresh; a Dask array is read four times (for other losses at every iteration)
@@ -444,7 +449,8 @@ def train_readout(
     if isinstance(loss, MSE):
         path, scores = ridge_scores(rows, y, c, rule, seed)
     else:
-        grid = [] if rule == "given" else [gram_top(rows) * 10.0**-k for k in range(1, 12, 2)]
+        top = gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
+        grid = [] if rule == "given" else [top * 10.0**-k for k in range(1, 12, 2)]
         scores = dict(zip(grid, holdout_scores(rows, y, c, loss, grid, seed, progress))) if grid else {}
     decay = float(weight_decay) if rule == "given" else min(scores, key=scores.get)
     if method == "ridge":
@@ -453,7 +459,7 @@ def train_readout(
         fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)
         (value,) = average_losses(rows, fit.a[:, None], y, c, loss)
     if method == "gd" and fit.gradient > 1e-8:
-        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=2)
+        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=3)
     net.a.copy_(fit.a), net.c.fill_(c)
     return ReadoutReport(method, str(loss), decay, rule, value, fit.iterations, fit.gradient, fit.gap, scores)
 
