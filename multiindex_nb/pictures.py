@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import as_tensor
+from .hermite import as_tensor, undisturbed
 from .network import index_basis
 from .power_iteration import History
 
@@ -47,6 +47,7 @@ def draw_frame(ax, r: int) -> None:
     ax.spines[:].set_visible(False)
 
 
+@undisturbed
 def plot_neurons(
     W: Float[Tensor, "m d"],  # neurons, of any length
     U: Float[Tensor, "r d"],  # the truth
@@ -98,6 +99,7 @@ def between(points: Float[Tensor, "T+1 m 2"], frames: int) -> Float[Tensor, "F m
     return torch.cat([*parts, points[-1:]])
 
 
+@undisturbed
 def animate_neurons(
     runs: dict[str, History],  # title -> history of stage 1, with its weights, all of equally many steps
     U: Float[Tensor, "r d"],  # the truth

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import check_int
+from .hermite import check_int, undisturbed
 from .refine import check_plane, minimise_plane, project_rows
 
 # %% auto #0
@@ -147,6 +147,7 @@ def check_polish(X, y, V, width: int, max_iter: int, seed: int):
     return arrays
 
 
+@undisturbed
 def polish_subspace(
     X: Float[Tensor, "n d"],  # inputs
     y: Float[Tensor, "n"],  # labels

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import as_tensor, check_int
+from .hermite import as_tensor, check_int, undisturbed
 from .learner import leading_directions
 from .losses import Loss, as_loss
 from .network import index_basis, symmetric_init
@@ -198,6 +198,7 @@ def check_refine(X, y, V, degree, starts, rounds, count, seed):
     return arrays
 
 
+@undisturbed
 def refine_subspace(
     X: Float[Tensor, "n d"],  # inputs
     y: Float[Tensor, "n"],  # labels
