@@ -39,21 +39,21 @@ from .power_iteration import ENGINES, plot_history
 from .outside_theory import ConstantColumnWarning, is_white, whiten
 from .reproduce import find_claims, reproduce
 from .samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
-from .sweeps import Sweep, cell_key, median_interval, product, run_sweep, write_table
+from .sweeps import Sweep, cell_key, STYLE, median_interval, product, run_sweep, write_table, write_whole
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
 from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0
-__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem', 'decode',
-           'separator', 'CsvCells', 'text_columns', 'ParquetCells', 'Table', 'read_data', 'read_file', 'read_npz',
-           'array_numbers', 'no_header', 'label_of', 'read_table', 'without_row_numbers', 'column_numbers', 'is_number',
-           'hint', 'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary', 'label_lines',
-           'remarks', 'draw', 'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines',
-           'speed_problems', 'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for', 'need_lines',
-           'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments',
-           'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments', 'add_predict_arguments',
-           'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'run_predict', 'run_explore',
-           'stop_server', 'make_problem', 'main']
+__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'STATE', 'EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem',
+           'decode', 'separator', 'CsvCells', 'text_columns', 'ParquetCells', 'Table', 'read_data', 'read_file',
+           'read_npz', 'array_numbers', 'no_header', 'label_of', 'read_table', 'without_row_numbers', 'column_numbers',
+           'is_number', 'hint', 'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary',
+           'label_lines', 'remarks', 'draw', 'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep',
+           'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for',
+           'need_lines', 'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or',
+           'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments',
+           'add_predict_arguments', 'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench',
+           'run_predict', 'run_explore', 'stop_server', 'make_problem', 'main', 'complain', 'run_words']
 
 # %% ../nbs/32_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -513,16 +513,22 @@ def run_record(run: Run) -> dict:
             "test_error": run.test_error, "seconds": run.seconds, "notes": list(run.notes)}
 
 
-def write_outputs(folder: Path, figure, data: dict) -> list[Path]:
-    "Write learn.png and learn.json into `folder`, each through a temporary file."
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "learn.png", folder / "learn.json"]
-    parts = [p.with_name(f".{p.name}.{os.getpid()}.part") for p in paths]
-    figure.savefig(parts[0], format="png")
-    parts[1].write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
-    for part, path in zip(parts, paths):
-        os.replace(part, path)
-    return paths
+def write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Path], list[Exception]]:
+    "Write learn.json, then draw learn.png, into `folder`; what was written, and what failed."
+    from matplotlib import style
+
+    def picture(part: Path) -> None:
+        with style.context(STYLE):
+            figure().savefig(part, format="png")
+
+    written, failed = [], []
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    for name, write in (("learn.json", lambda part: part.write_text(text, encoding="utf-8")), ("learn.png", picture)):
+        try:
+            written.append(write_whole(folder / name, write))
+        except (OSError, RuntimeError, ValueError) as error:  # matplotlib raises each of them
+            failed.append(error)
+    return written, failed
 
 # %% ../nbs/32_cli.ipynb #976f8ac3
 def bench_names(asked: list[str] | None) -> list[str]:
@@ -615,6 +621,7 @@ def slope_lines(rows: list[dict]) -> list[str]:
     return lines
 
 # %% ../nbs/32_cli.ipynb #7571730c
+STATE = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
 EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
 EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
 {% block notebook_css %}{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/", "data:text/css,") }}{% endblock %}
@@ -648,7 +655,8 @@ def start_voila(folder: Path, port: int):
     words += [f"--VoilaConfiguration.extension_allowlist={name}" for name in widgets]
     words += ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20"]  # a page that is gone leaves a kernel behind
     paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
-    env = {**os.environ, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
+    own = {k: str(folder / v) for k, v in STATE.items()}  # a home that is missing, full or set up otherwise changes nothing
+    env = {**os.environ, **own, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
     with (folder / "log").open("w") as log:
         return subprocess.Popen([sys.executable, "-m", "voila", "explorer.ipynb", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
 
@@ -857,13 +865,13 @@ def run_learn(args: argparse.Namespace) -> None:
         net = oracle(problem.U, *problem.D2, args.width, args.readout_loss, activation=args.activation, seed=args.seed)
         best = relative_error(net(problem.test[0]), problem.test[1])
     trivial = relative_error(torch.full_like(problem.test[1], problem.D2[1].mean().item()), problem.test[1])
-    print(summary(problem, runs, best, trivial))
     options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "command")}
-    from matplotlib import style
-
-    with style.context("multiindex_nb.style"):
-        paths = write_outputs(args.out, draw(problem, runs), record(problem, runs, best, trivial, options))
-    print("wrote " + " and ".join(map(str, paths)))
+    written, failed = write_outputs(args.out, lambda: draw(problem, runs), record(problem, runs, best, trivial, options))
+    print(summary(problem, runs, best, trivial))
+    if written:
+        print("wrote " + " and ".join(map(str, written)))
+    if failed:
+        raise OSError("; ".join(f"not written: {error}" for error in failed))
 
 
 def run_reproduce(args: argparse.Namespace) -> None:
@@ -892,10 +900,10 @@ def run_speed(args: argparse.Namespace) -> None:
                 measured = speed_cell(path, **problem, device=args.device, matrix_free=args.matrix_free)
                 rows.append({"path": path, **problem, **measured})
                 bar.update()
-            tqdm.write("\n".join(speed_lines([r for r in rows if all(r[k] == v for k, v in problem.items())])))
             if args.out is not None:
                 args.out.mkdir(parents=True, exist_ok=True)
                 write_table(rows, args.out / "speed.parquet")
+            tqdm.write("\n".join(speed_lines([r for r in rows if all(r[k] == v for k, v in problem.items())])))
     print("\n".join(slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
 
 
@@ -1007,20 +1015,52 @@ def main(
     words: list[str] | None = None,  # the words after `multiindex`; those of the shell if None
 ) -> int:  # exit code: 0 done, 2 bad input, 130 interrupted
     "The command `multiindex`."
-    args = make_parser().parse_args(words)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    try:
+        return run_words(words)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        return 0
+    finally:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            try:
+                stream.flush()
+            except OSError:  # what is left goes nowhere, so that Python's own last flush does not fail
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def complain(command: str, text: str) -> None:
+    "One line on standard error, if anybody listens."
+    try:
+        print(f"multiindex {command}: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def run_words(words: list[str] | None) -> int:
+    "Parse and run; every failure that a user can cause takes one line."
+    try:
+        args = make_parser().parse_args(words)
+    except SystemExit:
+        print(end="", flush=True)  # a help page that nobody reads
+        raise
     try:
         args.run(args)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-        print(f"multiindex {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        complain(args.command, f"error: {error}")
         return 2
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
-        print(f"multiindex {args.command}: error: not enough memory, take smaller --d or --n-per-d", file=sys.stderr)
+        complain(args.command, "error: not enough memory, take smaller --d or --n-per-d")
         return 2
     except KeyboardInterrupt:
         left = {"reproduce": "finished cells are kept and the same command goes on from there", "bench": "finished cells are kept in --out"}.get(args.command, "nothing written")
-        print(f"multiindex {args.command}: interrupted, {left}", file=sys.stderr)
+        complain(args.command, f"interrupted, {left}")
         return 130
     return 0
 

@@ -23,9 +23,9 @@ from tqdm import tqdm
 from .hermite import check_int
 
 # %% auto #0
-__all__ = ['RESERVED', 'Sweep', 'product', 'cell_key', 'write_table', 'measure', 'run_cell', 'stored_rows', 'pack', 'run_sweep',
-           'values', 'Interval', 'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim',
-           'sign_test']
+__all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'write_whole', 'write_table', 'measure', 'run_cell',
+           'stored_rows', 'pack', 'run_sweep', 'values', 'Interval', 'median_interval', 'paired_interval', 'log_slope',
+           'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -65,15 +65,26 @@ def cell_key(sweep: Sweep, settings: dict, seed: int) -> str:
     return hashlib.sha1(text.encode()).hexdigest()[:20]
 
 # %% ../nbs/09_sweeps.ipynb #3591ec91
+def write_whole(path: Path, write: Callable[[Path], None]) -> Path:
+    "Let `write` make a file under another name, then give it its own: `path` appears whole or not at all, and nothing else stays."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
 def write_table(rows: list[dict], path: Path) -> None:
-    "Write rows as Parquet so that `path` appears whole or not at all."
+    "Write rows as Parquet."
     import pyarrow as pa
     from pyarrow import parquet
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     names = dict.fromkeys(name for row in rows for name in row)  # rows may differ in what they measured
-    parquet.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]), part)
-    os.replace(part, path)
+    table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
+    write_whole(path, lambda part: parquet.write_table(table, part))
 
 
 def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
@@ -239,6 +250,9 @@ class Verdict:
     holds: str  # "holds", "does not hold" or "not visible"
     seeds: int  # independent seeds behind it
     false_alarm: float  # chance that "holds" would be said if the claim were false
+
+
+STYLE = ["default", "multiindex_nb.style"]  # nothing of the user's own matplotlibrc, which may ask for what is not there, such as LaTeX
 
 
 @dataclass(frozen=True)
