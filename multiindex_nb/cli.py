@@ -107,7 +107,7 @@ def separator(text: str) -> str:
     widths = {cut: [len(row) for row in found] or [0] for cut, found in rows.items()}
     return max(SEPARATORS, key=lambda cut: (min(widths[cut]) > 1 and len(set(widths[cut])) == 1, cut == "," and min(widths[cut]) > 1, widths[cut][0]))
 
-
+# %% ../nbs/32_cli.ipynb #e8b968c2
 class CsvCells:
     "A .csv file: its table, and where each cell stands."
 
@@ -189,7 +189,7 @@ def text_columns(table) -> list[int]:
 
     return [k for k, field in enumerate(table.schema) if pa.types.is_string(field.type)]
 
-
+# %% ../nbs/32_cli.ipynb #24891b34
 class ParquetCells:
     "A .parquet file: its table, and where each cell stands."
 
@@ -213,7 +213,6 @@ class ParquetCells:
     def whole_numbers(self, name: str, column) -> list[int | None]:
         "The cells whose type says that they are exact, where they are whole numbers."
         return [None if isinstance(cell, float) or cell != int(cell) else int(cell) for cell in column.to_pylist()]
-
 
 # %% ../nbs/32_cli.ipynb #24625654
 @dataclass(frozen=True)
@@ -251,7 +250,7 @@ def read_file(path: str | Path, label: str | None = None) -> Table:
         raise ValueError(f"{path.name}: {error}") from None
     return replace(table, X=X, y=y)
 
-
+# %% ../nbs/32_cli.ipynb #98f04bb4
 def read_npz(path: Path, label: str | None) -> Table:
     "The arrays X and y of a .npz file."
     import zipfile
@@ -288,7 +287,7 @@ def no_header(names: list[str]) -> bool:
     except ValueError:
         return False
 
-
+# %% ../nbs/32_cli.ipynb #1cc9ee75
 def label_of(names: list[str], label: str | None, file: str) -> tuple[str, str]:
     "The label's column and a sentence about it: as named, else y, else the only Y, else the last."
     alike = [n for n in names if n.casefold() == "y"]
@@ -325,7 +324,7 @@ def read_table(path: Path, kind: str, label: str | None) -> Table:
     y = numbers.pop(label)
     return Table(torch.stack(list(numbers.values()), dim=1), y, tuple(numbers), said, (*cells.notes, *notes))
 
-
+# %% ../nbs/32_cli.ipynb #f1135101
 def without_row_numbers(table, cells, label: str | None):
     "The table less empty columns without a name and those that only number the rows, and what to say about it."
     import pyarrow as pa
