@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, check_int
+from .hermite import Array, check_int, undisturbed
 from .losses import Huber, LogCosh, Loss, Totals, as_loss, row_sums, weighted_gram
 from .outside_theory import is_white
 from .targets import HopelessWarning, check_data, generator, is_lazy
@@ -267,6 +267,7 @@ def check_advice(level: float, losses: Sequence[str], permutations: int, max_ran
     return [as_loss(name) for name in losses]
 
 # %% ../nbs/23_adviser.ipynb #f2bb7df4
+@undisturbed
 def advise_loss(
     X: Float[Array, "n d"],  # inputs, roughly white
     y: Float[Array, "n"],  # labels
@@ -281,7 +282,7 @@ def advise_loss(
     candidates = check_advice(level, losses, permutations, max_rank, seed)
     X, y = (t.double() for t in check_data(X, y))
     if not is_white(X):
-        warnings.warn("X is far from centred and white: S has outliers of its own or hides others; whiten first", NotWhiteWarning, stacklevel=2)
+        warnings.warn("X is far from centred and white: S has outliers of its own or hides others; whiten first", NotWhiteWarning, stacklevel=3)
     gen, hide = generator(seed, "adviser"), None if progress is None else not progress
     view = look(X, y, candidates, "y", level, permutations, gen, hide)
     views, q = [view], len(losses)

@@ -6,20 +6,26 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import io
 import json
 import math
 import os
+import re
 import sys
 import tempfile
+import textwrap
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
@@ -30,22 +36,24 @@ from .losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
 from .network import ACTIVATIONS
 from .peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
 from .power_iteration import ENGINES, plot_history
-from .outside_theory import is_white, whiten
+from .outside_theory import ConstantColumnWarning, is_white, whiten
 from .reproduce import find_claims, reproduce
 from .samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
-from .sweeps import Sweep, cell_key, median_interval, product, run_sweep, write_table
+from .sweeps import Sweep, cell_key, STYLE, median_interval, product, run_sweep, write_table, write_whole
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
 from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0
-__all__ = ['EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem', 'read_data', 'read_npz', 'no_header',
-           'read_table', 'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary',
-           'remarks', 'draw', 'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines',
-           'speed_problems', 'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for', 'need_lines',
-           'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments',
-           'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments', 'add_predict_arguments',
-           'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'run_predict', 'run_explore',
-           'stop_server', 'make_problem', 'main']
+__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'STATE', 'EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem',
+           'decode', 'separator', 'CsvCells', 'text_columns', 'ParquetCells', 'Table', 'read_data', 'read_file',
+           'read_npz', 'array_numbers', 'no_header', 'label_of', 'read_table', 'without_row_numbers', 'column_numbers',
+           'is_number', 'hint', 'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary',
+           'label_lines', 'remarks', 'draw', 'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep',
+           'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for',
+           'need_lines', 'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or',
+           'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments',
+           'add_predict_arguments', 'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench',
+           'run_predict', 'run_explore', 'stop_server', 'make_problem', 'main', 'complain', 'run_words']
 
 # %% ../nbs/32_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -59,6 +67,8 @@ class Problem:
     test: tuple[Tensor, Tensor]
     U: Tensor | None
     notes: tuple[str, ...] = ()
+    label: str = ""  # which column of a file y is
+    names: tuple[str, ...] = ()  # of the columns of X, in a table
 
 
 def synthetic_problem(text: str, d: int, n_per_d: int, noise: float, condition: float, seed: int) -> Problem:
@@ -70,32 +80,205 @@ def synthetic_problem(text: str, d: int, n_per_d: int, noise: float, condition: 
     facts = f"r = {target.r}, degree {target.degree}, information exponent {target.information_exponent}"
     return Problem(f"{target} ({facts})", target.r, D1, D2, test, U)
 
+# %% ../nbs/32_cli.ipynb #7882d335
+EXACT = 2**53  # float64 keeps every whole number up to here
+TOO_LARGE = "float64 keeps whole numbers up to 2^53 only; leave out identifiers, and subtract a constant from times"
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+
+
+def decode(path: Path) -> str:
+    "The text of a file in UTF-8, or in UTF-16 with a byte-order mark; a `ValueError` names the line of the first wrong byte."
+    raw = path.read_bytes()
+    try:
+        text = raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        place = f"line {raw.count(10, 0, error.start) + 1}, byte 0x{raw[error.start]:02x}"
+        raise ValueError(f"{path.name} is not in UTF-8 ({place}): save it as UTF-8") from None
+    if "\0" in text:
+        raise ValueError(f"{path.name} holds null characters and is no text in UTF-8: save it as UTF-8")
+    return text
+
+
+def separator(text: str) -> str:
+    "What cuts the first two lines into equally many cells, more than one: a comma if it does, or else what gives most."
+    import csv
+
+    rows = {cut: list(islice(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=cut)), 2)) for cut in SEPARATORS}
+    widths = {cut: [len(row) for row in found] or [0] for cut, found in rows.items()}
+    return max(SEPARATORS, key=lambda cut: (min(widths[cut]) > 1 and len(set(widths[cut])) == 1, cut == "," and min(widths[cut]) > 1, widths[cut][0]))
+
+# %% ../nbs/32_cli.ipynb #e8b968c2
+class CsvCells:
+    "A .csv file: its table, and where each cell stands."
+
+    index: tuple[str, ...] = ()  # columns known to number the rows
+
+    def __init__(self, path: Path):
+        self.path, self.text, self.notes = path, decode(path), ()
+        self.cut = separator(self.text)
+
+    def parse(self, point: str = ".", **columns):
+        "The table, its types inferred from all rows; a `ValueError` for a row of another length than the first."
+        import pyarrow as pa
+        from pyarrow import csv
+
+        raw = self.text.encode()
+        reading = csv.ReadOptions(block_size=min(len(raw) + 1, 2**31 - 1), use_threads=False)  # Arrow's threads can outlive a short command and abort it
+        parsing = csv.ParseOptions(delimiter=self.cut, newlines_in_values=True)
+        try:
+            return csv.read_csv(pa.BufferReader(raw), reading, parsing, csv.ConvertOptions(decimal_point=point, **columns))
+        except pa.ArrowInvalid:
+            width = len(next(self.rows())[1])
+            line, found = next(((line, len(row)) for line, row in self.rows() if len(row) != width), (0, width))
+            if found == width:
+                raise
+            raise ValueError(f"line {line} of {self.path.name} has {found} cells, the first line {width} (cut by a {SEPARATORS[self.cut]})") from None
+
+    def read(self):
+        "The table, with decimal commas where the cells are cut by something else."
+        self.check_header()
+        table = self.parse()
+        words = text_columns(table)
+        if self.cut == "," or not words:
+            return table
+        other = self.parse(",")
+        if len(text_columns(other)) >= len(words):
+            return table
+        for k in set(words) - set(text_columns(other)):
+            commas = [(row, cell) for row, cell in enumerate(table.column(k).to_pylist()) if cell and "," in cell]
+            if all(re.fullmatch(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*", cell) for _, cell in commas):
+                row, cell = commas[0]
+                raise ValueError(f"{self.place(row, table.column_names[k])} holds {cell!r}: a decimal comma or a thousands separator? write a decimal point, or plain digits")
+        self.notes = (f"read with a {SEPARATORS[self.cut]} between cells and decimal commas",)
+        return other
+
+    def rows(self):
+        "(last line, cells) of each row, as Python's own reader sees them."
+        import csv
+
+        reader = csv.reader(io.StringIO(self.text, newline=""), delimiter=self.cut)
+        return ((reader.line_num, row) for row in reader if row)
+
+    def check_header(self) -> None:
+        "A `ValueError` for an empty file, or a first line that does not hold names."
+        _, names = next(self.rows(), (0, None))
+        if names is None:
+            raise ValueError(f"{self.path.name} is empty")
+        if no_header(names):
+            raise ValueError(f"the first line of {self.path.name} must hold names, got numbers: {', '.join(names)[:60]}")
+        if len(names) == 1:
+            raise ValueError(f"{self.path.name} must have a column for the label and at least one other; no {', '.join(SEPARATORS.values())} cuts its first line: {names[0][:60]!r}")
+
+    def place(self, row: int, name: str) -> str:
+        "File, line and column of a cell."
+        line, _ = next(islice(self.rows(), row + 1, None))
+        return f"{self.path.name}, line {line}, column {name!r}"
+
+    def whole_numbers(self, name: str, column) -> list[int | None]:
+        "The cells that are written as whole numbers."
+        import pyarrow as pa
+
+        written = next(n for n in next(self.rows())[1] if n.strip() == name)
+        cells = self.parse(include_columns=[written], column_types={written: pa.string()}).column(0).to_pylist()
+        return [int(cell) if re.fullmatch(r"\s*[+-]?\d+\s*", cell) else None for cell in cells]
+
+
+def text_columns(table) -> list[int]:
+    "Numbers of the columns that were read as text."
+    import pyarrow as pa
+
+    return [k for k, field in enumerate(table.schema) if pa.types.is_string(field.type)]
+
+# %% ../nbs/32_cli.ipynb #24891b34
+class ParquetCells:
+    "A .parquet file: its table, and where each cell stands."
+
+    def __init__(self, path: Path):
+        self.path, self.notes, self.index = path, (), ()
+
+    def read(self):
+        "The table; columns that pandas wrote as an index are noted."
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self.path) as file:
+            table = file.read()
+        listed = (table.schema.pandas_metadata or {}).get("index_columns", [])
+        self.index = (*(name for name in listed if isinstance(name, str)), *(n for n in table.column_names if re.fullmatch(r"__index_level_\d+__", n)))
+        return table
+
+    def place(self, row: int, name: str) -> str:
+        "File, row and column of a cell."
+        return f"{self.path.name}, row {row + 1}, column {name!r}"
+
+    def whole_numbers(self, name: str, column) -> list[int | None]:
+        "The cells whose type says that they are exact, where they are whole numbers."
+        return [None if isinstance(cell, float) or cell != int(cell) else int(cell) for cell in column.to_pylist()]
+
 # %% ../nbs/32_cli.ipynb #24625654
+@dataclass(frozen=True)
+class Table:
+    "The numbers of a file, and what they are called there."
+
+    X: Float[Tensor, "n d"]  # inputs
+    y: Float[Tensor, "n"]  # labels
+    names: tuple[str, ...] = ()  # of the inputs, in a table
+    label: str = ""  # which column y is, and why
+    notes: tuple[str, ...] = ()  # what was left out, or read in an unusual way
+
+
 def read_data(
     path: str | Path,  # .npz, .csv or .parquet
     label: str | None = None,  # name of the label's column in a table
 ) -> tuple[Tensor, Tensor]:  # X (n, d) and y (n,), in float64
     "Read X and y; `ValueError` for a file that does not hold them, `OSError` if it cannot be read."
+    table = read_file(path, label)
+    return table.X, table.y
+
+
+def read_file(path: str | Path, label: str | None = None) -> Table:
+    "`read_data` with the names of the columns."
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv", ".parquet"):
         raise ValueError(f"--data must end in .npz, .csv or .parquet, got {path.name!r}")
-    X, y = read_npz(path) if kind == ".npz" else read_table(path, kind, label)
-    return check_data(torch.as_tensor(X, dtype=torch.float64), torch.as_tensor(y, dtype=torch.float64))
+    table = read_npz(path, label) if kind == ".npz" else read_table(path, kind, label)
+    try:
+        X, y = check_data(table.X, table.y)
+    except ValueError as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    return replace(table, X=X, y=y)
 
-
-def read_npz(path: Path):
+# %% ../nbs/32_cli.ipynb #98f04bb4
+def read_npz(path: Path, label: str | None) -> Table:
     "The arrays X and y of a .npz file."
     import zipfile
+    import zlib
 
+    if label is not None:
+        raise ValueError("--label names a column of a table; a .npz file holds the label as y")
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path.name} is not a .npz file")
-    with np.load(path, allow_pickle=False) as arrays:
-        if not {"X", "y"} <= set(arrays):
-            raise ValueError(f"{path.name} must hold arrays X and y, got {', '.join(arrays) or 'none'}")
-        return arrays["X"].astype(float), arrays["y"].astype(float)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            if not {"X", "y"} <= set(arrays):
+                raise ValueError(f"it must hold arrays X and y, got {', '.join(arrays) or 'none'}")
+            found = {name: arrays[name] for name in ("X", "y")}
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
+        raise ValueError(f"{path.name} cannot be read: {error}") from None
+    X, y = (torch.from_numpy(array_numbers(array, f"{name} in {path.name}")) for name, array in found.items())
+    return Table(X, y, label="the array y")
+
+
+def array_numbers(array: np.ndarray, place: str) -> np.ndarray:
+    "The array in float64; `ValueError` for what is no real number, or a whole number that float64 does not keep."
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{place} must hold real numbers, got dtype {array.dtype}")
+    largest = max(abs(int(array.max(initial=0))), abs(int(array.min(initial=0)))) if array.dtype.kind in "iu" else 0
+    if largest > EXACT:
+        raise ValueError(f"{place} holds {largest}: {TOO_LARGE}")
+    return np.array(array, dtype=float)
 
 
 def no_header(names: list[str]) -> bool:
@@ -105,47 +288,120 @@ def no_header(names: list[str]) -> bool:
     except ValueError:
         return False
 
+# %% ../nbs/32_cli.ipynb #1cc9ee75
+def label_of(names: list[str], label: str | None, file: str) -> tuple[str, str]:
+    "The label's column and a sentence about it: as named, else y, else the only Y, else the last."
+    alike = [n for n in names if n.casefold() == "y"]
+    wanted = label or ("y" if "y" in names else alike[0] if len(alike) == 1 else names[-1])
+    if wanted not in names or len(names) < 2:
+        near = [n for n in names if n.strip().casefold() == wanted.strip().casefold()]
+        hint = f" (did you mean {near[0]!r}?)" if near and wanted not in names else ""
+        raise ValueError(f"{file} must have a column {wanted!r} and at least one other, got {', '.join(names)[:200]}{hint}")
+    why = "as asked for" if label else "by its name" if alike else "the last column, since none is called y"
+    return wanted, f"{wanted!r} ({why}; --label chooses another)"
 
-def read_table(path: Path, kind: str, label: str | None):
+
+def read_table(path: Path, kind: str, label: str | None) -> Table:
     "Inputs and label of a table."
+    import csv
+
     import pyarrow as pa
-    from pyarrow import csv, parquet
 
     try:
-        table = csv.read_csv(path) if kind == ".csv" else parquet.read_table(path)
-    except pa.ArrowInvalid as error:
+        cells = (CsvCells if kind == ".csv" else ParquetCells)(path)
+        table = cells.read()
+    except (pa.ArrowException, csv.Error) as error:
         raise ValueError(f"{path.name} is not a readable {kind} table: {str(error).splitlines()[0]}") from None
+    table, notes = without_row_numbers(table, cells, label)
     names = table.column_names
-    if kind == ".csv" and no_header(names):
-        raise ValueError(f"the first line of {path.name} must hold names, got numbers: {', '.join(names)[:60]}")
-    label = label or ("y" if "y" in names else names[-1])
-    if label not in names or len(names) < 2:
-        raise ValueError(f"{path.name} must have a column {label!r} and at least one other, got {', '.join(names)}")
-    for field in table.schema:
-        if not (pa.types.is_integer(field.type) or pa.types.is_floating(field.type) or pa.types.is_boolean(field.type)):
-            raise ValueError(f"column {field.name!r} of {path.name} must be numeric, got {field.type}")
-    column = lambda name: np.array(table[name].cast(pa.float64()).to_numpy())
-    return np.stack([column(n) for n in names if n != label], axis=1), column(label)
+    if twice := [n for n in dict.fromkeys(names) if names.count(n) > 1]:
+        raise ValueError(f"{path.name} has {names.count(twice[0])} columns named {twice[0]!r}: every column needs a name of its own")
+    if "" in names:
+        raise ValueError(f"column {names.index('') + 1} of {path.name} has no name")
+    label, said = label_of(names, label, path.name)
+    if len(table) == 0:
+        raise ValueError(f"{path.name} holds names and no rows")
+    numbers = {name: torch.from_numpy(column_numbers(table[name], name, cells)) for name in names}
+    y = numbers.pop(label)
+    return Table(torch.stack(list(numbers.values()), dim=1), y, tuple(numbers), said, (*cells.notes, *notes))
+
+# %% ../nbs/32_cli.ipynb #f1135101
+def without_row_numbers(table, cells, label: str | None):
+    "The table less empty columns without a name and those that only number the rows, and what to say about it."
+    import pyarrow as pa
+
+    names = [name.strip() for name in table.column_names]
+    empty = [name == "" and pa.types.is_null(column.type) and len(table) > 0 for name, column in zip(names, table.columns)]  # separators at line ends
+    numbered = [name in cells.index or (name in ("", "Unnamed: 0") and pa.types.is_integer(column.type) and len(column.unique()) == len(column)) for name, column in zip(names, table.columns)]
+    gone = [name for name, number in zip(names, numbered) if number and name != label]
+    kept = [k for k, name in enumerate(names) if not empty[k] and name not in gone]
+    notes = tuple(f"column {name!r} numbers the rows (pandas' index) and is left out" for name in gone)
+    return pa.table([table.column(k) for k in kept], names=[names[k] for k in kept]), notes
+
+
+def column_numbers(column, name: str, cells) -> np.ndarray:
+    "A column in float64; a `ValueError` names file, line and column of what is no finite number or cannot be kept."
+    import pyarrow as pa
+
+    of = pa.types
+    column = column.cast(column.type.value_type) if of.is_dictionary(column.type) else column
+    kind = column.type
+    if of.is_null(kind):
+        raise ValueError(f"column {name!r} of {cells.path.name} is empty")
+    if of.is_string(kind) or of.is_large_string(kind):
+        row, cell = next(((k, cell) for k, cell in enumerate(column.to_pylist()) if cell is not None and not is_number(cell)), (0, column[0].as_py()))
+        raise ValueError(f"{cells.place(row, name)} must be numeric, got the text {cell!r}{hint(cell)}")
+    if not (of.is_integer(kind) or of.is_floating(kind) or of.is_boolean(kind) or of.is_decimal(kind)):
+        raise ValueError(f"column {name!r} of {cells.path.name} must be numeric, got {kind}, such as {str(column[0].as_py())[:40]!r}")
+    values = column.cast(pa.float64(), safe=False).to_numpy()
+    finite = np.isfinite(values)
+    if not finite.all():
+        row = int((~finite).argmax())
+        what = "a missing value" if np.isnan(values[row]) else "an infinite one"
+        raise ValueError(f"{cells.place(row, name)} must be finite, got {what}; {int((~finite).sum())} such in this column")
+    if np.abs(values).max() >= EXACT:
+        for row, whole in enumerate(cells.whole_numbers(name, column)):
+            if whole is not None and abs(whole) > EXACT:
+                raise ValueError(f"{cells.place(row, name)} holds {whole}: {TOO_LARGE}")
+    return np.array(values)
+
+
+def is_number(cell: str) -> bool:
+    "Does float() read it?"
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def hint(cell: str) -> str:
+    "What a cell with commas may have been meant to be."
+    if re.fullmatch(r"[+-]?\d{1,3}([., '\u00a0]\d{3})+([.,]\d+)?", cell.strip()):
+        return ": a thousands separator? write plain digits"
+    return ": a decimal comma? write a point" if re.fullmatch(r"[+-]?\d*,\d+", cell.strip()) else ""
 
 # %% ../nbs/32_cli.ipynb #2fcf80ea
 def file_problem(path: str, label: str | None, r: int | None, whitening: bool, seed: int) -> Problem:
     "Rows of a file, shuffled: 40 % for each stage, 20 % for the test."
     if r is None:
         raise ValueError("--data needs --r, the number of directions to look for")
-    X, y = read_data(path, label)
+    table = read_file(path, label)
+    X, y, notes = table.X, table.y, table.notes
     if len(y) < 20:
         raise ValueError(f"{path} must have at least 20 rows, got {len(y)}")
     order = torch.randperm(len(y), generator=generator(seed, "file"))
     train = order[: int(0.8 * len(y))]
-    notes: tuple[str, ...] = ()
+    if flat := [name for name, column in zip(table.names, X[train].T) if column.min() == column.max()]:
+        notes += (f"constant in the rows for training: {', '.join(map(repr, flat))}",)
     if whitening:
         _, mean, A = whiten(X[train])
         X = (X - mean) @ A
     elif not is_white(X[train]):
-        notes = ("the inputs are far from centred and white, which the method assumes: try --whiten",)
+        notes += ("the inputs are far from centred and white, which the method assumes: try --whiten",)
     half = len(train) // 2
     D1, D2, test = ((X[rows], y[rows]) for rows in (train[:half], train[half:], order[len(train):]))
-    return Problem(f"{Path(path).name} (r = {r})", r, D1, D2, test, None, notes)
+    return Problem(f"{Path(path).name} (r = {r})", r, D1, D2, test, None, notes, table.label, table.names)
 
 # %% ../nbs/32_cli.ipynb #adf3e62f
 @dataclass(frozen=True)
@@ -204,10 +460,16 @@ def verdict_table(runs: list[Run], oracle_error: float | None, trivial: float) -
 def summary(problem: Problem, runs: list[Run], oracle_error: float | None, trivial: float) -> str:
     "The whole text of `multiindex learn`."
     d, sizes = problem.D1[0].shape[1], [len(D[1]) for D in (problem.D1, problem.D2, problem.test)]
-    head = [f"target  {problem.title}", f"data    d = {d}, n = {sizes[0]} for stage 1, {sizes[1]} for stage 2, {sizes[2]} for the test", ""]
+    head = [f"target  {problem.title}", *label_lines(problem.label, problem.names), f"data    d = {d}, n = {sizes[0]} for stage 1, {sizes[1]} for stage 2, {sizes[2]} for the test", ""]
     notes = list(problem.notes) + [f"{short(r.loss)}: {text}" for r in runs for text in remarks(r)]
     tables = step_table(runs, problem.U is not None) + [""] + verdict_table(runs, oracle_error, trivial)
     return "\n".join(head + tables + ["", "test error: mean squared error over the variance of y"] + [f"note: {n}" for n in notes])
+
+
+def label_lines(label: str, names: Sequence[str]) -> list[str]:
+    "Which column is the label, and which are the inputs; nothing for data that were drawn."
+    inputs = textwrap.shorten(", ".join(map(repr, names)), 100, placeholder=" ...")
+    return ([f"label   {label}"] if label else []) + ([f"inputs  {inputs}"] if names else [])
 
 
 def remarks(run: Run) -> tuple[str, ...]:
@@ -238,6 +500,7 @@ def record(problem: Problem, runs: list[Run], oracle_error, trivial: float, sett
     "Everything worth keeping, ready for JSON."
     return {"version": multiindex_nb.__version__, "settings": settings, "title": problem.title, "r": problem.r,
             "d": problem.D1[0].shape[1], "n": [len(D[1]) for D in (problem.D1, problem.D2, problem.test)],
+            "label": problem.label or None, "inputs": list(problem.names),
             "oracle_error": oracle_error, "trivial_error": trivial, "notes": list(problem.notes), "runs": [run_record(run) for run in runs]}
 
 
@@ -251,16 +514,23 @@ def run_record(run: Run) -> dict:
             "test_error": run.test_error, "seconds": run.seconds, "notes": list(run.notes)}
 
 
-def write_outputs(folder: Path, figure, data: dict) -> list[Path]:
-    "Write learn.png and learn.json into `folder`, each through a temporary file."
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / "learn.png", folder / "learn.json"]
-    parts = [p.with_name(f".{p.name}.{os.getpid()}.part") for p in paths]
-    figure.savefig(parts[0], format="png")
-    parts[1].write_text(json.dumps(data, indent=1, allow_nan=False) + "\n")
-    for part, path in zip(parts, paths):
-        os.replace(part, path)
-    return paths
+def write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Path], list[Exception]]:
+    "Write learn.json, then draw learn.png, into `folder`; what was written, and what failed."
+    from matplotlib import style
+
+    def picture(part: Path) -> None:
+        with style.context(STYLE):
+            figure().savefig(part, format="png")
+
+    written: list[Path] = []
+    failed: list[Exception] = []
+    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    for name, write in (("learn.json", lambda part: part.write_text(text, encoding="utf-8")), ("learn.png", picture)):
+        try:
+            written.append(write_whole(folder / name, write))
+        except (OSError, RuntimeError, ValueError) as error:  # matplotlib raises each of them
+            failed.append(error)
+    return written, failed
 
 # %% ../nbs/32_cli.ipynb #976f8ac3
 def bench_names(asked: list[str] | None) -> list[str]:
@@ -353,6 +623,7 @@ def slope_lines(rows: list[dict]) -> list[str]:
     return lines
 
 # %% ../nbs/32_cli.ipynb #7571730c
+STATE = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
 EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
 EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
 {% block notebook_css %}{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/", "data:text/css,") }}{% endblock %}
@@ -386,7 +657,8 @@ def start_voila(folder: Path, port: int):
     words += [f"--VoilaConfiguration.extension_allowlist={name}" for name in widgets]
     words += ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20"]  # a page that is gone leaves a kernel behind
     paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
-    env = {**os.environ, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
+    own = {k: str(folder / v) for k, v in STATE.items()}  # a home that is missing, full or set up otherwise changes nothing
+    env = {**os.environ, **own, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
     with (folder / "log").open("w") as log:
         return subprocess.Popen([sys.executable, "-m", "voila", "explorer.ipynb", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
 
@@ -595,13 +867,13 @@ def run_learn(args: argparse.Namespace) -> None:
         net = oracle(problem.U, *problem.D2, args.width, args.readout_loss, activation=args.activation, seed=args.seed)
         best = relative_error(net(problem.test[0]), problem.test[1])
     trivial = relative_error(torch.full_like(problem.test[1], problem.D2[1].mean().item()), problem.test[1])
-    print(summary(problem, runs, best, trivial))
     options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "command")}
-    from matplotlib import style
-
-    with style.context("multiindex_nb.style"):
-        paths = write_outputs(args.out, draw(problem, runs), record(problem, runs, best, trivial, options))
-    print("wrote " + " and ".join(map(str, paths)))
+    written, failed = write_outputs(args.out, lambda: draw(problem, runs), record(problem, runs, best, trivial, options))
+    print(summary(problem, runs, best, trivial))
+    if written:
+        print("wrote " + " and ".join(map(str, written)))
+    if failed:
+        raise OSError("; ".join(f"not written: {error}" for error in failed))
 
 
 def run_reproduce(args: argparse.Namespace) -> None:
@@ -630,10 +902,10 @@ def run_speed(args: argparse.Namespace) -> None:
                 measured = speed_cell(path, **problem, device=args.device, matrix_free=args.matrix_free)
                 rows.append({"path": path, **problem, **measured})
                 bar.update()
-            tqdm.write("\n".join(speed_lines([r for r in rows if all(r[k] == v for k, v in problem.items())])))
             if args.out is not None:
                 args.out.mkdir(parents=True, exist_ok=True)
                 write_table(rows, args.out / "speed.parquet")
+            tqdm.write("\n".join(speed_lines([r for r in rows if all(r[k] == v for k, v in problem.items())])))
     print("\n".join(slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
 
 
@@ -660,9 +932,12 @@ def run_predict(args: argparse.Namespace) -> None:
     if args.data is not None:
         if args.tune or any(v is not None for v in (args.n_per_d, args.target, args.d, args.noise)):
             raise ValueError("--target, --d, --noise, --n-per-d and --tune do not go with --data")
-        X, y = read_data(args.data, args.label)
-        X = whiten(X)[0] if args.whiten else X
-        print("\n".join(data_lines(Path(args.data).name, X, y, names, args.cosine)))
+        table = read_file(args.data, args.label)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConstantColumnWarning)
+            X = whiten(table.X)[0] if args.whiten else table.X
+        lines = data_lines(Path(args.data).name, X, table.y, names, args.cosine)
+        print("\n".join([lines[0], *label_lines(table.label, table.names), *lines[1:], *(f"note: {note}" for note in table.notes)]))
         return
     if args.label is not None or args.whiten:
         raise ValueError("--label and --whiten go with --data only")
@@ -725,6 +1000,7 @@ def make_problem(args: argparse.Namespace) -> Problem:
     "The problem that the options ask for, drawn or read once every option has been checked."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)  # `learn` says it again, and is heard there
+        warnings.simplefilter("ignore", ConstantColumnWarning)  # a note says it by name
         if args.data is not None:
             return file_problem(args.data, args.label, args.r, args.whiten, args.seed)
         if args.label is not None or args.whiten:
@@ -741,20 +1017,52 @@ def main(
     words: list[str] | None = None,  # the words after `multiindex`; those of the shell if None
 ) -> int:  # exit code: 0 done, 2 bad input, 130 interrupted
     "The command `multiindex`."
-    args = make_parser().parse_args(words)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    try:
+        return run_words(words)
+    except BrokenPipeError:  # the reader, such as head, has seen enough
+        return 0
+    finally:
+        for stream in filter(None, (sys.stdout, sys.stderr)):
+            try:
+                stream.flush()
+            except OSError:  # what is left goes nowhere, so that Python's own last flush does not fail
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def complain(command: str, text: str) -> None:
+    "One line on standard error, if anybody listens."
+    try:
+        print(f"multiindex {command}: {' '.join(text.split())}", file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def run_words(words: list[str] | None) -> int:
+    "Parse and run; every failure that a user can cause takes one line."
+    try:
+        args = make_parser().parse_args(words)
+    except SystemExit:
+        print(end="", flush=True)  # a help page that nobody reads
+        raise
     try:
         args.run(args)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        raise
     except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-        print(f"multiindex {args.command}: error: {' '.join(str(error).split())}", file=sys.stderr)
+        complain(args.command, f"error: {error}")
         return 2
     except (MemoryError, RuntimeError) as error:
         if not isinstance(error, MemoryError) and "memory" not in str(error):
             raise
-        print(f"multiindex {args.command}: error: not enough memory, take smaller --d or --n-per-d", file=sys.stderr)
+        complain(args.command, "error: not enough memory, take smaller --d or --n-per-d")
         return 2
     except KeyboardInterrupt:
         left = {"reproduce": "finished cells are kept and the same command goes on from there", "bench": "finished cells are kept in --out"}.get(args.command, "nothing written")
-        print(f"multiindex {args.command}: interrupted, {left}", file=sys.stderr)
+        complain(args.command, f"interrupted, {left}")
         return 130
     return 0
 

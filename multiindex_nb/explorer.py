@@ -22,6 +22,7 @@ from .pictures import plot_errors, plot_neurons
 from .power_iteration import History, auto_lr, auto_steps, check_number, plot_history, train_first_layer
 from .readout import train_readout
 from .recovery import candidate_losses, diagnose_neurons, diagnose_spectrum, independent_neurons
+from .sweeps import STYLE
 from .targets import HopelessWarning, Target, random_subspace, sample
 from .theory import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
 
@@ -228,7 +229,7 @@ def draw_view(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8, 6), layout="constrained")
-    with style.context("multiindex_nb.style"):
+    with style.context(STYLE):
         for draw, ax in zip(PICTURES.values(), figure.subplots(2, 2).flat):
             draw(view, errors, step, ax)
     return figure
@@ -257,7 +258,7 @@ def picture_html(
     from matplotlib.figure import Figure
 
     file = BytesIO()
-    with style.context("multiindex_nb.style"):
+    with style.context(STYLE):
         figure = Figure(figsize=(3.6, 3.1), dpi=100)
         ax = figure.add_axes((0.17, 0.16, 0.8, 0.74))
         words = PICTURES[name](view, errors, step, ax)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from functools import wraps
 from itertools import product
-from typing import Any, Protocol
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,8 +19,8 @@ from scipy.special import roots_hermitenorm
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['Array', 'as_tensor', 'check_int', 'hermite_all', 'hermite', 'gauss_hermite', 'tensor_rule', 'hermite_product',
-           'hermite_eval', 'hermite_expand']
+__all__ = ['P', 'R', 'Array', 'as_tensor', 'undisturbed', 'check_int', 'hermite_all', 'hermite', 'gauss_hermite', 'tensor_rule',
+           'hermite_product', 'hermite_eval', 'hermite_expand']
 
 # %% ../nbs/00_hermite.ipynb #5b7d01c2
 class Array(Protocol):
@@ -31,6 +33,7 @@ class Array(Protocol):
 def as_tensor(
     x,  # a number, sequence, NumPy array or tensor of real numbers
     name: str = "x",  # what to call it in an error
+    keep_grad: bool = False,  # whether gradients may flow through
 ) -> Tensor:  # float32 or float64, the same shape
     "`x` as a floating-point tensor; `TypeError` when it does not hold real numbers."
     if not isinstance(x, Tensor):
@@ -41,7 +44,26 @@ def as_tensor(
         x = torch.from_numpy(np.require(array, dtype, ["C", "W"]))  # shares memory where it can
     if x.is_complex() or x.dtype == torch.bool:
         raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
+    x = x if keep_grad else x.detach()
+    x = x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x  # autograd keeps no inference tensor
     return x if x.dtype in (torch.float32, torch.float64) else x.double()
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def undisturbed(f: Callable[P, R]) -> Callable[P, R]:
+    "`f` with gradients possible, the CPU as default device and NumPy at ease, whatever the caller has set."
+
+    @wraps(f)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        elsewhere = torch.empty(0).device.type != "cpu"  # a device context slows every call: only where it is needed
+        with torch.inference_mode(False), torch.enable_grad(), np.errstate(all="ignore"):
+            with torch.device("cpu") if elsewhere else nullcontext():
+                return f(*args, **kwargs)
+
+    return inside
 
 # %% ../nbs/00_hermite.ipynb #52132108
 def check_int(
@@ -63,7 +85,7 @@ def hermite_all(
     z: Float[Array, "*shape"] | float,  # where to evaluate
 ) -> Float[Tensor, "degree+1 *shape"]:  # row k holds h_k(z)
     "Normalised Hermite polynomials h_0 .. h_degree at `z`, stacked along a new first axis."
-    degree, z = check_int(degree, "degree", 0), as_tensor(z, "z")
+    degree, z = check_int(degree, "degree", 0), as_tensor(z, "z", keep_grad=True)
     rows = [torch.ones_like(z), z]
     for k in range(1, degree):
         rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
@@ -114,7 +136,7 @@ def hermite_eval(
     Z: Float[Array, "n r"],  # points
 ) -> Float[Tensor, "n"]:  # the series at each point
     "Evaluate sum_alpha c_alpha prod_i h_alpha_i(z_i) at the rows of `Z`."
-    Z = as_tensor(Z, "Z")
+    Z = as_tensor(Z, "Z", keep_grad=True)
     top = max((max(alpha, default=0) for alpha in terms), default=0)
     H = hermite_all(top, Z)
     out = torch.zeros(Z.shape[0], dtype=Z.dtype, device=Z.device)

@@ -9,12 +9,13 @@ import warnings
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, as_tensor, check_int
+from .hermite import Array, as_tensor, check_int, undisturbed
 from .losses import Huber, Loss, as_loss, empirical_spectrum, second_order_matrix
 from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import History, auto_steps, check_first_layer, train_first_layer
@@ -63,11 +64,11 @@ class LearnResult:
     ) -> Float[Tensor, "n"]:  # f(X)
         "The learned function; `ValueError` for the wrong number of columns, NaN or inf."
         X = as_rows(X)
+        if X.ndim != 2 or X.shape[1] != self.net.W.shape[1]:
+            raise ValueError(f"X must have shape (n, {self.net.W.shape[1]}), got {tuple(X.shape)}")
         if is_lazy(X):
-            net = self.net
-            return X.map_blocks(lambda rows: net(torch.as_tensor(rows).to(net.W)).cpu().numpy(), drop_axis=1, dtype="float64")
-        X = check_finite(X, "X").to(self.net.W.device)
-        return torch.cat([self.net(block) for block in X.split(8192)]) if len(X) else X.new_zeros(0)
+            return X.map_blocks(lambda rows: self.predict(rows).cpu().numpy(), drop_axis=1, dtype="float64", meta=np.zeros(0))
+        return torch.cat([self.net(block) for block in check_finite(X, "X").to(self.net.W.device).split(8192)])
 
 
 def relative_error(
@@ -80,9 +81,11 @@ def relative_error(
         raise ValueError(f"prediction and y must have the same shape, got {tuple(prediction.shape)} and {tuple(y.shape)}")
     if len(y) < 2 or y.min() == y.max():
         raise ValueError("y must hold at least two different labels")
-    return ((prediction - y).square().mean() / y.var(correction=0)).item()
+    unit = (y.max() - y.min()).double()  # so that squares are neither zero nor infinite
+    return (((prediction - y) / unit).square().mean() / (y / unit).var(correction=0)).item()
 
 # %% ../nbs/07_learner.ipynb #12b18d22
+@undisturbed
 def learn(
     X: Float[Array, "n d"],  # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
     y: Float[Array, "n"],  # labels
@@ -124,7 +127,7 @@ def learn(
         readout = train_readout(net, *D2, readout_loss, weight_decay=readout_decay, seed=seed, progress=progress)
         bar.update()
     if report.verdict in WARNINGS:
-        warnings.warn(f"{report.reason}; {report.remedy}", WARNINGS[report.verdict], stacklevel=2)
+        warnings.warn(f"{report.reason}; {report.remedy}", WARNINGS[report.verdict], stacklevel=3)
     return LearnResult(net, history, report.subspace, report, readout)
 
 
@@ -159,7 +162,7 @@ def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, 
     "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
     if (X2 is None) != (y2 is None):
         raise ValueError("X2 and y2 must be given together")
-    X, y = map(in_double, (quiet_check if X2 is None else check_data)(X, y))
+    X, y = (quiet_check if X2 is None else check_data)(in_double(as_rows(X)), y)
     if check_int(r, "r", 1) > X.shape[1]:
         raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
     if U is not None and index_basis(U).shape != (r, X.shape[1]):
@@ -167,12 +170,13 @@ def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, 
     if X2 is None:
         D1, D2 = split_rows(X, y, seed)
         return check_data(*D1), D2
-    D2 = tuple(map(in_double, quiet_check(X2, y2)))  # a readout may have fewer rows than d
+    D2 = quiet_check(in_double(as_rows(X2)), y2)  # a readout may have fewer rows than d
     if D2[0].shape[1] != X.shape[1]:
         raise ValueError(f"X2 must have as many columns as X, got {D2[0].shape[1]} and {X.shape[1]}")
     return (X, y), D2
 
 # %% ../nbs/07_learner.ipynb #7f43568f
+@undisturbed
 def oracle(
     U: Float[Array, "r d"],  # the truth
     X2: Float[Array, "n2 d"],  # inputs D2

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int, gauss_hermite, tensor_rule
+from .hermite import Array, as_tensor, check_int, gauss_hermite, tensor_rule, undisturbed
 from .targets import Target, check_data, generator, is_lazy
 
 # %% auto #0
@@ -62,7 +62,7 @@ class Loss:
         y = as_tensor(y, "y").double()
         w = torch.ones_like(y) if weights is None else weights
         low, high = y.min().item(), y.max().item()
-        slope = lambda c: float((w * self.derivative(torch.tensor(c, dtype=y.dtype), y)).sum())
+        slope = lambda c: float((w * self.derivative(y.new_tensor(c), y)).sum())
         if low == high or slope(low) >= 0:
             return low
         return high if slope(high) <= 0 else brentq(slope, low, high, xtol=1e-14 * (high - low), rtol=1e-14)
@@ -172,7 +172,7 @@ class Expectile(Loss):
 
     def weight(self, t: Tensor, y: Tensor) -> Tensor:
         "tau where t < y, 1 - tau where t > y."
-        return torch.where(t < y, self.tau, 1 - self.tau)
+        return torch.where(t < y, y.new_tensor(self.tau), 1 - self.tau)  # in the precision of y
 
     def value(self, t: Tensor, y: Tensor) -> Tensor:
         return self.weight(t, y) * (t - y) ** 2 / 2
@@ -290,6 +290,7 @@ def row_sums(
     return (lazy_sums if is_lazy(X) else chunk_sums)(X, columns, zeros, add)
 
 # %% ../nbs/02_losses.ipynb #5e917d83
+@undisturbed
 def second_order_matrix(
     X: Float[Array, "n d"],  # inputs; a Dask array is read once
     y: Float[Array, "n"],  # labels
@@ -359,6 +360,7 @@ def population_matrix(
     return Z.T @ (slope[:, None] * Z)
 
 
+@undisturbed
 def population_spectrum(
     target: Target,  # the link
     loss: Loss | str,  # the loss
@@ -387,6 +389,7 @@ class Spectrum:
         return int((self.values.abs() > self.edge).sum())
 
 
+@undisturbed
 def empirical_spectrum(
     X: Float[Array, "n d"],  # inputs; a Dask array is read once
     y: Float[Array, "n"],  # labels

@@ -9,18 +9,19 @@ import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .hermite import Array, as_tensor, check_int
+from .hermite import Array, as_tensor, check_int, undisturbed
 from .targets import generator
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'UNSUITABLE', 'Activation', 'root_value', 'activation_slopes', 'check_activation', 'as_activation',
-           'TwoLayerNet', 'symmetric_init', 'is_even', 'pair_signs', 'index_basis', 'project_neurons', 'alignment',
-           'coverage', 'coverage_of']
+__all__ = ['ACTIVATIONS', 'UNSUITABLE', 'Activation', 'cosine_value', 'logcosh_value', 'root_value', 'root_slope',
+           'activation_slopes', 'check_activation', 'as_activation', 'measured_slope', 'TwoLayerNet', 'symmetric_init',
+           'is_even', 'pair_signs', 'index_basis', 'project_neurons', 'alignment', 'coverage', 'coverage_of']
 
 # %% ../nbs/03_network.ipynb #821434ec
 @dataclass(frozen=True)
@@ -32,15 +33,30 @@ class Activation:
     derivative: Callable[[Tensor], Tensor]  # s'(z)
 
 
+def cosine_value(z: Tensor) -> Tensor:
+    "1 - cos z without cancellation at small z."
+    return 2 * torch.sin(z / 2) ** 2
+
+
+def logcosh_value(z: Tensor) -> Tensor:
+    "log cosh z without overflow."
+    return torch.logaddexp(z, -z) - math.log(2)
+
+
 def root_value(z: Tensor) -> Tensor:
     "sqrt(1 + z^2) - 1 without cancellation at small z."
     return z**2 / (1 + torch.sqrt(1 + z**2))
 
 
+def root_slope(z: Tensor) -> Tensor:
+    "Slope of `root_value`."
+    return z / torch.sqrt(1 + z**2)
+
+
 ACTIVATIONS = {
-    "cosine": Activation("cosine", lambda z: 2 * torch.sin(z / 2) ** 2, torch.sin),  # 1 - cos z
-    "logcosh": Activation("logcosh", lambda z: torch.logaddexp(z, -z) - math.log(2), torch.tanh),
-    "root": Activation("root", root_value, lambda z: z / torch.sqrt(1 + z**2)),
+    "cosine": Activation("cosine", cosine_value, torch.sin),
+    "logcosh": Activation("logcosh", logcosh_value, torch.tanh),
+    "root": Activation("root", root_value, root_slope),
 }
 UNSUITABLE = {
     "relu": "it has a kink at 0",
@@ -51,12 +67,13 @@ UNSUITABLE = {
 }
 
 # %% ../nbs/03_network.ipynb #a674e03d
+@undisturbed
 def activation_slopes(
     value: Callable[[Tensor], Tensor],  # s
     z: Float[Tensor, "k"],  # where
 ) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:  # s'(z) and s''(z)
     "First and second derivative of `value` by automatic differentiation."
-    z = z.detach().double().requires_grad_()
+    z = z.detach().double().clone().requires_grad_()
     (first,) = torch.autograd.grad(value(z).sum(), z, create_graph=True)
     if not first.requires_grad:
         return first.detach(), torch.zeros_like(z)
@@ -95,8 +112,12 @@ def as_activation(
         return ACTIVATIONS[activation]
     if not callable(activation):
         raise TypeError(f"activation must be a name, an Activation or a function, got {activation!r}")
-    slope = lambda z: activation_slopes(activation, z.reshape(-1))[0].reshape(z.shape).to(z.dtype)
-    return check_activation(Activation(getattr(activation, "__name__", "custom"), activation, slope))
+    return check_activation(Activation(getattr(activation, "__name__", "custom"), activation, partial(measured_slope, activation)))
+
+
+def measured_slope(value: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+    "s'(z) by automatic differentiation, in the shape and dtype of z."
+    return activation_slopes(value, z.reshape(-1))[0].reshape(z.shape).to(z.dtype)
 
 # %% ../nbs/03_network.ipynb #5a9998d3
 class TwoLayerNet(nn.Module):
@@ -118,8 +139,8 @@ class TwoLayerNet(nn.Module):
     ):
         super().__init__()
         self.activation = as_activation(activation)
-        for name, value in {"W": W, "a": a, "b": b, "c": torch.tensor(float(c), dtype=W.dtype)}.items():
-            self.register_buffer(name, value)
+        for name, value in {"W": W, "a": a, "b": b, "c": W.new_tensor(float(c))}.items():
+            self.register_buffer(name, as_tensor(value, name))
 
     def features(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         "The hidden layer s(X W^T + b)."
@@ -127,7 +148,7 @@ class TwoLayerNet(nn.Module):
 
     def forward(self, X: Float[Array, "n d"]) -> Float[Tensor, "n"]:
         "f at the rows of `X`; `ValueError` if the number of columns is not d."
-        X = as_tensor(X, "X").to(self.W.dtype)
+        X = as_tensor(X, "X", keep_grad=True).to(self.W.dtype)
         if X.ndim != 2 or X.shape[1] != self.W.shape[1]:
             raise ValueError(f"X must have shape (n, {self.W.shape[1]}), got {tuple(X.shape)}")
         return self.c + self.features(X) @ self.a
@@ -136,6 +157,7 @@ class TwoLayerNet(nn.Module):
         return f"m={self.W.shape[0]}, d={self.W.shape[1]}, activation={self.activation.name!r}"
 
 # %% ../nbs/03_network.ipynb #390c0833
+@undisturbed
 def symmetric_init(
     width: int,  # number of neurons m, even
     d: int,  # input dimension

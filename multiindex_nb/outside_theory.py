@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,9 @@ from .targets import Target, generator, random_subspace
 
 # %% auto #0
 __all__ = ['NAMED', 'LINKS', 'KURTOSIS', 'CASE', 'MARKS', 'CLAIMS', 'link_strengths', 'predicted_error', 'ar1_power',
-           'draw_inputs', 'whiten', 'is_white', 'kurtosis_matrix', 'to_sphere', 'draw_case', 'prepare', 'c12_cell',
-           'case', 'Contrast', 'contrasts', 'by_case', 'c12_score', 'c12_judge', 'full_cases', 'c12_sweep',
-           'draw_links', 'draw_laws', 'c12_draw']
+           'draw_inputs', 'ConstantColumnWarning', 'column_units', 'whiten', 'is_white', 'kurtosis_matrix', 'to_sphere',
+           'draw_case', 'prepare', 'c12_cell', 'case', 'Contrast', 'contrasts', 'by_case', 'c12_score', 'c12_judge',
+           'full_cases', 'c12_sweep', 'draw_links', 'draw_laws', 'c12_draw']
 
 # %% ../nbs/18_outside_theory.ipynb #503ab4d9
 NAMED = (
@@ -102,14 +103,32 @@ def draw_inputs(
     return transform[law]()
 
 # %% ../nbs/18_outside_theory.ipynb #b63e83fc
+class ConstantColumnWarning(UserWarning):
+    "Columns of X that hold one value only, and are left out."
+
+
+def column_units(
+    X: Float[Tensor, "n d"],  # rows
+) -> tuple[Float[Tensor, "d"], Float[Tensor, "d"]]:  # mean and one over the standard deviation, of each column
+    "What standardises each column by itself; 0 for a column that is constant to rounding, with a `ConstantColumnWarning`."
+    low, high = X.aminmax(dim=0)
+    half, size = high / 2 - low / 2, torch.maximum(high, -low)
+    used = half > 1e-13 * size
+    Z = (X - low) / torch.where(used, half, 1.0)  # between 0 and 2, whatever the unit
+    if not used.all():
+        columns = ", ".join(map(str, (~used).nonzero()[:, 0].tolist()[:10]))
+        warnings.warn(f"constant columns of X are left out: {int((~used).sum())} of {len(used)}, by number {columns}", ConstantColumnWarning, stacklevel=3)
+    return low + half * Z.mean(dim=0), torch.where(used, 1 / (half * Z.std(dim=0)), 0.0)
+
+
 def whiten(
     X: Float[Tensor, "n d"],  # rows; labels are not needed
-) -> tuple[Float[Tensor, "n d"], Float[Tensor, "d"], Float[Tensor, "d d"]]:  # white rows, mean, symmetric A
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "d"], Float[Tensor, "d d"]]:  # white rows, mean, A
     "(X - mean) @ A with covariance I; a neuron w found there is A w in the old coordinates. Directions without variance go to zero."
-    mean = X.mean(dim=0)
-    s, Q = torch.linalg.eigh(torch.cov(X.T).reshape(X.shape[1], -1))
+    mean, unit = column_units(X)
+    s, Q = torch.linalg.eigh(torch.cov(((X - mean) * unit).T).reshape(X.shape[1], -1))
     keep = s > 1e-10 * s[-1]
-    A = (Q * torch.where(keep, s.clamp(min=1e-300).rsqrt(), 0.0)) @ Q.T
+    A = unit[:, None] * (Q * torch.where(keep, s.clamp(min=1e-300).rsqrt(), 0.0)) @ Q.T
     return (X - mean) @ A, mean, A
 
 

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor
+from .hermite import Array, as_tensor, undisturbed
 from .network import index_basis
 from .power_iteration import History
 
@@ -48,6 +48,7 @@ def draw_frame(ax, r: int) -> None:
     ax.spines[:].set_visible(False)
 
 
+@undisturbed
 def plot_neurons(
     W: Float[Array, "m d"],  # neurons, of any length
     U: Float[Array, "r d"],  # the truth
@@ -99,6 +100,7 @@ def between(points: Float[Tensor, "T+1 m 2"], frames: int) -> Float[Tensor, "F m
     return torch.cat([*parts, points[-1:]])
 
 
+@undisturbed
 def animate_neurons(
     runs: dict[str, History],  # title -> history of stage 1, with its weights, all of equally many steps
     U: Float[Array, "r d"],  # the truth

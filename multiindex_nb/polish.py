@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, check_int
+from .hermite import Array, check_int, undisturbed
 from .refine import check_plane, minimise_plane, project_rows
 
 # %% auto #0
@@ -146,6 +146,7 @@ def check_polish(X, y, V, width: int, max_iter: int, seed: int) -> tuple[np.ndar
     return arrays
 
 
+@undisturbed
 def polish_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels

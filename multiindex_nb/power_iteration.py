@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, check_int
+from .hermite import Array, check_int, undisturbed
 from .losses import Huber, Loss, Totals, add_product, as_loss, label_slope, row_sums, weighted_gram
 from .network import TwoLayerNet, coverage_of, index_basis, pair_signs, project_neurons
 from .targets import check_data, is_lazy
@@ -208,6 +208,9 @@ class DivergenceError(ArithmeticError):
         super().__init__(f"stage 1 diverged at step {step} (lr = {history.lr:.3g}); the last finite weights are kept")
         self.step, self.history = step, history
 
+    def __reduce__(self):
+        return DivergenceError, (self.step, self.history)  # it has to come back from other processes
+
 # %% ../nbs/04_power_iteration.ipynb #51a5ea47
 class Recorder:
     "Collects the curves of a `History` while stage 1 runs."
@@ -265,6 +268,7 @@ def check_first_layer(net, steps, lr, weight_decay, engine, X) -> int:
     return auto_steps(d) if isinstance(steps, str) and steps == "auto" else check_int(steps, "steps", 0)
 
 # %% ../nbs/04_power_iteration.ipynb #ae6f41cf
+@undisturbed
 def train_first_layer(
     net: TwoLayerNet,  # from `symmetric_init`; its W, b and c are changed in place
     X: Float[Array, "n d"],  # inputs D1, on the device of net; a Dask array is read once a step, and once for S

@@ -17,18 +17,18 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array
+from .hermite import Array, undisturbed
 from .losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
 from .network import TwoLayerNet
 from .power_iteration import check_number
 from .targets import check_data, generator, is_lazy, take_rows
 
 # %% auto #0
-__all__ = ['draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations', 'normal_equations', 'ridge_path',
-           'ridge_paths', 'feature_blocks', 'dual_path', 'curvature', 'Fit', 'gradient_at', 'gram', 'fit_gd', 'bound',
-           'fit_smooth', 'SmoothPinball', 'rounded', 'fit_kinked', 'gcv_scores', 'split_held', 'average_losses',
-           'holdout_scores', 'ridge_scores', 'warm_fits', 'fit_solver', 'NotConvergedWarning', 'ReadoutReport',
-           'check_readout', 'train_readout', 'gram_top', 'fit_ridge']
+__all__ = ['FEW', 'draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations', 'normal_equations',
+           'ridge_path', 'ridge_paths', 'feature_blocks', 'dual_path', 'curvature', 'Fit', 'gradient_at', 'gram',
+           'fit_gd', 'bound', 'fit_smooth', 'SmoothPinball', 'rounded', 'fit_kinked', 'gcv_scores', 'held_parts',
+           'HeldOut', 'held_losses', 'holdout_scores', 'ridge_scores', 'warm_fits', 'fit_solver', 'NotConvergedWarning',
+           'ReadoutReport', 'check_readout', 'train_readout', 'gram_top', 'fit_ridge']
 
 # %% ../nbs/06_readout.ipynb #f5542838
 def draw_biases(net: TwoLayerNet, seed: int) -> None:
@@ -164,13 +164,14 @@ def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> R
     return ridge_paths(as_features(Phi), t.double(), torch.zeros(len(t), dtype=torch.bool, device=t.device))[1]
 
 
-def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[RidgePath, RidgePath]:
-    "Paths of the rows that are not held out, and of all rows; by the dual where there are more features than rows."
+def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor, whole: bool = True) -> tuple[RidgePath, RidgePath]:
+    "Paths of the rows that are not held out, and of all rows (the first again if not wanted); by the dual where there are more features than rows."
     if len(rows) < rows.width:
-        return dual_path(rows, t, ~held), dual_path(rows, t, held | ~held)
-    fit, out = normal_equations(rows, t, held)
-    whole = fit if out.n == 0 else fit + out
-    return fit.path(), whole.path()
+        fit = dual_path(rows, t, ~held)
+        return fit, dual_path(rows, t, held | ~held) if whole else fit
+    some, out = normal_equations(rows, t, held)
+    fit = some.path()
+    return fit, (some if out.n == 0 else some + out).path() if whole else fit
 
 # %% ../nbs/06_readout.ipynb #60adc0ee
 def feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, "n k"]]:
@@ -277,17 +278,20 @@ def fit_smooth(
     H = curvature(loss) * gram(Phi)
     floor = max(decay, 1e-14 * H.diagonal().sum().item())
     C = torch.linalg.cholesky(H + floor * torch.eye(len(H)).to(H))
-    back = lambda v: torch.linalg.solve_triangular(C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
+    zero = torch.zeros_like(H[0])
+    F0, first = gradient_at(zero, Phi, y, c, loss, decay)
+    unit = math.sqrt(abs(F0)) or 1.0  # F over F0, and v over its root, do not know the unit of y
+    back = lambda v: unit * torch.linalg.solve_triangular(C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
 
     def objective(v):
         value, g = gradient_at(back(v), Phi, y, c, loss, decay)
-        return value, torch.linalg.solve_triangular(C, g[:, None], upper=False)[:, 0].cpu().numpy()
+        return value / unit**2, torch.linalg.solve_triangular(C, g[:, None] / unit, upper=False)[:, 0].cpu().numpy()
 
-    v0 = np.zeros(len(H)) if start is None else (C.T @ start).cpu().numpy()
+    v0 = np.zeros(len(H)) if start is None else (C.T @ start / unit).cpu().numpy()
     options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 30}
     found = minimize(objective, v0, jac=True, method="L-BFGS-B", options=options)
-    a, zero = back(found.x), torch.zeros_like(H[0])
-    g, first = (gradient_at(p, Phi, y, c, loss, decay)[1] for p in (a, zero))
+    a = back(found.x)
+    g = gradient_at(a, Phi, y, c, loss, decay)[1]
     return Fit(a, int(found.nit), (g.norm() / first.norm().clamp(min=1e-300)).item(), bound(g, decay))
 
 # %% ../nbs/06_readout.ipynb #66d95ebd
@@ -339,40 +343,83 @@ def gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
     return scores
 
 
-def split_held(n: int, seed: int, share: float = 0.25) -> tuple[Tensor, Tensor]:
-    "Row numbers to hold out, a random `share`, and to fit on, each in ascending order."
-    order = torch.randperm(n, generator=generator(seed, "holdout"))
-    out, fit = order.split([k := max(1, int(share * n)), n - k])
-    return out.sort().values, fit.sort().values
+def held_parts(n: int, seed: int) -> list[Tensor]:
+    "A random quarter of the row numbers to hold out, ascending; of few rows, the other quarters too."
+    first, rest = (order := torch.randperm(n, generator=generator(seed, "holdout"))).split([k := max(1, n // 4), n - k])
+    return [part.sort().values for part in (first, *(rest.chunk(3) if n < FEW else ()))]
 
 
-def average_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> list[float]:
-    "Average loss of each readout, in one pass."
-    add = lambda totals, Phi, y: totals[0].add_(loss.value(c + Phi @ readouts, y[:, None]).sum(dim=0))
-    return (rows.sums([y], lambda: (rows.zeros(readouts.shape[1]),), add)[0] / len(y)).tolist()
+FEW = 4000  # rows below which every row is held out once
 
 
-def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> list[float]:
-    "Average loss on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
-    rows, (out, fit) = as_features(Phi), split_held(len(y), seed)
-    hide = None if progress is None else not progress
-    readouts = warm_fits(rows.take(fit), y[fit], c, loss, grid)
-    bar = tqdm(readouts, total=len(grid), desc="weight decay", disable=hide, delay=2, leave=False)
-    return average_losses(rows.take(out), torch.stack(list(bar), dim=1), y[out], c, loss)
+@dataclass(frozen=True)
+class HeldOut:
+    "Losses of some readouts, largest weight decay first, summed over held-out rows."
+
+    total: Float[Tensor, "k"]  # loss of each readout
+    squares: Float[Tensor, "k k"]  # product of the losses of two readouts on a row
+    n: int  # rows
+
+    def __add__(self, other: HeldOut) -> HeldOut:
+        return HeldOut(self.total + other.total, self.squares + other.squares, self.n + other.n)
+
+    @property
+    def average(self) -> list[float]:
+        "Average loss of each readout."
+        return (self.total / self.n).tolist()
+
+    @property
+    def choice(self) -> int:
+        "The first readout within one standard error of the least loss, before losses have risen to twice the least so far."
+        mean = self.total / self.n
+        risen = (mean > 2 * mean.cummin(0).values).nonzero()
+        mean = mean[: int(risen[0]) if len(risen) else None]
+        best, k = int(mean.argmin()), len(mean)
+        square = (self.squares.diagonal() - 2 * self.squares[best] + self.squares[best, best])[:k] / self.n
+        error = ((square - (mean - mean[best]).square()).clamp(min=0) / self.n).sqrt()
+        return int((mean - mean[best] <= error).to(torch.int).argmax())
 
 
-def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict[float, float]]:
-    "For squared loss: the path of all rows, and weight decay -> score by `rule`."
-    held = torch.zeros(len(y), dtype=torch.bool, device=y.device)
-    if rule == "holdout":
-        out = split_held(len(y), seed)[0].to(y.device)
-        held[out] = True
-    fit, path = ridge_paths(rows, y - c, held)
-    grid = path.grid()
-    if rule == "holdout":
-        readouts = torch.stack([fit.at(decay) for decay in grid], dim=1)
-        return path, dict(zip(grid, average_losses(rows.take(out), readouts, y[out], c, MSE())))
-    return path, dict(zip(grid, gcv_scores(path, grid))) if rule == "gcv" else {}
+def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> HeldOut:
+    "Losses of each readout, in one pass."
+    k = readouts.shape[1]
+
+    def add(totals: Totals, Phi: Tensor, y: Tensor) -> None:
+        losses = loss.value(c + Phi @ readouts, y[:, None])
+        totals[0].add_(losses.sum(dim=0)), totals[1].add_(losses.T @ losses)
+
+    total, squares = rows.sums([y], lambda: (rows.zeros(k), rows.zeros(k, k)), add)
+    return HeldOut(total, squares, len(y))
+
+
+def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> HeldOut:
+    "Losses on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
+    rows, parts, found = as_features(Phi), held_parts(len(y), seed), []
+    with tqdm(total=len(parts) * len(grid), desc="weight decay", disable=None if progress is None else not progress, delay=2, leave=False) as bar:
+        for out in parts:
+            fit = torch.ones(len(y), dtype=torch.bool).index_fill(0, out, False).nonzero()[:, 0]
+            readouts = torch.stack([(a, bar.update())[0] for a in warm_fits(rows.take(fit), y[fit], c, loss, grid)], dim=1)
+            found.append(held_losses(rows.take(out), readouts, y[out], c, loss))
+    return sum(found[1:], start=found[0])
+
+
+def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict[float, float], float]:
+    "For squared loss: the path of all rows, weight decay -> score by `rule`, and its choice (NaN if it is given)."
+    path: RidgePath | None = None
+    found = []
+    for out in held_parts(len(y), seed) if rule == "holdout" else [torch.zeros(0, dtype=torch.long)]:
+        held = torch.zeros(len(y), dtype=torch.bool, device=y.device).index_fill(0, out := out.to(y.device), True)
+        fit, whole = ridge_paths(rows, y - c, held, path is None)
+        path = path or whole
+        grid = path.grid()
+        if len(out):
+            found.append(held_losses(rows.take(out), torch.stack([fit.at(decay) for decay in grid], dim=1), y[out], c, MSE()))
+    assert path is not None  # there is at least one part
+    if found:
+        sums = sum(found[1:], start=found[0])
+        return path, dict(zip(grid, sums.average)), grid[sums.choice]
+    scores = dict(zip(grid, gcv_scores(path, grid))) if rule == "gcv" else {}
+    return path, scores, min(scores, key=scores.__getitem__, default=math.nan)
 
 
 def warm_fits(Phi, y, c, loss, grid):
@@ -428,9 +475,10 @@ def check_readout(net, X, y, loss, method, weight_decay) -> str:
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
 
+@undisturbed
 def train_readout(
     net: TwoLayerNet,  # after stage 1; its a, b and c are changed in place
-    X: Float[Array, "n d"],  # inputs D2, best fresh; a Dask array is read four times (for other losses at every iteration)
+    X: Float[Array, "n d"],  # inputs D2, best fresh; a Dask array is read four times, ten where it has fewer than 4000 (for other losses at every iteration)
     y: Float[Array, "n"],  # labels
     loss: Loss | str = "mse",  # what the readout minimises
     method: str = "auto",  # "gd", "ridge" (squared loss) or "solver"
@@ -445,18 +493,20 @@ def train_readout(
     draw_biases(net, seed)
     rows, y, c, path = hidden_rows(net, X, memory), y.double().to(net.W.device), loss.location(y), None
     if isinstance(loss, MSE):
-        path, scores = ridge_scores(rows, y, c, rule, seed)
+        path, scores, decay = ridge_scores(rows, y, c, rule, seed)
     else:
-        grid = [] if rule == "given" else [gram_top(rows) * 10.0**-k for k in range(1, 12, 2)]
-        scores = dict(zip(grid, holdout_scores(rows, y, c, loss, grid, seed, progress))) if grid else {}
-    decay = float(weight_decay) if rule == "given" else min(scores, key=scores.__getitem__)
+        top = gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
+        grid = [] if rule == "given" else [top * 10.0**-k for k in range(1, 12, 2)]
+        found = holdout_scores(rows, y, c, loss, grid, seed, progress) if grid else None
+        scores, decay = (dict(zip(grid, found.average)), grid[found.choice]) if found else ({}, math.nan)
+    decay = float(weight_decay) if rule == "given" else decay
     if method == "ridge" and path:
         fit, value = fit_ridge(rows, y, c, decay, path)
     else:
         fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)
-        (value,) = average_losses(rows, fit.a[:, None], y, c, loss)
+        value = held_losses(rows, fit.a[:, None], y, c, loss).average[0]
     if method == "gd" and fit.gradient > 1e-8:
-        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=2)
+        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=3)
     net.a.copy_(fit.a), net.c.fill_(c)
     return ReadoutReport(method, str(loss), decay, rule, value, fit.iterations, fit.gradient, fit.gap, scores)
 

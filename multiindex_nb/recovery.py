@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int
+from .hermite import Array, as_tensor, check_int, undisturbed
 from .losses import L1, MSE, Huber, LogCosh, Loss, Pinball, Spectrum, as_loss, empirical_spectrum
 from .network import TwoLayerNet, alignment, coverage, index_basis
 from .power_iteration import History
@@ -158,6 +158,7 @@ def independent_neurons(W: Float[Tensor, "m d"], r: int) -> int:
     return min(int((W[:half].abs().amax(dim=1) > 0).sum()), r)
 
 
+@undisturbed
 def check_recovery(
     net: TwoLayerNet,  # after stage 1
     X: Float[Array, "n d"],  # inputs D1

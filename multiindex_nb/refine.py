@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, as_tensor, check_int
+from .hermite import Array, as_tensor, check_int, undisturbed
 from .learner import leading_directions
 from .losses import Loss, as_loss
 from .network import index_basis, symmetric_init
@@ -199,6 +199,7 @@ def check_refine(X, y, V, degree, starts, rounds, count, seed) -> tuple[np.ndarr
     return arrays
 
 
+@undisturbed
 def refine_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels

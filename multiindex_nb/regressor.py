@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
-from .hermite import Array, check_int
+from .hermite import Array, check_int, undisturbed
 from .learner import auto_scale, split_rows
 from .losses import Loss, Totals, add_gram, as_loss, mirror, row_sums, second_order_matrix
 from .network import TwoLayerNet, symmetric_init
-from .outside_theory import is_white
+from .outside_theory import column_units, is_white
 from .polish import polish_subspace
 from .power_iteration import auto_steps, train_first_layer
 from .readout import train_readout
@@ -37,9 +37,9 @@ from .targets import FewSamplesWarning, as_rows, check_data, generator, is_lazy,
 __all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'steps_from_spectrum', 'with_constant', 'first_layer', 'Model', 'Settings',
            'hold_out', 'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial',
            'fit_ridge_functions', 'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank',
-           'choose_rank', 'grow', 'shrink', 'shrunk_whitening', 'check_settings', 'hopeless', 'sample_rows',
-           'lazy_whitening', 'Projected', 'one_step', 'fit_all_rows', 'in_user_units', 'MultiIndexRegressor',
-           'spectrum_under']
+           'choose_rank', 'grow', 'shrink', 'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless',
+           'off_graph', 'sample_rows', 'lazy_whitening', 'Projected', 'one_step', 'fit_all_rows', 'in_user_units',
+           'MultiIndexRegressor', 'spectrum_under']
 
 # %% ../nbs/24_regressor.ipynb #1ac6eb0d
 OMEGA = 0.03  # weight of imbalance against bulk
@@ -283,17 +283,19 @@ def shrink(best: Trial, X, y, s: Settings) -> Trial:
 # %% ../nbs/24_regressor.ipynb #b2647ee6
 def shrunk_whitening(
     X: Float[Tensor, "n d"],  # inputs
-) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:  # mean and symmetric A
+) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:  # mean and A
     "Mean and inverse root of the Ledoit-Wolf covariance, on the scale of each column; constant columns are dropped."
     from sklearn.covariance import ledoit_wolf
 
-    mean, spread = X.mean(dim=0), X.std(dim=0)
-    used = spread > 1e-12 * spread.max().clamp(min=1e-300)
-    scale = torch.where(used, spread, 1.0)
-    covariance = torch.from_numpy(ledoit_wolf(((X - mean) / scale).numpy(), assume_centered=True)[0])
+    mean, unit = column_units(X)
+    covariance = torch.from_numpy(ledoit_wolf(((X - mean) * unit).numpy(), assume_centered=True)[0])
+    return mean, unit[:, None] * inverse_root(covariance)
+
+
+def inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+    "Symmetric inverse root, of columns in their own units."
     s, Q = torch.linalg.eigh(covariance)
-    root = (Q * s.clamp(min=1e-12).rsqrt()) @ Q.T
-    return mean, torch.where(used, 1 / scale, 0.0)[:, None] * root
+    return (Q * s.clamp(min=1e-12).rsqrt()) @ Q.T
 
 # %% ../nbs/24_regressor.ipynb #32c6cfb8
 def check_settings(n_indices, loss, steps, width, refine, whiten, level, validation, rounds, d: int) -> None:
@@ -328,26 +330,31 @@ def hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
 # %% ../nbs/24_regressor.ipynb #8ef6a5bf
+def off_graph(data):
+    "A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is."
+    return data.detach().cpu() if isinstance(data, Tensor) else data
+
+
 def sample_rows(n: int, most: int, seed: int) -> Tensor:
     "Row numbers of a random sample, ascending; all rows if there are no more than `most`."
     return torch.randperm(n, generator=generator(seed, "sample"))[:most].sort().values
 
 
-def lazy_whitening(X) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
-    "Mean and inverse root of the covariance of a Dask array, in one pass; constant columns are dropped."
-    d = X.shape[1]
+def lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
+    "Mean and inverse root of the covariance of a Dask array, in one pass, in the units of some of its rows; columns constant in these are dropped."
+    d, (start, unit) = X.shape[1], column_units(part)
 
     def add(totals: Totals, Xb: Tensor) -> None:
-        totals[0].add_(Xb.sum(dim=0))
-        add_gram(totals[1], Xb, torch.ones_like(Xb[:, 0]))
+        Z = (Xb - start) * unit  # small numbers around zero, so that no digits are lost
+        totals[0].add_(Z.sum(dim=0))
+        add_gram(totals[1], Z, torch.ones_like(Z[:, 0]))
 
     total, G = row_sums(X, [], lambda: (torch.zeros(d).double(), torch.zeros(d, d).double()), add)
     mean = total / len(X)
     covariance = mirror(G) / len(X) - mean[:, None] * mean
-    spread = covariance.diagonal().clamp(min=0).sqrt()
-    scale = torch.where(spread > 1e-7 * spread.max(), 1 / spread.clamp(min=1e-300), 0.0)
-    s, Q = torch.linalg.eigh(scale[:, None] * covariance * scale)
-    return mean, scale[:, None] * ((Q * s.clamp(min=1e-12).rsqrt()) @ Q.T)
+    own = torch.where(unit > 0, covariance.diagonal().clamp(min=1e-300).rsqrt(), 0.0)
+    A = (unit * own)[:, None] * inverse_root(own[:, None] * covariance * own)
+    return start + torch.where(unit > 0, mean / torch.where(unit > 0, unit, 1.0), 0.0), A
 
 
 @dataclass(frozen=True)
@@ -429,6 +436,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         self.n_indices, self.loss, self.steps, self.width, self.refine = n_indices, loss, steps, width, refine
         self.whiten, self.level, self.validation, self.rounds, self.random_state = whiten, level, validation, rounds, random_state
 
+    @undisturbed
     def fit(
         self,
         X: Float[Array, "n d"],  # inputs: array, data frame, or Dask array in chunks of rows
@@ -437,7 +445,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         if is_lazy(X):
             return self._fit_lazy(X, y)
-        X, y = validate_data(self, X, y, dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=4)
+        X, y = validate_data(self, off_graph(X), off_graph(y), dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=4)
         check_settings(self.n_indices, self.loss, self.steps, self.width, self.refine, self.whiten, self.level, self.validation, self.rounds, X.shape[1])
         X, y = check_data(torch.tensor(X), torch.tensor(np.asarray(y, dtype=np.float64)))
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
@@ -451,15 +459,16 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def _fit_lazy(self, X, y) -> MultiIndexRegressor:
         "Choose everything on a sample of the rows, then sharpen plane and function on all of them."
-        X, y = check_data(X.astype("float64") if is_lazy(X) and X.dtype.kind in "fiu" else X, y)
-        n, self.n_features_in_ = X.shape
+        y = column_or_1d(np.asarray(off_graph(y)), warn=True)
+        X, y = check_data(self._lazy_rows(X, reset=True), y if np.iscomplexobj(y) else y.astype(np.float64))
+        n = len(X)
         check_settings(self.n_indices, self.loss, self.steps, self.width, self.refine, self.whiten, self.level, self.validation, self.rounds, X.shape[1])
         check_int(self.memory, "memory", 1)
         few = sample_rows(n, max(4 * X.shape[1], self.memory // (8 * X.shape[1])), 0)
         part = check_data(take_rows(X, few).compute(), y[few])[0]
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
         white = self.whiten is True or (self.whiten == "auto" and not is_white(part))
-        whitening = (shrunk_whitening(part) if len(few) == n else lazy_whitening(X)) if white else None
+        whitening = (shrunk_whitening(part) if len(few) == n else lazy_whitening(X, part)) if white else None
         self.mean_, self.whitening_ = whitening or (torch.zeros(X.shape[1]).double(), None)
         X, part, y = self._white(X), self._white(part), (y - self.y_mean_) / self.y_scale_
         with warnings.catch_warnings():
@@ -503,27 +512,40 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         self.loss_ = in_units_of(loss, self.y_scale_)
         self.spectrum_ = spectrum_under(X, y, loss)
         if self.model_.kind == "constant" or (advice.rank == 0 and not self.refine):
-            warnings.warn(hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=3)
+            warnings.warn(hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=4)
         return s
 
     def _checked(self, X) -> Float[Tensor, "n d"]:
-        "Rows to predict, after fit and columns have been checked."
-        check_is_fitted(self)
-        return torch.tensor(validate_data(self, X, reset=False, dtype=np.float64, order="C"))
+        "Rows to predict, after their columns have been checked."
+        return torch.tensor(validate_data(self, off_graph(X), reset=False, dtype=np.float64, order="C"))
 
+    def _lazy_rows(self, X, reset: bool = False):
+        "A Dask array that has passed what scikit-learn asks of arrays, in float64."
+        if X.ndim != 2:
+            raise ValueError(f"X must have shape (n, d), got {X.shape}: reshape it")
+        validate_data(self, X, reset=reset, skip_check_array=True)  # number of columns
+        return as_rows(X.astype("float64") if X.dtype.kind in "bfiuOSU" else X)
+
+    def _by_chunk(self, method: Callable, X, shape: tuple[int, ...], **places):
+        "A method applied to each chunk of a Dask array; an empty chunk gives an empty part."
+        part = lambda rows: method(rows) if len(rows) else np.zeros((0, *shape))
+        return self._lazy_rows(X).map_blocks(part, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), **places)
+
+    @undisturbed
     def predict(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n"]:
         "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
+        check_is_fitted(self)
         if is_lazy(X):
-            rows: Any = as_rows(X)
-            return rows.map_blocks(self.predict, drop_axis=1, dtype="float64")
+            return self._by_chunk(self.predict, X, (), drop_axis=1)
         X = self._white(self._checked(X))
         return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
 
+    @undisturbed
     def transform(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n r"]:
         "The index variables of each row, a Dask array for a Dask array; `NotFittedError` before `fit`."
+        check_is_fitted(self)
         if is_lazy(X):
-            rows: Any = as_rows(X)
-            return rows.map_blocks(self.transform, dtype="float64", chunks=(X.chunks[0], (self.n_indices_,)))
+            return self._by_chunk(self.transform, X, (self.n_indices_,), chunks=(X.chunks[0], (self.n_indices_,)))
         return (self._checked(X) - self.mean_).numpy() @ self.components_.T
 
 # %% ../nbs/24_regressor.ipynb #251a628c

@@ -5,12 +5,11 @@
 # %% ../nbs/20_reproduce.ipynb #7e000efa
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from . import best_steps, card, conditioning, end_to_end, gd_is_power, outside_theory, samples_and_time, start_step_split, when_to_stop, which_loss
-from .sweeps import Claim, Sweep, Verdict, product, run_sweep, sign_test, values
+from .sweeps import STYLE, Claim, Sweep, Verdict, product, run_sweep, sign_test, values, write_whole
 
 # %% auto #0
 __all__ = ['MODULES', 'all_claims', 'find_claims', 'judge', 'report_text', 'write_text', 'reproduce']
@@ -59,9 +58,7 @@ def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
 
 def write_text(text: str, path: Path) -> None:
     "Write `path` whole or not at all."
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    part.write_text(text)
-    os.replace(part, path)
+    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 # %% ../nbs/20_reproduce.ipynb #997d96a6
 def reproduce(
@@ -83,8 +80,8 @@ def reproduce(
     for claim in claims:
         rows = run_sweep(claim.sweep(scale), store, progress=progress)
         found.append((claim, judge(claim, rows)))
+        write_text(report_text(found, scale), out / "REPRODUCTION.md")  # before a picture that may fail
         if found[-1][1].holds != "not judged":
-            with matplotlib.style.context("multiindex_nb.style"):
-                claim.draw(rows).savefig(out / f"{claim.id}.png")
-        write_text(report_text(found, scale), out / "REPRODUCTION.md")
+            with matplotlib.style.context(STYLE):
+                write_whole(out / f"{claim.id}.png", lambda part: claim.draw(rows).savefig(part, format="png"))
     return found

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int
+from .hermite import Array, as_tensor, check_int, undisturbed
 from .losses import Loss, as_loss, check_positive, label_slope, second_order_matrix
 from .targets import Target
 from .theory import (SlopeLaw, as_target, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
@@ -66,6 +66,7 @@ def limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> bool
     return bool(abs(along.mean()) <= 5 * along.std(ddof=1) / math.sqrt(len(along)))
 
 
+@undisturbed
 def critical_ratio(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -84,7 +85,7 @@ def critical_ratio(
 def warn_heavy(law: SlopeLaw, ratio: float, d: int | None = None) -> None:
     "Say so where more than a tenth of an edge rests on ten rows."
     if edge_weight(law, ratio, d) > 0.1:
-        warnings.warn("unbounded slopes: the edge depends on the largest labels, and numbers are good for an order of magnitude only", stacklevel=3)
+        warnings.warn("unbounded slopes: the edge depends on the largest labels, and numbers are good for an order of magnitude only", stacklevel=4)
 
 # %% ../nbs/29_samples.ipynb #2bdababb
 @dataclass(frozen=True)
@@ -124,6 +125,7 @@ def basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.nd
     return np.einsum("k,kbv,kbv->bv", law.p, *g)
 
 # %% ../nbs/29_samples.ipynb #8b309d05
+@undisturbed
 def best_ratio(
     target: Target | str,  # link
     noise: float = 0.0,  # standard deviation of the label noise
@@ -192,6 +194,7 @@ def check_wanted(cosine: float) -> None:
         raise ValueError(f"cosine must be in (0, 1), got {cosine}")
 
 
+@undisturbed
 def samples_needed(
     target: Target | str,  # link
     d: int,  # dimension
@@ -254,6 +257,7 @@ def star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) ->
     return law_ratio(weights, law.C.shape[1], LIMIT) if cosine is None else needed_ratio(weights, cosine, 0.02, LIMIT)
 
 
+@undisturbed
 def best_loss(
     target: Target | str,  # link
     direction: Float[Array, "r"] | None = None,  # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for all directions
@@ -299,6 +303,7 @@ def family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "po
     return scale * np.geomspace(low, high, points)
 
 # %% ../nbs/29_samples.ipynb #e212b97f
+@undisturbed
 def best_of_family(
     target: Target | str,  # link
     family: str = "huber",  # "huber", "logcosh", "pinball" or "expectile"

@@ -24,9 +24,9 @@ from tqdm import tqdm
 from .hermite import check_int
 
 # %% auto #0
-__all__ = ['RESERVED', 'Sweep', 'product', 'cell_key', 'write_table', 'measure', 'run_cell', 'stored_rows', 'pack', 'run_sweep',
-           'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval', 'paired_interval',
-           'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
+__all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'write_whole', 'write_table', 'measure', 'run_cell',
+           'stored_rows', 'pack', 'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval',
+           'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -66,15 +66,26 @@ def cell_key(sweep: Sweep, settings: dict, seed: int) -> str:
     return hashlib.sha1(text.encode()).hexdigest()[:20]
 
 # %% ../nbs/09_sweeps.ipynb #3591ec91
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    "Let `write` make a file under another name, then give it its own: `path` appears whole or not at all, and nothing else stays."
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
 def write_table(rows: list[dict], path: Path) -> None:
-    "Write rows as Parquet so that `path` appears whole or not at all."
+    "Write rows as Parquet."
     import pyarrow as pa
     from pyarrow import parquet
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     names = dict.fromkeys(name for row in rows for name in row)  # rows may differ in what they measured
-    parquet.write_table(pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows]), part)
-    os.replace(part, path)
+    table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
+    write_whole(path, lambda part: parquet.write_table(table, part))
 
 
 def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
@@ -185,7 +196,8 @@ def spot_check(
     rows = stored_rows(sweep, Path(folder))
     if missing := len(sweep.cells()) - len(rows):
         raise ValueError(f"{folder} must hold all rows of {sweep.name}, {missing} are missing: compute them with run_sweep")
-    chosen, gaps = draw_cells(sweep, rows, seconds, np.random.default_rng(seed)), {}
+    chosen = draw_cells(sweep, rows, seconds, np.random.default_rng(seed))
+    gaps: dict[str, list[np.ndarray]] = {}
     for key, settings, number in chosen:
         for metric, value in measure(sweep, settings, number).items():
             gaps.setdefault(metric, []).append(relative_gaps(rows[key].get(metric), value, floor))
@@ -287,6 +299,9 @@ class Verdict:
     holds: str  # "holds", "does not hold" or "not visible"
     seeds: int  # independent seeds behind it
     false_alarm: float  # chance that "holds" would be said if the claim were false
+
+
+STYLE = ["default", "multiindex_nb.style"]  # nothing of the user's own matplotlibrc, which may ask for what is not there, such as LaTeX
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int, hermite_eval, hermite_product
+from .hermite import Array, as_tensor, check_int, hermite_eval, hermite_product, undisturbed
 
 # %% auto #0
 __all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'add_series', 'multiply_series', 'text_error', 'parse_tree', 'parse_leaf',
            'check_size', 'parse_power', 'parse_node', 'parse_series', 'HermiteSeries', 'Target', 'generator',
            'random_rows', 'random_subspace', 'sample', 'HopelessWarning', 'FewSamplesWarning', 'check_finite',
-           'is_lazy', 'as_rows', 'take_rows', 'check_data']
+           'check_range', 'is_lazy', 'as_rows', 'take_rows', 'check_data']
 
 # %% ../nbs/01_targets.ipynb #03c0a338
 MAX_DEGREE, MAX_INDEX, MAX_TERMS = 30, 64, 20_000  # the basis is shown stable to degree 30
@@ -201,10 +201,10 @@ class Target:
 
     def __call__(self, Z: Float[Array, "n r"]) -> Float[Tensor, "n"]:
         "g at the rows of `Z`, shape (n, r); `ValueError` for another shape."
-        Z = as_tensor(Z, "Z")
+        Z = as_tensor(Z, "Z", keep_grad=True)
         if Z.ndim != 2 or Z.shape[1] != self.r:
             raise ValueError(f"Z must have shape (n, {self.r}), got {tuple(Z.shape)}")
-        y = as_tensor(self.g(Z), "g(Z)")
+        y = as_tensor(self.g(Z), "g(Z)", keep_grad=True)
         if y.shape != (len(Z),):
             raise ValueError(f"g(Z) must have shape ({len(Z)},), got {tuple(y.shape)}")
         return y
@@ -256,6 +256,7 @@ def random_rows(r: int, d: int, gen: torch.Generator) -> Float[Tensor, "r d"]:
     return (Q * torch.sign(torch.diagonal(R))).T.contiguous()
 
 
+@undisturbed
 def random_subspace(
     d: int,  # ambient dimension
     r: int,  # number of indices, 1 <= r <= d
@@ -275,6 +276,7 @@ def random_subspace(
     return random_rows(r, r, gen) @ (s[:, None] * Q)
 
 # %% ../nbs/01_targets.ipynb #47baf13c
+@undisturbed
 def sample(
     target: Target,  # the link function g
     U: Float[Array, "r d"],  # the index matrix
@@ -314,6 +316,13 @@ def check_finite(t: Tensor, name: str) -> Tensor:
     raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
 
 # %% ../nbs/01_targets.ipynb #d741e768
+def check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
+    "A `ValueError` unless the product of three numbers of this size can be stored."
+    most = torch.finfo(dtype).max ** 0.3
+    if not 1 / most <= size <= most:
+        raise ValueError(f"{name} must be between {1 / most:.0e} and {most:.0e} in {str(dtype)[6:]}, got {size.item():.3g}: choose another unit")
+
+
 def is_lazy(X) -> TypeGuard[Any]:
     "Whether `X` is a Dask array, whose rows are read a chunk at a time and never all at once."
     return type(X).__module__.startswith("dask.array")
@@ -358,6 +367,11 @@ def check_data(
     check_finite(y, "y") if is_lazy(X) else (check_finite(X, "X"), check_finite(y, "y"))
     if y.min() == y.max():
         raise ValueError(f"y must not be constant, got {len(y)} labels equal to {y[0].item():g}")
+    dtype = torch.float64 if is_lazy(X) else X.dtype
+    check_range(y.max().double() - y.min().double(), "the spread of y", dtype)
+    check_range(y.abs().max(), "the largest entry of y", dtype)
+    if not is_lazy(X) and (largest := max(map(abs, X.aminmax()))) > 0:
+        check_range(largest, "the largest entry of X", dtype)
     if len(X) < X.shape[1]:
         warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, stacklevel=3)
-    return X, y.double() if is_lazy(X) else y.to(X.dtype)
+    return X, y.to(dtype)

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Complex, Float
 
 from .best_steps import projected_error
-from .hermite import check_int
+from .hermite import check_int, undisturbed
 from .losses import Loss, as_loss, label_slope, second_order_matrix
 from .network import coverage_of, symmetric_init
 from .sweeps import Sweep
@@ -76,6 +76,7 @@ def label_points(
     return clean + noise * errors, Z
 
 # %% ../nbs/28_theory.ipynb #86a3ada7
+@undisturbed
 def slope_law(
     target: Target | str,  # link
     loss: Loss | str,  # loss of stage 1
@@ -264,6 +265,7 @@ def edge_weight(law: SlopeLaw, ratio: float, d: int | None, rows: int = 10) -> f
     return max(shares)
 
 
+@undisturbed
 def predict_spectrum(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -335,6 +337,7 @@ def neuron_parts(modes: Modes, d: int, t: int, gen: np.random.Generator, m: int)
     return inside, along, d * np.trapezoid(bulk.density * power, bulk.x) + zeros
 
 
+@undisturbed
 def predict_neurons(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -374,6 +377,7 @@ def predicted_weights(modes: Modes, d: int, t: int, width: int, seed: int) -> Fl
     return torch.from_numpy(np.concatenate([H, (-1) ** t * H[::-1]]))
 
 
+@undisturbed
 def predict_errors(
     target: Target | str,  # link
     loss: Loss | str = "huber",  # loss of stage 1

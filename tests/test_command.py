@@ -184,3 +184,100 @@ def test_bench_refuses_in_one_line(words, tmp_path):
     done = run(["bench", *words, "--out", "kept"], tmp_path)
     assert done.returncode == 2 and done.stdout == "" and done.stderr.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def shell(line, folder, **env):
+    "A line of bash in `folder` with the command as $MI; the finished process."
+    here = {**ENV, "MI": str(SCRIPT), **env}
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=here, capture_output=True, text=True, errors="replace", timeout=120)
+
+
+LAST = '; echo "${PIPESTATUS[0]}" >&2'
+SHORT = "--target 'h2(z1)' --d 10 --n-per-d 20 --width 16 --steps 2"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("line", [f"$MI learn {SHORT} --out o", "$MI predict --target 'h2(z1)' --loss mse", "$MI --help", "$MI learn --help", "$MI bench --d 20 --width 16 --steps 2 --path power --out o", "$MI reproduce --claim C1 --out o"])
+def test_a_reader_that_has_seen_enough_is_no_error(line, unbuffered, tmp_path):
+    "Exit code 0, nothing on standard error, results written."
+    if "reproduce" in line:
+        assert shell("$MI reproduce --claim C1 --out o", tmp_path).returncode == 0  # so that the next call is short
+    done = shell(f"{line} | true{LAST}", tmp_path, PYTHONUNBUFFERED=unbuffered)
+    assert done.stderr == "0\n"
+    wanted = {"learn": ["learn.json", "learn.png"], "bench": ["speed.parquet"], "reproduce": ["REPRODUCTION.md"]}.get(line.split()[1], [])
+    assert all((tmp_path / "o" / name).stat().st_size > 0 for name in wanted if "help" not in line)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_output_on_a_full_disk(tmp_path):
+    "One line, exit code 2; what could be written elsewhere is there."
+    done = shell(f"$MI learn {SHORT} --out o > /dev/full", tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No space" in done.stderr
+    assert json.loads((tmp_path / "o" / "learn.json").read_text())["runs"]
+
+
+def test_closed_streams(tmp_path):
+    "Nobody reads anything: the results are written all the same, and a failure keeps its exit code."
+    assert shell(f"$MI learn {SHORT} --out o >&- 2>&-", tmp_path).returncode == 0 and (tmp_path / "o" / "learn.json").exists()
+    assert shell("$MI learn --d 1 2>&-", tmp_path).returncode == 2
+    assert shell("{ $MI learn --d 1; echo $? >code; } 2>&1 | true", tmp_path).returncode == 0 and (tmp_path / "code").read_text() == "2\n"
+
+
+def test_names_that_a_terminal_cannot_show(tmp_path):
+    "They are written as escapes on an ASCII terminal, and kept in the record."
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((100, 2))
+    rows = "\n".join(f"{a:.5f},{b:.5f},{a * a:.5f}" for a, b in X)
+    (tmp_path / "größe.csv").write_text(f"größe,$\\alpha^,年\n{rows}\n", encoding="utf-8")
+    words = ["learn", "--data", "größe.csv", "--r", "1", "--loss", "mse", "--width", "16", "--steps", "2", "--out", "o"]
+    done = subprocess.run([SCRIPT, *words], cwd=tmp_path, env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"") and rb"gr\xf6\xdfe" in done.stdout and rb"\u5e74" in done.stdout
+    record = json.loads((tmp_path / "o" / "learn.json").read_text())
+    assert record["label"].startswith("'年' (the last column") and record["inputs"] == ["größe", "$\\alpha^"]
+    done = subprocess.run([SCRIPT, *words[:2], "grö.csv", *words[3:]], cwd=tmp_path, env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=120)
+    assert done.returncode == 2 and b"no such file" in done.stderr and done.stderr.count(b"\n") == 1
+
+
+RC = {"LaTeX": "text.usetex: True", "a font that is not there": "font.family: Nowhere Sans", "another format": "savefig.format: svg", "tight": "savefig.bbox: tight", "huge": "savefig.dpi: 100000"}
+
+
+@pytest.mark.parametrize("rc", RC.values(), ids=RC)
+def test_the_style_of_the_user_changes_no_picture(rc, tmp_path):
+    "The same picture, byte for byte, and nothing said."
+    plain = shell(f"$MI learn {SHORT} --out plain", tmp_path)
+    (tmp_path / "matplotlibrc").write_text(rc + "\n")
+    done = shell(f"$MI learn {SHORT} --out own", tmp_path, PATH="/nowhere:/usr/bin:/bin")
+    assert (done.returncode, done.stderr, plain.returncode) == (0, "", 0)
+    assert (tmp_path / "own" / "learn.png").read_bytes() == (tmp_path / "plain" / "learn.png").read_bytes()
+
+
+def test_a_picture_that_fails_loses_no_numbers(tmp_path):
+    "learn.json and the table are there; one line says what is not; no part of a file is left."
+    (tmp_path / "o" / "learn.png").mkdir(parents=True)
+    done = shell(f"$MI learn {SHORT} --out o", tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "not written" in done.stderr and "learn.png" in done.stderr
+    assert "verdict" in done.stdout and "wrote o/learn.json" in done.stdout
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["learn.json", "learn.png"]
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="no folder that even root cannot write")
+@pytest.mark.parametrize("words", [["learn", *SHORT.replace("'", "").split()], ["bench", "--d", "20", "--width", "16", "--steps", "2", "--path", "power"], ["reproduce", "--claim", "C1"]], ids=lambda w: w[0])
+def test_a_folder_that_cannot_be_written(words, tmp_path):
+    "One line, exit code 2; `learn` has printed its table."
+    done = run([*words, "--out", "/proc/nowhere/o"], tmp_path)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith(f"multiindex {words[0]}: error: ")
+    assert words[0] != "learn" or "verdict" in done.stdout
+
+
+def test_the_label_is_printed_and_recorded(tmp_path):
+    "By `learn` and `predict`, with the inputs beside it."
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((200, 3))
+    np.savetxt(tmp_path / "t.csv", np.c_[X, np.ones(200), X[:, 0] ** 2], delimiter=",", header="a,b,c,unit,price", comments="")
+    done = run(["learn", "--data", "t.csv", "--r", 1, "--whiten", "--width", 16, "--out", "o"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and "label   'price' (the last column, since none is called y" in done.stdout
+    assert "inputs  'a', 'b', 'c', 'unit'" in done.stdout and "note: constant in the rows for training: 'unit'" in done.stdout
+    record = json.loads((tmp_path / "o" / "learn.json").read_text())
+    assert record["label"].startswith("'price'") and record["inputs"] == ["a", "b", "c", "unit"]
+    done = run(["predict", "--data", "t.csv", "--label", "a", "--whiten", "--loss", "mse"], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and "label   'a' (as asked for" in done.stdout

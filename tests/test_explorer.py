@@ -1,5 +1,6 @@
 """The explorer as a user meets it: the command, a browser, a slider, a button, a text box."""
 
+import contextlib
 import os
 import re
 import signal
@@ -16,23 +17,45 @@ SCRIPT = Path(sys.executable).with_name("multiindex")
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[1] / "results" / "screenshots"))
 
 
-@pytest.fixture(scope="module")
-def address():
-    "Where a server started by `multiindex explore` answers."
+@contextlib.contextmanager
+def served(**env):
+    "Where a server started by `multiindex explore` answers, with these changes to the environment."
     pytest.importorskip("voila", reason="no voila: the explorer was not served")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = [SCRIPT, "explore", "--port", str(port), "--no-browser"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
-        line = server.stdout.readline()
-        assert line == f"explorer at http://127.0.0.1:{port}/ (Ctrl-C ends it)\n", server.stderr.read()
-        yield line.split()[2]
-        server.send_signal(signal.SIGINT)
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}) as server:
         try:
+            line = server.stdout.readline()
+            assert line == f"explorer at http://127.0.0.1:{port}/ (Ctrl-C ends it)\n", server.stderr.read()
+            yield line.split()[2]
+            server.send_signal(signal.SIGINT)
             assert server.wait(20) == 0 and server.stderr.read() == ""
         finally:
             server.kill()  # or the tests would wait for ever
+
+
+@pytest.fixture(scope="module")
+def address():
+    "Where one server answers for all tests in a browser."
+    with served() as place:
+        yield place
+
+
+@pytest.mark.parametrize("kind", ["no home", "a home with settings"])
+def test_the_home_of_the_user_changes_nothing(kind, tmp_path):
+    "A page is served where the home cannot be written, and where it holds settings of Jupyter and IPython that would stop it."
+    home = "/proc/none" if kind == "no home" else str(tmp_path)
+    (tmp_path / ".jupyter").mkdir()
+    (tmp_path / ".jupyter" / "jupyter_server_config.py").write_text("raise SystemExit('not here')\n")
+    (tmp_path / ".jupyter" / "voila.json").write_text('{"VoilaConfiguration": {"template": "no-such-template"}}')
+    profile = tmp_path / ".ipython" / "profile_default" / "startup"
+    profile.mkdir(parents=True)
+    (profile / "00.py").write_text("import sys; sys.modules['multiindex_nb'] = None\n")
+    with served(HOME=home) as place, urllib.request.urlopen(place, timeout=60) as answer:
+        assert answer.status == 200 and "widget" in answer.read().decode()
+    assert list(tmp_path.rglob("*runtime*")) == []
 
 
 @pytest.fixture(scope="module")

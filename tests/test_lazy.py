@@ -8,6 +8,7 @@ import textwrap
 import threading
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -140,3 +141,81 @@ def test_bad_entries_in_a_chunk_are_found(tmp_path):
     with pytest.raises(TypeError, match="real numbers"):
         mi.learn(lazy.astype(complex), y, 2)
     assert isinstance(mi.second_order_matrix(lazy, y.numpy(), "mse"), torch.Tensor)
+
+
+def fitted(kind):
+    "Functions of rows that were learned from a small table, with what they are called in an error."
+    X, y, _ = rows(n=600, d=6)
+    if kind == "learn":
+        return [mi.learn(X, y, 2, "mse", width=16, progress=False).predict]
+    model = mi.MultiIndexRegressor(2, refine=False, width=16, random_state=0).fit(X.numpy(), y.numpy())
+    return [model.predict, model.transform]
+
+
+def in_memory(answer):
+    "An answer as an array, computed if it is lazy."
+    return np.asarray(answer.compute() if hasattr(answer, "compute") else answer)
+
+
+@pytest.mark.parametrize("kind", ["learn", "estimator"])
+@pytest.mark.parametrize("change", ["as it is", "float32", "integers", "one empty chunk", "empty chunks at the ends", "columns in chunks"])
+def test_a_lazy_answer_is_that_in_memory(kind, change):
+    "Other dtypes and chunks, empty ones too: the same numbers, shapes and dtype."
+    da = pytest.importorskip("dask.array")
+    X = rows(n=300, d=6)[0].numpy()
+    X = {"float32": X.astype(np.float32), "integers": (3 * X).astype(np.int32)}.get(change, X)
+    lazy = da.from_array(X, chunks=(100, 2 if change == "columns in chunks" else 6))
+    keep = np.ones(300, bool)
+    if "empty" in change:
+        keep[100:200] = change != "one empty chunk"
+        keep[:100] = keep[200:] = change == "one empty chunk"
+        lazy = lazy[da.from_array(keep, chunks=100)]
+        lazy.compute_chunk_sizes()
+        assert 0 in lazy.chunks[0]
+    for f in fitted(kind):
+        inside, outside = in_memory(f(X[keep])), f(lazy)
+        assert outside.shape == inside.shape and outside.dtype == outside.compute().dtype
+        assert np.allclose(outside.compute(), inside, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["learn", "estimator"])
+@pytest.mark.parametrize("change, words", [(lambda X: X[:, :4], "4|features"), (lambda X: X[:, 0], r"\(|1D"), (lambda X: X * float("nan"), "finite|NaN"), (lambda X: X + 1j, "real|[cC]omplex")])
+def test_lazy_rows_are_checked_as_in_memory(kind, change, words):
+    "Too few columns, one dimension, NaN, complex numbers: refused before or when they are read."
+    da = pytest.importorskip("dask.array")
+    X = rows(n=300, d=6)[0].numpy()
+    for f in fitted(kind):
+        for bad in (change(X), change(da.from_array(X, chunks=(100, 6)))):
+            with pytest.raises((ValueError, TypeError), match=words):
+                in_memory(f(bad))
+
+
+@pytest.mark.parametrize("method", ["predict", "transform"])
+def test_lazy_rows_before_fit(method):
+    "`NotFittedError` at once, as in memory."
+    from sklearn.exceptions import NotFittedError
+
+    _, _, lazy = rows(n=300, d=6)
+    with pytest.raises(NotFittedError):
+        getattr(mi.MultiIndexRegressor(), method)(lazy)
+
+
+def test_lazy_fit_takes_what_a_fit_in_memory_takes():
+    "Integers, an empty chunk, labels in a column, a column far from zero and one that is constant: the same model."
+    da = pytest.importorskip("dask.array")
+    X, y, _ = rows(n=600, d=6)
+    X, y = (100 * X).round().numpy().astype(np.int64), y.numpy()
+    X[:, 1] += 1_700_000_000_000
+    X[:, 2] = 7
+    lazy = da.concatenate([da.from_array(X[:250], chunks=(250, 6)), da.zeros((0, 6), dtype=np.int64), da.from_array(X[250:], chunks=(350, 6))])
+    for memory in (2**28, 6 * 8 * 300):  # all rows in the sample, and half of them
+        models = [mi.MultiIndexRegressor(2, refine=False, loss="mse", width=16, random_state=0, memory=memory) for _ in range(2)]
+        with pytest.warns(UserWarning, match="constant columns of X are left out: 1 of 6, by number 2"):
+            models[0].fit(X, y)
+        with pytest.warns(UserWarning, match="constant columns of X are left out: 1 of 6, by number 2"):
+            models[1].fit(lazy, da.from_array(y, chunks=100) if memory == 2**28 else y)
+        assert models[1].n_features_in_ == 6
+        white = [(X - m.mean_.numpy()) @ m.whitening_.numpy() for m in models]
+        assert all(np.abs(np.cov(Z.T)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])] - np.eye(6)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])]).max() < 0.2 for Z in white)
+        if memory == 2**28:
+            assert np.allclose(models[0].predict(X), models[1].predict(lazy).compute())
