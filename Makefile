@@ -1,11 +1,11 @@
 # make run: environment and main job. make test: environment and every check. make docs: the site in _docs.
-# By hand only: make test-everywhere, the checks as other processors would run them; make bench, timings.
+# By hand only: make test-everywhere, the checks as other processors would run them; make mutate, how many of 300 small faults the checks notice (an hour or more); make bench, timings.
 PYTHON ?= python3.11
 BIN := .venv/bin
 export MPLBACKEND := agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-everywhere bench docs clean
+.PHONY: run test test-everywhere bench mutate docs clean
 run: .venv/ready
 	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
 
@@ -19,6 +19,9 @@ test-everywhere: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m pytest tests/bench_speed.py
+
+mutate: .venv/ready
+	$(BIN)/python tools/mutate.py
 
 .venv/ready: requirements.lock setup.py settings.ini
 	$(PYTHON) -m venv .venv
