@@ -1,0 +1,67 @@
+"""Every chapter and test as other processors would run them, one setting after the other; writes tests/EVERYWHERE.md. By hand: about an hour."""
+
+import argparse
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib import metadata
+from pathlib import Path
+from xml.etree import ElementTree
+
+ROOT = Path(__file__).resolve().parents[1]
+REPORT = ROOT / "tests" / "EVERYWHERE.md"
+# Half of the 2 x 2 x 2 design: each two of instruction set, reproducible kernels and threads occur in all four ways.
+SETTINGS = [
+    {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "1"},
+    {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "OMP_NUM_THREADS": "1"},
+    {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "AVX2", "OMP_NUM_THREADS": "2"},
+    {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "2"},
+]
+HEAD = """# The checks under other instruction sets and thread counts
+
+Made by `make test-everywhere`. A chapter fails if an assertion fails, or if a word of an output (a verdict, a name, what was chosen) is not the saved one.
+
+| setting | Python, torch, numpy | passed | failed | skipped | minutes |
+|---|---|---|---|---|---|
+"""
+
+
+def run(setting: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
+    "The row of one run, and the names of what failed."
+    workers = max(1, (os.cpu_count() or 1) // int(setting["OMP_NUM_THREADS"]))
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        xml = Path(folder) / "found.xml"
+        command = [sys.executable, "-m", "pytest", "-n", str(workers), f"--junitxml={xml}", *words]
+        subprocess.run(command, cwd=ROOT, env=os.environ | setting | {"LOKY_MAX_CPU_COUNT": "1", "MPLBACKEND": "agg"}, check=False)
+        cases = list(ElementTree.parse(xml).iter("testcase"))
+    failed = [f"{c.get('classname')}::{c.get('name')}" for c in cases if c.find("failure") is not None or c.find("error") is not None]
+    skipped = sum(c.find("skipped") is not None for c in cases)
+    versions = f"{platform.python_version()}, {metadata.version('torch')}, {metadata.version('numpy')}"
+    name = " ".join(f"`{k}={v}`" for k, v in setting.items())
+    minutes = (time.monotonic() - start) / 60
+    return f"| {name} | {versions} | {len(cases) - len(failed) - skipped} | {len(failed)} | {skipped} | {minutes:.0f} |", failed
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--setting", type=int, nargs="+", choices=range(len(SETTINGS)), help="some of the settings, by number (default all)")
+    parser.add_argument("words", nargs="*", help="passed on to pytest; the report is then not written")
+    args = parser.parse_args()
+    rows, wrong = [], []
+    for k in args.setting or range(len(SETTINGS)):
+        row, failed = run(SETTINGS[k], args.words)
+        rows.append(row)
+        wrong += [f"- {name} under {' '.join(SETTINGS[k].values())}" for name in failed]
+        print(row, flush=True)
+    if not args.words:
+        REPORT.write_text(HEAD + "\n".join([*rows, "", *(wrong or ["Nothing failed."])]) + "\n", encoding="utf-8")
+        print(f"wrote {REPORT.relative_to(ROOT)}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
