@@ -219,3 +219,17 @@ def test_lazy_fit_takes_what_a_fit_in_memory_takes():
         assert all(np.abs(np.cov(Z.T)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])] - np.eye(6)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])]).max() < 0.2 for Z in white)
         if memory == 2**28:
             assert np.allclose(models[0].predict(X), models[1].predict(lazy).compute())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lazy_fit_takes_labels_in_a_column_and_refuses_complex_ones():
+    "A column of labels, booleans and tensors with a gradient, as in memory; complex labels are a `TypeError` or `ValueError` in both."
+    X, y, lazy = rows(n=600, d=6)
+    model = lambda: mi.MultiIndexRegressor(1, refine=False, loss="mse", width=16, random_state=0)
+    plain = model().fit(lazy, y).predict(X.numpy())
+    for labels in (y[:, None].numpy(), y.clone().requires_grad_(), list(y.tolist())):
+        assert np.array_equal(model().fit(lazy, labels).predict(X.numpy()), plain)
+    for data in (X.numpy(), lazy):
+        model().fit(data, (y > y.median()).numpy())
+        with pytest.raises((TypeError, ValueError), match="[cC]omplex|real"):
+            model().fit(data, y.numpy() + 1j)

@@ -99,3 +99,9 @@ def test_white_rows_do_not_depend_on_units():
     assert rows.isfinite().all() and (A[4] == 0).all()
     kept = [0, 1, 2, 3, 5]
     assert (rows @ rows.T - whiten(flat[:, kept])[0] @ whiten(flat[:, kept])[0].T).norm() < 1e-8 * len(X)
+
+
+@pytest.mark.parametrize("unit", [2.0**-600, 2.0**-160, 2.0**160, 2.0**600])
+def test_relative_error_has_no_unit(unit):
+    "The same for predictions and labels in any unit, where squares would be zero or infinite."
+    assert mi.relative_error(unit * X[:, 0], unit * Y) == pytest.approx(mi.relative_error(X[:, 0], Y), rel=1e-12)
