@@ -29,13 +29,13 @@ def rows(n=24_000, d=30, chunk=1500):
 @pytest.mark.parametrize("loss", ["mse", "huber", "pinball:0.8"])
 @pytest.mark.parametrize("width", [32, 20_000])
 def test_chunks_give_the_same_answer(engine, loss, width):
-    "To 1e-10, with more rows than neurons and, by the dual, with fewer."
+    "Weights to 1e-8; predictions, whose equations are nearly singular, to 1e-6; with more rows than neurons and, by the dual, with fewer."
     X, y, lazy = rows(n=24_000 if width == 32 else 600, chunk=1500 if width == 32 else 70)
     inside, outside = (mi.learn(source, y, 2, loss, width=width, engine=engine, steps=3, seed=1) for source in (X, lazy))
-    assert (inside.net.W - outside.net.W).norm() <= 1e-10 * inside.net.W.norm()
+    assert (inside.net.W - outside.net.W).norm() <= 1e-8 * inside.net.W.norm()
     expected = inside.predict(X[:1000])
-    assert (outside.predict(X[:1000]) - expected).norm() <= 1e-10 * expected.norm()
-    assert mi.subspace_error(inside.subspace, outside.subspace) < 1e-10
+    assert (outside.predict(X[:1000]) - expected).norm() <= 1e-6 * expected.norm()
+    assert mi.subspace_error(inside.subspace, outside.subspace) < 1e-8
     assert inside.report.verdict == outside.report.verdict
 
 
@@ -117,9 +117,9 @@ def test_worker_killed_half_way(tmp_path):
             timer.join()
             survivors = list(client.run(os.getpid).values())
     assert killed and killed[0] < end and pids[0] not in survivors, "the worker was not killed during the run"
-    assert (inside.net.W - outside.net.W).norm() <= 1e-10 * inside.net.W.norm()
+    assert (inside.net.W - outside.net.W).norm() <= 1e-8 * inside.net.W.norm()
     expected = inside.predict(X[:1000])
-    assert (outside.predict(X[:1000]) - expected).norm() <= 1e-10 * expected.norm()
+    assert (outside.predict(X[:1000]) - expected).norm() <= 1e-6 * expected.norm()
 
 
 def test_bad_entries_in_a_chunk_are_found(tmp_path):

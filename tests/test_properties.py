@@ -102,13 +102,13 @@ def test_symmetric_start_is_the_zero_function(width, d, scale, activation, seed)
 
 @given(smooth, activations, st.floats(0.01, 0.5), st.floats(0.0, 2.0), st.floats(1e-6, 0.5), seeds)
 def test_fused_is_autograd(loss, activation, lr, decay, scale, seed):
-    "Eight steps agree to 1e-10, at step sizes too small for chaos (which would amplify rounding without bound)."
+    "Eight steps agree to 1e-8, at step sizes too small for chaos (which would amplify rounding without bound)."
     X, y, found = gaussian(seed, 80, 5), gaussian(seed + 1, 80), []
     for engine in ("autograd", "fused"):
         net = mi.symmetric_init(8, 5, scale, seed, activation)
         mi.train_first_layer(net, X, y, loss, 8, lr, decay, engine)
         found.append(net.W)
-    assert (found[0] - found[1]).norm() <= 1e-10 * found[0].norm()
+    assert (found[0] - found[1]).norm() <= 1e-8 * found[0].norm()
 
 
 @given(smooth, activations, seeds)
