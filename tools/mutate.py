@@ -68,7 +68,8 @@ def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str
                 shutil.copytree(path, new / path.name)
             elif path.name not in (".git", ".cache"):
                 (new / path.name).symlink_to(path)
-        path, strip = new / "multiindex_nb" / f"{module}.py", lambda text: re.sub(r"^#\|.*\n", "", text, flags=re.M).strip()
+        path = new / "multiindex_nb" / f"{module}.py"
+        strip = lambda text: re.sub(r"^#\|.*\n", "", text, flags=re.M).strip()
         assert path.read_text().count(strip(source)) == 1, f"{path.name} is out of step with its notebook"
         path.write_text(path.read_text().replace(strip(source), strip(mutant.apply(source))))
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", SLOW, *files]
@@ -136,11 +137,13 @@ def report(sample: dict[str, str], mutants: dict[str, Mutant], by: dict[str, str
         rows.append(f"| {name} | {len(ids)} | {cells} | {tests} | {len(ids) - cells - tests} | {(cells + tests) / len(ids):.0%} |")
     left = [i for i in sample if not by[i]]
     stale = gone + [f"{i} {reason}" for i, reason in sample.items() if reason and by[i]]
-    lines = ["# Mutations", "", "Made by `make mutate` (`tools/mutate.py` says how); reasons are kept in `tests/mutations.txt`.", "",
-             "| chapter | mutants | noticed by the chapter | by tests/ | survive | noticed |", "|---|--:|--:|--:|--:|--:|", *rows, "", "## Survivors"]  # fmt: skip
+    told = "Made by `make mutate` (`tools/mutate.py` says how); the reasons are kept in `tests/mutations.txt`."
+    head = ["| chapter | mutants | noticed by the chapter | by tests/ | survive | noticed |", "|---|--:|--:|--:|--:|--:|"]
+    lines = ["# Mutations", "", told, "", *head, *rows, "", "## Survivors"]
     for i in left:
         m = mutants[i]
-        lines += ["", f"**{i}** nbs/{names[i[:2]]}.ipynb, cell {m.cell}, `{m.function}`: {m.change}", "", f"    {m.line}", "", sample[i] or "No reason given yet."]
+        place = f"nbs/{names[i[:2]]}.ipynb, cell {m.cell}, `{m.function}`"
+        lines += ["", f"**{i}** {place}: {m.change}", "", f"    {m.line}", "", sample[i] or "No reason given yet."]
     lines += ["", "## Stale reasons", "", *(f"- {s}" for s in stale)] if stale else []
     return "\n".join(lines) + "\n"
 
@@ -150,7 +153,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="chapters at the same time")
     parser.add_argument("--only", nargs="+", default=sorted(CHAPTERS), metavar="NN", help="these chapters")
     parser.add_argument("--again", choices=["survivors", "all"], help="try again what has a result already")
-    parser.add_argument("--quick", action="store_true", help="do not run tests/ on what no chapter notices; the next run without it does")
+    parser.add_argument("--quick", action="store_true", help="leave tests/ for the next run without this")
     args = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     sys.path.insert(0, str(ROOT))
@@ -169,7 +172,8 @@ def main() -> int:
     done = results()
     again = [i for i in done if i[:2] in args.only and (args.again == "all" or args.again and not done[i])]
     todo = [i for i in sample if i[:2] in args.only and (i not in done or i in again)]
-    before, running, waiting = len(log.read_text().splitlines()), set(), [c for c in CHAPTERS if any(i[:2] == c for i in todo)]
+    before, running = len(log.read_text().splitlines()), set()
+    waiting = [c for c in CHAPTERS if any(i[:2] == c for i in todo)]
     with tqdm.tqdm(total=len(todo), unit="mutant") as bar:
         while waiting or running:
             while waiting and len(running) < args.jobs:
@@ -183,7 +187,7 @@ def main() -> int:
                     traceback.print_exc()
                 os._exit(0)
             running -= {pid for pid in list(running) if os.waitpid(pid, os.WNOHANG)[0]}
-            bar.n = len(log.read_text().splitlines()) - before
+            bar.n = sum(json.loads(line)["id"] in todo for line in log.read_text().splitlines()[before:])
             bar.refresh(), time.sleep(1)
     by = results()
     for c in args.only:
