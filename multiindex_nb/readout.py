@@ -368,13 +368,14 @@ class HeldOut:
         "Average loss of each readout."
         return (self.total / self.n).tolist()
 
-    @property
-    def choice(self) -> int:
-        "The first readout within one standard error of the least loss, before losses have risen to twice the least so far."
+    def choice(self, few: bool) -> int:
+        "The readout of least loss before losses have risen to twice the least so far; of few rows, the first within one standard error of it."
         mean = self.total / self.n
         risen = (mean > 2 * mean.cummin(0).values).nonzero()
         mean = mean[: int(risen[0]) if len(risen) else None]
         best, k = int(mean.argmin()), len(mean)
+        if not few:
+            return best
         square = (self.squares.diagonal() - 2 * self.squares[best] + self.squares[best, best])[:k] / self.n
         error = ((square - (mean - mean[best]).square()).clamp(min=0) / self.n).sqrt()
         return int((mean - mean[best] <= error).to(torch.int).argmax())
@@ -417,7 +418,7 @@ def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict
     assert path is not None  # there is at least one part
     if found:
         sums = sum(found[1:], start=found[0])
-        return path, dict(zip(grid, sums.average)), grid[sums.choice]
+        return path, dict(zip(grid, sums.average)), grid[sums.choice(len(y) < FEW)]
     scores = dict(zip(grid, gcv_scores(path, grid))) if rule == "gcv" else {}
     return path, scores, min(scores, key=scores.__getitem__, default=math.nan)
 
@@ -498,7 +499,7 @@ def train_readout(
         top = gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
         grid = [] if rule == "given" else [top * 10.0**-k for k in range(1, 12, 2)]
         found = holdout_scores(rows, y, c, loss, grid, seed, progress) if grid else None
-        scores, decay = (dict(zip(grid, found.average)), grid[found.choice]) if found else ({}, math.nan)
+        scores, decay = (dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]) if found else ({}, math.nan)
     decay = float(weight_decay) if rule == "given" else decay
     if method == "ridge" and path:
         fit, value = fit_ridge(rows, y, c, decay, path)

@@ -13,8 +13,8 @@ PRELOAD = ["torch", "scipy.optimize", "scipy.stats", "sklearn.ensemble", "matplo
 
 
 def text_of(outputs: list) -> str:
-    "What a cell printed and returned, as text."
-    parts = [o.get("text", o.get("data", {}).get("text/plain", "")) for o in outputs if o.get("output_type") != "error"]
+    "What a cell printed and returned, as text; no warnings."
+    parts = [o.get("text", o.get("data", {}).get("text/plain", "")) for o in outputs if o.get("output_type") != "error" and o.get("name") != "stderr"]
     return "\n".join("".join(part) for part in parts)
 
 
