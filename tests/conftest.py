@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +13,21 @@ SPREAD = ("test_chapters", "test_estimator", "test_install")  # files whose test
 
 
 def pytest_collection_modifyitems(items):
-    "Chapters first; tests of one file stay in one worker, for its fixtures."
+    "Chapters first: they take longest."
     items.sort(key=lambda item: item.path.stem != "test_chapters")
-    for item in items:
-        if item.path.stem not in SPREAD:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    "Tests of one file stay in one worker, for its fixtures; chapters and others that share nothing do not."
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::")[0]
+            return nodeid if Path(file).stem in SPREAD else file
+
+    return ByFile(config, log)
 
 
 def pytest_terminal_summary(terminalreporter):
@@ -24,7 +35,7 @@ def pytest_terminal_summary(terminalreporter):
     reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, []) if r.when == "call"]
     for what in ("chapters", "tests"):
         kind = sorted((r for r in reports if ("test_chapter[" in r.nodeid) == (what == "chapters")), key=lambda r: -r.duration)
-        terminalreporter.write_line(f"slowest {what}: " + (", ".join(f"{r.nodeid.split('::')[-1].split('@')[0]} {r.duration:.0f} s" for r in kind[:5]) or "none"))
+        terminalreporter.write_line(f"slowest {what}: " + (", ".join(f"{r.nodeid.split('::')[-1]} {r.duration:.0f} s" for r in kind[:5]) or "none"))
 
 
 def missing(what: str):
