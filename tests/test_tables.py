@@ -1,7 +1,6 @@
 """Files as people have them: read right, or refused in one sentence that says where and what to do."""
 
 import datetime
-import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -13,16 +12,9 @@ from pyarrow import parquet
 import multiindex_nb as mi
 from multiindex_nb.cli import read_data, read_file
 
+pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.targets.HopelessWarning")  # few rows are not the subject
 ROWS = "1,2,3\n4,5,6\n7,8,10\n"
 XY = [[1, 2], [4, 5], [7, 8]], [3, 6, 10]
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    "Few rows are not the subject."
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mi.HopelessWarning)
-        yield
 
 
 def same(found, expected=XY):

@@ -1,6 +1,5 @@
 """The unit of a column or of the labels is free: the same answer in any, or an error that names the unit's owner."""
 
-import warnings
 
 import numpy as np
 import pytest
@@ -9,6 +8,7 @@ import torch
 import multiindex_nb as mi
 from multiindex_nb.outside_theory import ConstantColumnWarning, is_white, whiten
 
+pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.targets.HopelessWarning")  # not the subject
 U = mi.random_subspace(6, 2, seed=0)
 X, Y = mi.sample(mi.Target.parse("h2(z1)+z2"), U, 400, noise=0.1, seed=0)
 SCALE_FREE = ["mse", "l1", "pinball:0.8", "expectile:0.7"]
@@ -22,14 +22,6 @@ CALLS = {
     "advise": lambda X, y: mi.advise_loss(X, y),
     "estimator": lambda X, y: mi.MultiIndexRegressor(2, width=16, random_state=0).fit(X, y),
 }
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    "Hopeless warnings are not the subject here."
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", mi.HopelessWarning)
-        yield
 
 
 @pytest.mark.parametrize("unit", [1e-170, 1e170, 1e-320, 1e307])
