@@ -237,7 +237,7 @@ class Recorder:
         norm, *both = (torch.tensor(c, dtype=torch.float64) for c in zip(*self.rows))
         aligned, covered = both or (None, None)
         weights = torch.stack(self.weights) if self.keep_weights else None
-        return History(engine, str(loss), lr, weight_decay, torch.tensor(self.losses).double(), norm, aligned, covered, weights)
+        return History(engine, str(loss), lr, weight_decay, torch.tensor(self.losses, dtype=torch.float64), norm, aligned, covered, weights)
 
 # %% ../nbs/04_power_iteration.ipynb #6982df9a
 def check_number(value, name: str, low: float = 0.0, strict: bool = True) -> float | Literal["auto"]:

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from sklearn.exceptions import DataConversionWarning
 
 import multiindex_nb as mi
 
@@ -230,6 +231,8 @@ def test_lazy_fit_takes_labels_in_a_column_and_refuses_complex_ones():
     for labels in (y[:, None].numpy(), y.clone().requires_grad_(), list(y.tolist())):
         assert np.array_equal(model().fit(lazy, labels).predict(X.numpy()), plain)
     for data in (X.numpy(), lazy):
+        with pytest.warns(DataConversionWarning, match="column-vector"):
+            model().fit(data, y[:, None].numpy())
         model().fit(data, (y > y.median()).numpy())
         with pytest.raises((TypeError, ValueError), match="[cC]omplex|real"):
             model().fit(data, y.numpy() + 1j)
