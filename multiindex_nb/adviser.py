@@ -16,15 +16,15 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, check_int, undisturbed
+from .gate import Array, drawing, count, flag, gated, instance, real, shown
 from .losses import Huber, LogCosh, Loss, Totals, as_loss, row_sums, weighted_gram
 from .outside_theory import is_white
-from .targets import HopelessWarning, check_data, generator, is_lazy
+from .targets import HopelessWarning, check_data, generator, is_lazy, seed_gate
 
 # %% auto #0
 __all__ = ['CANDIDATES', 'label_slopes', 'first_order', 'top_sizes', 'Null', 'permutation_null', 'expected_cos2', 'Direction',
            'View', 'look', 'best_direction', 'complement', 'collect', 'Row', 'Advice', 'table_rows', 'in_units_of',
-           'linear_residual', 'lazy_residual', 'NotWhiteWarning', 'check_advice', 'advise_loss', 'plot_advice']
+           'linear_residual', 'lazy_residual', 'NotWhiteWarning', 'loss_names', 'advise_loss', 'plot_advice']
 
 # %% ../nbs/23_adviser.ipynb #94c5862a
 CANDIDATES = (
@@ -79,8 +79,8 @@ def permutation_null(
     dev = logs - logs.mean(dim=0)
     spread = torch.stack([half.square().sum().div(half.shape[1] * (permutations - 1)).sqrt() for half in dev.chunk(2, dim=1)])
     z = (dev / spread.repeat_interleave(len(T)).clamp(min=1e-6)).amax(dim=1) * (permutations / (permutations - 1))
-    unsure = math.sqrt(1 + 1 / permutations) * t.ppf(1 - level, permutations - 1) / norm.ppf(1 - level) if level < 0.5 else 1.0
-    factor = z.mean().item() + float(pearson3.ppf(1 - level, 1.0)) * unsure * z.std().item()
+    unsure = math.sqrt(1 + 1 / permutations) * t.isf(level, permutations - 1) / norm.isf(level) if level < 0.5 else 1.0
+    factor = z.mean().item() + float(pearson3.isf(level, 1.0)) * unsure * z.std().item()
     return Null(logs.mean(dim=0).exp(), (logs.mean(dim=0) + factor * spread.repeat_interleave(len(T))).exp())
 
 # %% ../nbs/23_adviser.ipynb #5c2eb739
@@ -253,21 +253,16 @@ class NotWhiteWarning(HopelessWarning):
     "Inputs whose mean or covariance is far from that of N(0, I)."
 
 
-def check_advice(level: float, losses: Sequence[str], permutations: int, max_rank: int, seed: int) -> list[Loss]:
-    "The losses, after every argument has been checked."
-    if isinstance(level, bool) or not isinstance(level, Real):
-        raise TypeError(f"level must be a number, got {level!r}")
-    if not 0 < level < 1:
-        raise ValueError(f"level must be in (0, 1), got {level}")
-    check_int(permutations, "permutations", 2), check_int(max_rank, "max_rank", 1), check_int(seed, "seed", 0)
-    if isinstance(losses, str) or not losses:
-        raise ValueError(f"losses must be a non-empty list of names, got {losses!r}")
-    if not all(isinstance(name, str) for name in losses):
-        raise TypeError(f"losses must be names such as 'huber:1', got {losses!r}")
-    return [as_loss(name) for name in losses]
+def loss_names(value, name: str) -> tuple[str, ...]:
+    "A gate for a list of the names of losses."
+    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+        raise TypeError(f"{name} must be a list of names such as 'huber:1', got {shown(value)}")
+    if not value:
+        raise ValueError(f"{name} must hold at least one name, got none")
+    return tuple(one for one in value if as_loss(one, name))
 
 # %% ../nbs/23_adviser.ipynb #f2bb7df4
-@undisturbed
+@gated(level=real(0, 1, strict=True), losses=loss_names, permutations=count(2, 10_000), max_rank=count(1), seed=seed_gate, progress=flag)
 def advise_loss(
     X: Float[Array, "n d"],  # inputs, roughly white
     y: Float[Array, "n"],  # labels
@@ -279,7 +274,7 @@ def advise_loss(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
 ) -> Advice:
     "Compare the spectra of S under many losses with a label-permutation null; `ValueError`, `TypeError`."
-    candidates = check_advice(level, losses, permutations, max_rank, seed)
+    candidates = [as_loss(name) for name in losses]
     X, y = (t.double() for t in check_data(X, y))
     if not is_white(X):
         warnings.warn("X is far from centred and white: S has outliers of its own or hides others; whiten first", NotWhiteWarning, stacklevel=3)
@@ -296,6 +291,7 @@ def advise_loss(
     return Advice(best, tuple(found), rows, torch.stack(values), level, X.shape[1])
 
 # %% ../nbs/23_adviser.ipynb #5b34f760
+@gated(advice=instance(Advice, "from advise_loss"), ax=drawing)
 def plot_advice(
     advice: Advice,  # from `advise_loss`
     ax=None,  # matplotlib Axes, a new one if None

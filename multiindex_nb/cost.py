@@ -16,7 +16,7 @@ from typing import Literal
 
 import torch
 
-from .hermite import check_int
+from .gate import check_int, count, gated, real
 from .learner import auto_scale, learn
 from .losses import BLOCK, TILE
 from .network import symmetric_init
@@ -208,6 +208,8 @@ def readout_cost(n: int, d: int, width: int, memory: float = 2**28) -> Cost:
     return Cost("readout", features + gram_flops(n, width) + 20 * width**3, 4, (8 * n * width if kept else 0) + 8 * 4 * width**2)
 
 
+@gated(n=count(1, 10**15), d=count(1, 10**12), width=count(1, 10**9), steps=count(0, 10_000), 
+       memory=real(1, 1e30), rate=real(1, 1e30), read=real(1, 1e30))
 def plan_run(
     n: int,  # rows of D1, and of D2
     d: int,  # columns

@@ -5,6 +5,7 @@
 # %% ../nbs/31_explorer.ipynb #fbe7abb6
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,12 +15,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import check_int
+from .gate import check_int, check_real, flag, instance
 from .learner import auto_scale, relative_error
 from .losses import Loss, Spectrum, as_loss, label_slope, plot_spectrum, second_order_matrix
 from .network import TwoLayerNet, index_basis, symmetric_init
 from .pictures import plot_errors, plot_neurons
-from .power_iteration import History, auto_lr, auto_steps, check_number, plot_history, train_first_layer
+from .power_iteration import History, auto_lr, auto_steps, plot_history, train_first_layer
 from .readout import train_readout
 from .recovery import candidate_losses, diagnose_neurons, diagnose_spectrum, independent_neurons
 from .sweeps import STYLE
@@ -58,11 +59,12 @@ class Setting:
 
 def check_setting(s: Setting) -> Target:
     "The target, after every knob has been checked; `ValueError`, `TypeError`."
-    target = Target.parse(s.target)
+    target = Target.parse(instance(Setting)(s, "setting").target)
     as_loss(s.loss)
     for name, low, high in (("d", max(2, target.r), 2000), ("n_per_d", 1, 10_000), ("steps", 1, 64), ("width", 2, 4096), ("seed", 0, 2**31)):
         check_int(getattr(s, name), name, low, high)
-    check_number(s.lr, "lr"), check_number(s.decay, "decay", strict=False)
+    for knob, least, most in (("lr", 1e-6, 1e6), ("decay", 0, 1e6), ("noise", 0, 1e6), ("condition", 1, 1e6), ("scale", -30, 30)):
+        check_real(getattr(s, knob), knob, least, most)
     return target
 
 # %% ../nbs/31_explorer.ipynb #2153b45b
@@ -99,7 +101,7 @@ def quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
     (n, d), slopes = X.shape, label_slope(y.double(), as_loss(loss)).numpy()
     values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss).double())
     order = values.abs().argsort(descending=True)
-    edge = max(map(abs, bulk_edges(bin_law(slopes, np.ones((n, 1, 1))), n / d)))
+    edge = max(map(abs, bulk_edges(bin_law(slopes, np.ones((n, 1))), n / d)))
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * d ** (-2 / 3)))
 
 # %% ../nbs/31_explorer.ipynb #17d88253
@@ -293,6 +295,7 @@ def make_knobs(s: Setting) -> dict:
     look = dict(style={"description_width": "9.5em"}, layout=w.Layout(width="24em", max_width="100%"))
 
     def slider(kind, value, low, high, step, text):
+        low, high = min(low, value), max(high, value)  # a setting from outside is shown as it is
         return kind(value=value, min=low, max=high, step=step, description=text, tooltip=text, continuous_update=False, **look)
 
     return {
@@ -303,7 +306,7 @@ def make_knobs(s: Setting) -> dict:
         "condition": slider(w.FloatSlider, s.condition, 1, 10, 0.5, "condition of U"),
         "noise": slider(w.FloatSlider, s.noise, 0, 2, 0.1, "label noise"),
         "steps": slider(w.IntSlider, s.steps, 1, 24, 1, "steps T1 up to"),
-        "lr": slider(w.FloatLogSlider, s.lr, -2, 2, 0.1, "eta1 / automatic"),
+        "lr": w.FloatLogSlider(value=s.lr, min=min(-2, math.log10(s.lr)), max=max(2, math.log10(s.lr)), step=0.1, description="eta1 / automatic", tooltip="eta1 / automatic", continuous_update=False, **look),
         "decay": slider(w.FloatSlider, s.decay, 0, 1, 0.1, "eta1 * beta1"),
         "width": slider(w.IntSlider, s.width, 8, 512, 8, "neurons m"),
         "scale": slider(w.FloatSlider, s.scale, -2, 6, 0.5, "start, log10 e0"),
@@ -342,7 +345,7 @@ class Explorer:
     ):
         import ipywidgets as w
 
-        check_setting(setting)
+        check_setting(setting), flag(wait, "wait")
         self.wait, self.turn, self.quiet = wait, 0, False
         self.view: View | None = None
         self.errors: list[float] = []

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
-from functools import wraps
 from itertools import product
-from typing import Any, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -18,66 +15,10 @@ from jaxtyping import Float
 from scipy.special import roots_hermitenorm
 from torch import Tensor
 
+from .gate import Array, as_tensor, check_int
+
 # %% auto #0
-__all__ = ['P', 'R', 'Array', 'as_tensor', 'undisturbed', 'check_int', 'hermite_all', 'hermite', 'gauss_hermite', 'tensor_rule',
-           'hermite_product', 'hermite_eval', 'hermite_expand']
-
-# %% ../nbs/00_hermite.ipynb #5b7d01c2
-class Array(Protocol):
-    "A tensor, a NumPy or Dask array, a data frame or a column of one."
-
-    @property
-    def shape(self) -> tuple[Any, ...]: ...  # whole numbers, or nan where Dask does not know
-
-# %% ../nbs/00_hermite.ipynb #65b411f6
-def as_tensor(
-    x,  # a number, sequence, NumPy array or tensor of real numbers
-    name: str = "x",  # what to call it in an error
-    keep_grad: bool = False,  # whether gradients may flow through
-) -> Tensor:  # float32 or float64, the same shape
-    "`x` as a floating-point tensor; `TypeError` when it does not hold real numbers."
-    if not isinstance(x, Tensor):
-        array = np.asarray(x)
-        if array.dtype.kind not in "fiu":
-            raise TypeError(f"{name} must hold real numbers, got dtype {array.dtype}")
-        dtype = np.float32 if array.dtype == np.float32 else np.float64
-        x = torch.from_numpy(np.require(array, dtype, ["C", "W"]))  # shares memory where it can
-    if x.is_complex() or x.dtype == torch.bool:
-        raise TypeError(f"{name} must hold real numbers, got dtype {x.dtype}")
-    x = x if keep_grad else x.detach()
-    x = x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x  # autograd keeps no inference tensor
-    return x if x.dtype in (torch.float32, torch.float64) else x.double()
-
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def undisturbed(f: Callable[P, R]) -> Callable[P, R]:
-    "`f` with gradients possible, the CPU as default device and NumPy at ease, whatever the caller has set."
-
-    @wraps(f)
-    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
-        elsewhere = torch.empty(0).device.type != "cpu"  # a device context slows every call: only where it is needed
-        with torch.inference_mode(False), torch.enable_grad(), np.errstate(all="ignore"):
-            with torch.device("cpu") if elsewhere else nullcontext():
-                return f(*args, **kwargs)
-
-    return inside
-
-# %% ../nbs/00_hermite.ipynb #52132108
-def check_int(
-    value,  # what came
-    name: str,  # what to call it in an error
-    low: int,  # smallest value allowed
-    high: float = math.inf,  # largest value allowed
-) -> int:  # the same number, as a plain `int`
-    "`value` as an integer in [low, high]; `TypeError` or `ValueError` otherwise."
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
-    if not low <= value <= high:
-        raise ValueError(f"{name} must be in [{low}, {high}], got {value}")
-    return int(value)
+__all__ = ['hermite_all', 'hermite', 'gauss_hermite', 'tensor_rule', 'hermite_product', 'hermite_eval', 'hermite_expand']
 
 # %% ../nbs/00_hermite.ipynb #c946ac0e
 def hermite_all(
@@ -85,7 +26,7 @@ def hermite_all(
     z: Float[Array, "*shape"] | float,  # where to evaluate
 ) -> Float[Tensor, "degree+1 *shape"]:  # row k holds h_k(z)
     "Normalised Hermite polynomials h_0 .. h_degree at `z`, stacked along a new first axis."
-    degree, z = check_int(degree, "degree", 0), as_tensor(z, "z", keep_grad=True)
+    degree, z = check_int(degree, "degree", 0, 1000), as_tensor(z, "z", keep_grad=True)
     rows = [torch.ones_like(z), z]
     for k in range(1, degree):
         rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
@@ -97,7 +38,11 @@ def hermite(
     z: Float[Array, "*shape"] | float,  # where to evaluate: a number, array or tensor
 ) -> Float[Tensor, "*shape"]:  # h_k(z), elementwise
     "The normalised probabilists' Hermite polynomial h_k(z) = He_k(z) / sqrt(k!) (setting of arXiv 2511.15120)."
-    return hermite_all(check_int(k, "k", 0), z)[-1]
+    k, z = check_int(k, "k", 0, 1000), as_tensor(z, "z", keep_grad=True)
+    below, here = torch.zeros_like(z), torch.ones_like(z)
+    for j in range(k):
+        below, here = here, (z * here - math.sqrt(j) * below) / math.sqrt(j + 1)
+    return here
 
 # %% ../nbs/00_hermite.ipynb #59c8f4d7
 def gauss_hermite(

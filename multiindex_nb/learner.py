@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,17 +16,17 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, as_tensor, check_int, undisturbed
+from .gate import Array, as_tensor, count, flag, gated, real, shown, tensor
 from .losses import Huber, Loss, as_loss, empirical_spectrum, second_order_matrix
-from .network import TwoLayerNet, index_basis, symmetric_init
-from .power_iteration import History, auto_steps, check_first_layer, train_first_layer
-from .readout import ReadoutReport, check_readout, train_readout
+from .network import TwoLayerNet, as_activation, index_basis, symmetric_init
+from .power_iteration import DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer
+from .readout import PENALTY, ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
-from .targets import FewSamplesWarning, as_rows, check_data, check_finite, generator, is_lazy, take_rows
+from .targets import FewSamplesWarning, as_rows, by_chunk, check_data, check_finite, check_paired, generator, is_lazy, seed_gate, take_rows
 
 # %% auto #0
-__all__ = ['split_rows', 'auto_scale', 'LearnResult', 'relative_error', 'learn', 'leading_directions', 'to_device', 'in_double',
-           'quiet_check', 'check_learn_data', 'oracle']
+__all__ = ['WIDTH', 'split_rows', 'auto_scale', 'LearnResult', 'predict_rows', 'relative_error', 'device_gate', 'learn',
+           'leading_directions', 'to_device', 'in_double', 'quiet_check', 'check_learn_data', 'oracle']
 
 # %% ../nbs/07_learner.ipynb #52a1097a
 def split_rows(
@@ -67,16 +68,22 @@ class LearnResult:
         if X.ndim != 2 or X.shape[1] != self.net.W.shape[1]:
             raise ValueError(f"X must have shape (n, {self.net.W.shape[1]}), got {tuple(X.shape)}")
         if is_lazy(X):
-            return X.map_blocks(lambda rows: self.predict(rows).cpu().numpy(), drop_axis=1, dtype="float64", meta=np.zeros(0))
+            return by_chunk(partial(predict_rows, self.net), X)
         return torch.cat([self.net(block) for block in check_finite(X, "X").to(self.net.W.device).split(8192)])
 
 
+def predict_rows(net: TwoLayerNet, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
+    "The network on rows in memory, as an array in memory."
+    return torch.cat([net(block.to(net.W.device)) for block in torch.from_numpy(X).split(8192)]).cpu().numpy()
+
+
+@gated(prediction=tensor(None), y=tensor(None))
 def relative_error(
     prediction: Float[Array, "n"],  # f at the test inputs
     y: Float[Array, "n"],  # the test labels
 ) -> float:  # 0 perfect, 1 no better than the best constant
     "Mean squared error over the variance of the labels (one minus R squared)."
-    prediction, y = as_tensor(prediction, "prediction"), as_tensor(y, "y")
+    prediction, y = as_tensor(prediction), as_tensor(y)
     if prediction.shape != y.shape:
         raise ValueError(f"prediction and y must have the same shape, got {tuple(prediction.shape)} and {tuple(y.shape)}")
     if len(y) < 2 or y.min() == y.max():
@@ -85,7 +92,21 @@ def relative_error(
     return (((prediction - y) / unit).square().mean() / (y / unit).var(correction=0)).item()
 
 # %% ../nbs/07_learner.ipynb #12b18d22
-@undisturbed
+def device_gate(value, name: str) -> torch.device:
+    "A gate for devices."
+    if not isinstance(value, (str, torch.device)):
+        raise TypeError(f"{name} must be the name of a device, got {shown(value)}")
+    try:
+        return torch.empty(0, device=value).device
+    except (RuntimeError, AssertionError) as error:  # PyTorch raises either, by build
+        raise ValueError(f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
+
+
+WIDTH = count(2, 10**6)
+
+
+@gated(r=count(1), loss=as_loss, steps=STEPS, width=WIDTH, lr=RATE, weight_decay=DECAY, engine=ENGINE, activation=as_activation,
+       init_scale=real(1e-300, 1e100, "auto"), readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate, progress=flag, device=device_gate)
 def learn(
     X: Float[Array, "n d"],  # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
     y: Float[Array, "n"],  # labels
@@ -111,9 +132,9 @@ def learn(
     loss, (D1, D2) = as_loss(loss), check_learn_data(X, y, X2, y2, r, U, seed)
     D1, D2 = to_device(D1, device), to_device(D2, device)
     d = D1[0].shape[1]
-    T1 = auto_steps(d) if steps == "auto" else check_int(steps, "steps", 0)
+    T1 = auto_steps(d) if steps == "auto" else steps
     net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed, activation).to(D1[1].device)
-    check_first_layer(net, T1, lr, weight_decay, engine, D1[0])
+    check_first_layer(net, T1, engine, D1[0], U)
     check_readout(net, D2[0], D2[1], as_loss(readout_loss), "auto", readout_decay)
     hide = None if progress is None else not progress
     with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
@@ -138,12 +159,9 @@ def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Los
 
 
 def to_device(data: tuple[Tensor, Tensor], device: str | torch.device | None) -> tuple[Tensor, Tensor]:
-    "X and y on `device`, X untouched if it is a Dask array; a `ValueError` if there is no such device."
-    try:
-        X, y = (t if device is None or is_lazy(t) else t.to(device) for t in data)
-        return X, y
-    except (RuntimeError, AssertionError) as error:  # PyTorch raises either, by build
-        raise ValueError(f"device {str(device)!r} cannot be used: {str(error).splitlines()[0]}") from None
+    "X and y on `device`, X untouched if it is a Dask array."
+    X, y = (t if device is None or is_lazy(t) else t.to(device) for t in data)
+    return X, y
 
 
 def in_double(t):
@@ -151,32 +169,36 @@ def in_double(t):
     return t.astype("float64") if is_lazy(t) else t.double()
 
 
-def quiet_check(X, y) -> tuple[Tensor, Tensor]:
+def quiet_check(X, y, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
     "`check_data` without its warning about few samples."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FewSamplesWarning)
-        return check_data(X, y)
+        return check_data(X, y, names)
 
 
 def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
     if (X2 is None) != (y2 is None):
         raise ValueError("X2 and y2 must be given together")
+    check_paired(X, y)
     X, y = (quiet_check if X2 is None else check_data)(in_double(as_rows(X)), y)
-    if check_int(r, "r", 1) > X.shape[1]:
+    if r > X.shape[1]:
         raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
     if U is not None and index_basis(U).shape != (r, X.shape[1]):
         raise ValueError(f"U must have shape ({r}, {X.shape[1]}), got {tuple(as_tensor(U, 'U').shape)}")
     if X2 is None:
         D1, D2 = split_rows(X, y, seed)
+        if min(len(D1[1].unique()), len(D2[1].unique())) < 2:
+            raise ValueError("y must differ in both halves of the rows, got a half with one value only: give X2 and y2, or more rows with the rare label")
         return check_data(*D1), D2
-    D2 = quiet_check(in_double(as_rows(X2)), y2)  # a readout may have fewer rows than d
+    check_paired(X2, y2, ("X2", "y2"))
+    D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))  # a readout may have fewer rows than d
     if D2[0].shape[1] != X.shape[1]:
         raise ValueError(f"X2 must have as many columns as X, got {D2[0].shape[1]} and {X.shape[1]}")
     return (X, y), D2
 
 # %% ../nbs/07_learner.ipynb #7f43568f
-@undisturbed
+@gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation, seed=seed_gate)
 def oracle(
     U: Float[Array, "r d"],  # the truth
     X2: Float[Array, "n2 d"],  # inputs D2
@@ -189,6 +211,9 @@ def oracle(
 ) -> TwoLayerNet:  # stage 2 on perfect features
     "The same network and readout with neurons drawn inside span(U)."
     Q = index_basis(U)
+    X2, y2 = quiet_check(X2, y2, ("X2", "y2"))
+    if X2.shape[1] != Q.shape[1]:
+        raise ValueError(f"X2 must have as many columns as U, got {X2.shape[1]} and {Q.shape[1]}")
     G = torch.randn(width, len(Q), generator=generator(seed, "oracle"), dtype=torch.float64)
     net = TwoLayerNet(G @ Q / len(Q) ** 0.5, torch.zeros(width).double(), torch.zeros(width).double(), activation)
     train_readout(net, X2, y2, readout_loss, weight_decay=readout_decay, seed=seed)

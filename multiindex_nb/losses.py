@@ -16,11 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int, gauss_hermite, tensor_rule, undisturbed
-from .targets import Target, check_data, generator, is_lazy
+from .gate import Array, as_tensor, drawing, check_bytes, check_int, check_real, count, flag, gated, instance, shown, tensor
+from .hermite import gauss_hermite, tensor_rule
+from .targets import Target, as_target, check_data, generator, is_lazy, seed_gate, whole_chunk
 
 # %% auto #0
-__all__ = ['LOSSES', 'BLOCK', 'TILE', 'Totals', 'weighted_quantile', 'Loss', 'check_positive', 'MSE', 'Huber', 'LogCosh',
+__all__ = ['LOSSES', 'BLOCK', 'TILE', 'Totals', 'weighted_quantile', 'some_labels', 'Loss', 'settle', 'MSE', 'Huber', 'LogCosh',
            'Pinball', 'L1', 'Expectile', 'as_loss', 'add_product', 'add_gram', 'mirror', 'chunk_sums', 'add_up',
            'lazy_sums', 'merge_tree', 'sum_chunk', 'row_sums', 'second_order_matrix', 'label_slope', 'weighted_gram',
            'weighted_grams', 'population_rule', 'population_matrix', 'population_spectrum', 'Spectrum',
@@ -42,6 +43,14 @@ def weighted_quantile(
     return y[k].item()
 
 
+def some_labels(y) -> Float[Tensor, "n"]:
+    "Finite labels in float64, at least one."
+    y = tensor(None)(y, "y").double()
+    if not len(y):
+        raise ValueError("y must hold at least one label, got none")
+    return y
+
+
 class Loss:
     "What the six losses share; `value` and `derivative` take a prediction t and a label y."
 
@@ -59,7 +68,7 @@ class Loss:
         "argmin_c sum_i w_i l(c, y_i), to about 1e-13 of the range of `y`."
         from scipy.optimize import brentq
 
-        y = as_tensor(y, "y").double()
+        y = some_labels(y)
         w = torch.ones_like(y) if weights is None else weights
         low, high = y.min().item(), y.max().item()
         slope = lambda c: float((w * self.derivative(y.new_tensor(c), y)).sum())
@@ -68,12 +77,9 @@ class Loss:
         return high if slope(high) <= 0 else brentq(slope, low, high, xtol=1e-14 * (high - low), rtol=1e-14)
 
 # %% ../nbs/02_losses.ipynb #99e51174
-def check_positive(value: float, name: str, high: float = math.inf) -> None:
-    "Raise unless 0 < value < high."
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0 < value < high:
-        raise ValueError(f"{name} must be in (0, {high}), got {value}")
+def settle(loss: Loss, name: str, low: float, high: float) -> None:
+    "Check the parameter of a loss and keep it as a plain float; `TypeError`, `ValueError`."
+    object.__setattr__(loss, name, check_real(getattr(loss, name), name, low, high, strict=True))
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class MSE(Loss):
         return t - y
 
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
-        y = as_tensor(y, "y").double()
+        y = some_labels(y)
         return (y.mean() if weights is None else (weights * y).sum() / weights.sum()).item()
 
 
@@ -98,7 +104,7 @@ class Huber(Loss):
     delta: float = 1.0  # where clipping starts, in units of y, > 0
 
     def __post_init__(self):
-        check_positive(self.delta, "delta")
+        settle(self, "delta", 0, 1e100)
 
     def value(self, t: Tensor, y: Tensor) -> Tensor:
         u = (t - y).abs()
@@ -115,7 +121,7 @@ class LogCosh(Loss):
     scale: float = 1.0  # where clipping starts, in units of y, > 0
 
     def __post_init__(self):
-        check_positive(self.scale, "scale")
+        settle(self, "scale", 0, 1e100)
 
     def value(self, t: Tensor, y: Tensor) -> Tensor:
         u = (t - y) / self.scale
@@ -133,7 +139,7 @@ class Pinball(Loss):
     kinked = True
 
     def __post_init__(self):
-        check_positive(self.tau, "tau", 1)
+        settle(self, "tau", 0, 1)
 
     def value(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.maximum(self.tau * (y - t), (1 - self.tau) * (t - y))
@@ -142,7 +148,7 @@ class Pinball(Loss):
         return (torch.sign(t - y) + 1) / 2 - self.tau
 
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
-        return weighted_quantile(as_tensor(y, "y").double(), self.tau, weights)
+        return weighted_quantile(some_labels(y), self.tau, weights)
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ class L1(Loss):
         return torch.sign(t - y)
 
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
-        return weighted_quantile(as_tensor(y, "y").double(), 0.5, weights)
+        return weighted_quantile(some_labels(y), 0.5, weights)
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,7 @@ class Expectile(Loss):
     tau: float = 0.9  # level in (0, 1)
 
     def __post_init__(self):
-        check_positive(self.tau, "tau", 1)
+        settle(self, "tau", 0, 1)
 
     def weight(self, t: Tensor, y: Tensor) -> Tensor:
         "tau where t < y, 1 - tau where t > y."
@@ -186,25 +192,28 @@ LOSSES = {"mse": MSE, "huber": Huber, "l1": L1, "logcosh": LogCosh, "pinball": P
 
 def as_loss(
     loss: Loss | str,  # a loss, or its name with an optional parameter after a colon
+    label: str = "loss",  # what to call it in an error
 ) -> Loss:  # the loss
     "A `Loss` from an object or text such as 'huber:0.5'; `ValueError` for an unknown name."
     if isinstance(loss, Loss):
         return loss
     if not isinstance(loss, str):
-        raise TypeError(f"loss must be a Loss or its name, got {loss!r}")
+        raise TypeError(f"{label} must be a Loss or its name, got {shown(loss)}")
     if written := re.fullmatch(r"(\w+)\((?:\w+=)?([^()]*)\)", loss.strip()):  # as a loss prints itself: Huber(delta=1.3)
         loss = ":".join(part for part in written.groups() if part)
     name, _, parameter = loss.strip().lower().partition(":")
     if name not in LOSSES:
-        raise ValueError(f"unknown loss {name!r}, choose from {', '.join(LOSSES)}")
+        raise ValueError(f"unknown {label} {shown(name)}, choose from {', '.join(LOSSES)}")
     try:
         number = float(parameter) if parameter else None
     except ValueError:
-        raise ValueError(f"the parameter of {name} must be a number, got {parameter!r}") from None
+        raise ValueError(f"the parameter of {label} {name!r} must be a number, got {shown(parameter)}") from None
+    if number is not None and not vars(LOSSES[name]()):
+        raise ValueError(f"{label} {name!r} takes no parameter, got {shown(parameter)}")
     try:
         return LOSSES[name]() if number is None else LOSSES[name](number)
-    except TypeError:
-        raise ValueError(f"loss {name!r} takes no parameter, got {parameter!r}") from None
+    except ValueError as error:
+        raise ValueError(f"{label} {name!r}: {error}") from None
 
 # %% ../nbs/02_losses.ipynb #f53192bb
 BLOCK, TILE = 2048, 128  # rows and columns at a time: a tile of a block stays in the cache
@@ -260,7 +269,7 @@ def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Ca
     length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
     for k, (key, low, high) in enumerate(zip(keys, edges, edges[1:])):
         cut = [c.numpy()[low:high] for c in columns]  # views, of which only the slice is sent
-        plan[name, k] = (sum_chunk, (name, "sums"), key, cut, (name, k - 1) if k % length else None)
+        plan[name, k] = (sum_chunk, (name, "sums"), key, high - low, cut, (name, k - 1) if k % length else None)
     ends = [(name, min(k + length, len(keys)) - 1) for k in range(0, len(keys), length)]
     total = Delayed(merge_tree(plan, name, ends, 4 if parallel else 2), HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
     return compute(total, scheduler=None if parallel else "synchronous")[0]
@@ -275,9 +284,9 @@ def merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
     return keys[0]
 
 
-def sum_chunk(sums: Callable, chunk: np.ndarray, cut: list[np.ndarray], totals: Totals | None) -> Totals:
-    "Totals of one chunk, brought to the processor that will add them up."
-    return tuple(t.cpu() for t in sums(chunk, cut, totals=totals))
+def sum_chunk(sums: Callable, chunk: np.ndarray, rows: int, cut: list[np.ndarray], totals: Totals | None) -> Totals:
+    "Totals of one chunk, brought to the processor that will add them up; `ValueError` for another number of rows than planned."
+    return tuple(t.cpu() for t in sums(whole_chunk(chunk, rows), cut, totals=totals))
 
 
 def row_sums(
@@ -290,7 +299,7 @@ def row_sums(
     return (lazy_sums if is_lazy(X) else chunk_sums)(X, columns, zeros, add)
 
 # %% ../nbs/02_losses.ipynb #5e917d83
-@undisturbed
+@gated(loss=as_loss)
 def second_order_matrix(
     X: Float[Array, "n d"],  # inputs; a Dask array is read once
     y: Float[Array, "n"],  # labels
@@ -342,7 +351,8 @@ def population_rule(
         return tensor_rule(nodes, weights / weights.sum(), r)
     from scipy.stats import norm, qmc
 
-    points = qmc.Sobol(r, scramble=True, rng=np.random.default_rng(0)).random_base2(20)
+    log2 = 20 if r <= 4 else 22 - math.ceil(math.log2(r))  # at most 2^22 numbers
+    points = qmc.Sobol(r, scramble=True, rng=np.random.default_rng(0)).random_base2(log2)
     Z = torch.from_numpy(norm.ppf(points.clip(1e-12, 1 - 1e-12)))
     return Z, torch.full((len(Z),), 1 / len(Z), dtype=torch.float64)
 
@@ -360,13 +370,15 @@ def population_matrix(
     return Z.T @ (slope[:, None] * Z)
 
 
-@undisturbed
+@gated(target=as_target, loss=as_loss)
 def population_spectrum(
-    target: Target,  # the link
+    target: Target | str,  # the link
     loss: Loss | str,  # the loss
 ) -> Float[Tensor, "r"]:  # signed eigenvalues, largest magnitude first
     "The r eigenvalues of E[l'(c, y) z z^T], by quadrature, to 1e-3 or better."
-    values = torch.linalg.eigvalsh(population_matrix(target, loss))
+    link = as_target(target)
+    values = torch.linalg.eigvalsh(population_matrix(link.compact(), loss))
+    values = torch.cat([values, values.new_zeros(link.r - len(values))])  # no part along a variable that does not occur
     return values[torch.argsort(values.abs(), descending=True)]
 
 # %% ../nbs/02_losses.ipynb #d306d504
@@ -389,7 +401,7 @@ class Spectrum:
         return int((self.values.abs() > self.edge).sum())
 
 
-@undisturbed
+@gated(loss=as_loss, permutations=count(1, 10_000), seed=seed_gate)
 def empirical_spectrum(
     X: Float[Array, "n d"],  # inputs; a Dask array is read once
     y: Float[Array, "n"],  # labels
@@ -400,8 +412,9 @@ def empirical_spectrum(
     "Eigen-decomposition of S beside the edge of a label-permutation null."
     loss = as_loss(loss)
     X, y = check_data(X, y)
-    gen, copies = generator(seed, "permutations"), check_int(permutations, "permutations", 1)
-    weights = label_slope(y, loss).repeat(1 + copies, 1)
+    gen = generator(seed, "permutations")
+    check_bytes(8 * (1 + permutations) * len(y), f"permutations = {permutations} of {len(y)} labels")
+    weights = label_slope(y, loss).repeat(1 + permutations, 1)
     for null in weights[1:]:
         null.copy_(null[torch.randperm(len(y), generator=gen)])
     # of a Dask array all matrices in one pass; otherwise one in memory at a time
@@ -412,6 +425,7 @@ def empirical_spectrum(
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * X.shape[1] ** (-2 / 3)))
 
 # %% ../nbs/02_losses.ipynb #fa9a9fbf
+@gated(spectrum=instance(Spectrum, "from empirical_spectrum"), U=tensor(None, None), ax=drawing, legend=flag)
 def plot_spectrum(
     spectrum: Spectrum,  # from `empirical_spectrum`
     U: Float[Array, "r d"] | None = None,  # the truth, to name the outliers

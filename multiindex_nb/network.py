@@ -15,13 +15,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .hermite import Array, as_tensor, check_int, undisturbed
-from .targets import generator
+from .gate import Array, as_tensor, check_bytes, check_real, count, gated, instance, real, shown, tensor, undisturbed
+from .targets import generator, seed_gate
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'UNSUITABLE', 'Activation', 'cosine_value', 'logcosh_value', 'root_value', 'root_slope',
-           'activation_slopes', 'check_activation', 'as_activation', 'measured_slope', 'TwoLayerNet', 'symmetric_init',
-           'is_even', 'pair_signs', 'index_basis', 'project_neurons', 'alignment', 'coverage', 'coverage_of']
+__all__ = ['ACTIVATIONS', 'UNSUITABLE', 'NET', 'Activation', 'cosine_value', 'logcosh_value', 'root_value', 'root_slope',
+           'activation_slopes', 'check_activation', 'as_activation', 'measured_slope', 'TwoLayerNet', 'precision',
+           'symmetric_init', 'is_even', 'pair_signs', 'index_basis', 'project_neurons', 'alignment', 'coverage',
+           'coverage_of']
 
 # %% ../nbs/03_network.ipynb #821434ec
 @dataclass(frozen=True)
@@ -100,18 +101,19 @@ def check_activation(
 # %% ../nbs/03_network.ipynb #e7df6be0
 def as_activation(
     activation: str | Activation | Callable,  # a name, an `Activation`, or a function of a tensor
+    name: str = "activation",  # what to call it in an error
 ) -> Activation:  # with s'(0) = 0 and s''(0) = 1
     "An `Activation` that fulfils the conditions of the paper; `ValueError` or `TypeError` otherwise."
     if isinstance(activation, Activation):
         return activation if activation in ACTIVATIONS.values() else check_activation(activation)
     if isinstance(activation, str):
         if activation in UNSUITABLE:
-            raise ValueError(f"activation {activation!r} is unsuitable: {UNSUITABLE[activation]}")
+            raise ValueError(f"{name} {activation!r} is unsuitable: {UNSUITABLE[activation]}")
         if activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {activation!r}, choose from {', '.join(ACTIVATIONS)}")
+            raise ValueError(f"unknown {name} {shown(activation)}, choose from {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[activation]
     if not callable(activation):
-        raise TypeError(f"activation must be a name, an Activation or a function, got {activation!r}")
+        raise TypeError(f"{name} must be a name, an Activation or a function, got {shown(activation)}")
     return check_activation(Activation(getattr(activation, "__name__", "custom"), activation, partial(measured_slope, activation)))
 
 
@@ -139,8 +141,10 @@ class TwoLayerNet(nn.Module):
     ):
         super().__init__()
         self.activation = as_activation(activation)
-        for name, value in {"W": W, "a": a, "b": b, "c": W.new_tensor(float(c))}.items():
-            self.register_buffer(name, as_tensor(value, name))
+        W = tensor(None, None)(W, "W")
+        m = len(W)
+        for name, value in {"W": W, "a": tensor(m)(a, "a"), "b": tensor(m)(b, "b"), "c": W.new_tensor(check_real(c, "c"))}.items():
+            self.register_buffer(name, value)
 
     def features(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
         "The hidden layer s(X W^T + b)."
@@ -157,7 +161,17 @@ class TwoLayerNet(nn.Module):
         return f"m={self.W.shape[0]}, d={self.W.shape[1]}, activation={self.activation.name!r}"
 
 # %% ../nbs/03_network.ipynb #390c0833
-@undisturbed
+NET = instance(TwoLayerNet, "make one with symmetric_init")
+
+
+def precision(value, name: str) -> torch.dtype:
+    "A gate for float32 and float64."
+    if value not in (torch.float32, torch.float64):
+        raise TypeError(f"{name} must be torch.float32 or torch.float64, got {shown(value)}")
+    return value
+
+
+@gated(width=count(2, 10**6), d=count(1, 10**6), scale=real(1e-300, 1e100), seed=seed_gate, activation=as_activation, dtype=precision)
 def symmetric_init(
     width: int,  # number of neurons m, even
     d: int,  # input dimension
@@ -167,11 +181,9 @@ def symmetric_init(
     dtype: torch.dtype = torch.float64,  # float32 or float64
 ) -> TwoLayerNet:  # f is exactly zero everywhere
     "Paired neurons on a tiny sphere, opposite readouts, no bias (algorithm of arXiv 2511.15120)."
-    width, d = check_int(width, "width", 2), check_int(d, "d", 1)
     if width % 2:
         raise ValueError(f"width must be even for symmetric initialisation, got {width}")
-    if not (math.isfinite(scale) and scale > 0):
-        raise ValueError(f"scale must be a finite number > 0, got {scale}")
+    check_bytes(24 * width * d, f"width = {width} in d = {d}")
     gen, half = generator(seed, "weights"), width // 2
     W = nn.functional.normalize(torch.randn(half, d, generator=gen, dtype=torch.float64), dim=1) * scale
     a = torch.randint(0, 2, (half,), generator=gen).double() * 2 - 1
@@ -198,13 +210,13 @@ def pair_signs(
     return torch.where(equal, 1.0, -1.0).to(W.dtype)[:, None] if (equal | opposite).all() else None
 
 # %% ../nbs/03_network.ipynb #83e7e3a1
-def index_basis(U: Float[Array, "r d"]) -> Float[Tensor, "r d"]:
+def index_basis(U: Float[Array, "r d"], name: str = "U") -> Float[Tensor, "r d"]:
     "Orthonormal rows that span the rows of `U`; `ValueError` if they are dependent."
-    U = as_tensor(U, "U").double()
+    U = as_tensor(U, name).double()
     if U.ndim != 2 or not 1 <= U.shape[0] <= U.shape[1]:
-        raise ValueError(f"U must have shape (r, d) with 1 <= r <= d, got {tuple(U.shape)}")
+        raise ValueError(f"{name} must have shape (r, d) with 1 <= r <= d, got {tuple(U.shape)}")
     if not torch.isfinite(U).all() or torch.linalg.matrix_rank(U) < U.shape[0]:
-        raise ValueError("U must be finite and have linearly independent rows")
+        raise ValueError(f"{name} must be finite and have linearly independent rows")
     return torch.linalg.qr(U.T)[0].T
 
 
@@ -212,9 +224,12 @@ def project_neurons(W: Float[Tensor, "m d"], Q: Float[Tensor, "r d"]) -> Float[T
     "Coordinates of the normalised neurons in the orthonormal basis `Q`; zero neurons give zero."
     if W.ndim != 2 or W.shape[1] != Q.shape[1]:
         raise ValueError(f"W must have shape (m, {Q.shape[1]}), got {tuple(W.shape)}")
-    return nn.functional.normalize(W.to(Q.dtype), dim=1, eps=0.0).nan_to_num(0.0) @ Q.T.to(W.device)
+    W = W.to(Q.dtype)
+    largest = W.abs().amax(dim=1, keepdim=True)  # so that the squares of tiny neurons are not zero
+    return nn.functional.normalize(torch.where(largest > 0, W / largest, 0.0), dim=1) @ Q.T.to(W.device)
 
 
+@gated(W=tensor(None, None))
 def alignment(
     W: Float[Array, "m d"],  # neurons
     U: Float[Array, "r d"],  # index matrix, rows need not be orthonormal
@@ -223,6 +238,7 @@ def alignment(
     return project_neurons(as_tensor(W, "W"), index_basis(U)).norm(dim=1).clamp(max=1)
 
 
+@gated(W=tensor(None, None))
 def coverage(
     W: Float[Array, "m d"],  # neurons
     U: Float[Array, "r d"],  # index matrix

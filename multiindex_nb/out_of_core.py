@@ -8,16 +8,17 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, check_int
+from .gate import Array, count, gated, real, tensor
 from .network import index_basis
-from .targets import Target, sample
+from .targets import Target, as_target, sample
 
 # %% auto #0
 __all__ = ['lazy_sample', 'draw_chunk']
 
 # %% ../nbs/27_out_of_core.ipynb #4119eae8
+@gated(target=as_target, U=tensor(None, None), n=count(1, 10**12), noise=real(0, 1e100), seed=count(0, 10**12), chunk=count(1))
 def lazy_sample(
-    target: Target,  # the link
+    target: Target | str,  # the link
     U: Float[Array, "r d"],  # index matrix
     n: int,  # rows
     noise: float = 0.0,  # standard deviation of the label noise
@@ -29,10 +30,11 @@ def lazy_sample(
     from dask import delayed
 
     d = index_basis(U).shape[1]
-    n, seed, chunk = check_int(n, "n", 1), check_int(seed, "seed", 0), check_int(chunk, "chunk", 1)
-    sample(target, U, 1, noise, seed)  # complains now, and not when the first chunk is drawn
+    if n > 10**6 * chunk:
+        raise ValueError(f"n = {n} in chunks of {chunk} would be more than a million of them: take a larger chunk")
+    sample(link := as_target(target), U, 1, noise, seed)  # complains now, and not when the first chunk is drawn
     sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
-    draws = [delayed(draw_chunk, nout=2)(target, U, size, noise, 10**6 * seed + k) for k, size in enumerate(sizes)]
+    draws = [delayed(draw_chunk, nout=2)(link, U, size, noise, 10**6 * seed + k) for k, size in enumerate(sizes)]
     X = da.concatenate([da.from_delayed(draw[0], (size, d), dtype="float64") for draw, size in zip(draws, sizes)])
     y = da.concatenate([da.from_delayed(draw[1], (size,), dtype="float64") for draw, size in zip(draws, sizes)])
     return X, y

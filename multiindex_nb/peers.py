@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .hermite import Array, check_int
+from .gate import Array, check_int
 from .network import ACTIVATIONS, symmetric_init
 from .outside_theory import LINKS
 from .power_iteration import train_first_layer

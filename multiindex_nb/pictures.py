@@ -5,6 +5,7 @@
 # %% ../nbs/30_pictures.ipynb #9ef90631
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor, undisturbed
+from .gate import Array, as_tensor, drawing, check_real, count, flag, gated, instance, shown, tensor
 from .network import index_basis
 from .power_iteration import History
 
 # %% auto #0
-__all__ = ['plane_coordinates', 'draw_frame', 'plot_neurons', 'plot_errors', 'between', 'animate_neurons']
+__all__ = ['plane_coordinates', 'draw_frame', 'plot_neurons', 'error_curve', 'plot_errors', 'between', 'animate_neurons']
 
 # %% ../nbs/30_pictures.ipynb #c6cf414d
 def plane_coordinates(
@@ -33,6 +34,7 @@ def plane_coordinates(
         outside = torch.eye(Q.shape[1], dtype=Q.dtype)[Q[0].abs().argmin()]
         outside = outside - (outside @ Q[0]) * Q[0]
         Q = torch.stack([Q[0], outside / outside.norm()])
+    W = W / W.abs().amax(dim=-1, keepdim=True).clamp(min=1e-300)  # so that tiny neurons have a length
     unit = W / W.norm(dim=-1, keepdim=True).clamp(min=1e-300)
     return unit @ Q[:2].to(W).T
 
@@ -48,7 +50,7 @@ def draw_frame(ax, r: int) -> None:
     ax.spines[:].set_visible(False)
 
 
-@undisturbed
+@gated(W=tensor(None, None), ax=drawing)
 def plot_neurons(
     W: Float[Array, "m d"],  # neurons, of any length
     U: Float[Array, "r d"],  # the truth
@@ -58,7 +60,7 @@ def plot_neurons(
     import matplotlib.pyplot as plt
 
     ax = plt.subplots(figsize=(3, 3))[1] if ax is None else ax
-    P, r = plane_coordinates(W, U), U.shape[0]
+    P, r = plane_coordinates(W, U), len(index_basis(U))
     draw_frame(ax, r)
     nearest = P.abs().argmax(dim=1) if r > 1 else torch.zeros(len(P), dtype=torch.int64)
     for k in range(min(r, 2)):
@@ -66,6 +68,14 @@ def plot_neurons(
     return ax
 
 # %% ../nbs/30_pictures.ipynb #7f9c52ab
+def error_curve(value, name: str) -> list[float]:
+    "A gate for test errors, infinite ones included."
+    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name} must be a list of numbers, got {shown(value)}")
+    return [min(max(float(check_real(e, name, 0)), 1e-6), 1e3) if not isinstance(e, float) or math.isfinite(e) else 1e3 for e in (t.item() if hasattr(t, "item") else t for t in value)]
+
+
+@gated(errors=error_curve, chosen=count(0), ax=drawing, steps=count(0), legend=flag)
 def plot_errors(
     errors: Sequence[float] | Float[np.ndarray, "T+1"],  # test error over the variance after 0, 1, ... steps
     chosen: int | None = None,  # a number of steps to mark
@@ -78,9 +88,8 @@ def plot_errors(
     from matplotlib.ticker import LogLocator
 
     ax = plt.subplots(figsize=(4, 3))[1] if ax is None else ax
-    shown = [min(max(e, 1e-6), 1e3) for e in errors]
     ax.axhline(1, color="0.7", ls=":", lw=1, label="best constant")
-    ax.semilogy(range(len(shown)), shown, "o-", ms=4, color="k")
+    ax.semilogy(range(len(errors)), errors, "o-", ms=4, color="k")
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.minorticks_off()
@@ -100,7 +109,7 @@ def between(points: Float[Tensor, "T+1 m 2"], frames: int) -> Float[Tensor, "F m
     return torch.cat([*parts, points[-1:]])
 
 
-@undisturbed
+@gated(runs=instance(dict, "title -> history"), frames=count(1, 240), fps=count(1, 100))
 def animate_neurons(
     runs: dict[str, History],  # title -> history of stage 1, with its weights, all of equally many steps
     U: Float[Array, "r d"],  # the truth
@@ -111,10 +120,12 @@ def animate_neurons(
     """Write a film of the neurons of one or more runs turning, or not, into the plane.
 
     `ValueError` if a history has no weights (`keep_weights=True`) or if the runs differ in steps."""
+    if not isinstance(path, (str, Path)) or Path(path).suffix != ".gif":
+        raise ValueError(f"path must end in .gif, got {shown(path)}")
     from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.figure import Figure
 
-    weights = [h.weights for h in runs.values() if h.weights is not None]
+    weights = [h.weights for h in runs.values() if isinstance(h, History) and h.weights is not None]
     if len(weights) < len(runs) or len({len(W) for W in weights}) != 1:
         raise ValueError("runs must be histories with weights (keep_weights=True) of equally many steps")
     figure = Figure(figsize=(2.7 * len(runs), 2.9), layout="constrained")
@@ -122,7 +133,7 @@ def animate_neurons(
     films = [between(plane_coordinates(W, U), frames) for W in weights]
     dots = [ax.plot([], [], "o", ms=3.5, color="0.3", alpha=0.6, mew=0)[0] for ax in axes]
     for ax in axes:
-        draw_frame(ax, U.shape[0])
+        draw_frame(ax, len(index_basis(U)))
 
     def show(k: int) -> None:
         for ax, dot, film, title in zip(axes, dots, films, runs):

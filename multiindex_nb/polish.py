@@ -13,12 +13,12 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, check_int, undisturbed
+from .gate import Array, check_bytes, count, flag, gated
 from .refine import check_plane, minimise_plane, project_rows
 
 # %% auto #0
 __all__ = ['SHAPES', 'DECAYS', 'CAUTION', 'ROUNDS', 'FREE', 'Ridge', 'draw_ridges', 'ridge_table', 'solve_ridge', 'plane_loss',
-           'Choice', 'gcv_path', 'choose_ridges', 'Polish', 'descend_plane', 'check_polish', 'polish_subspace']
+           'Choice', 'gcv_path', 'choose_ridges', 'Polish', 'descend_plane', 'polish_subspace']
 
 # %% ../nbs/22_polish.ipynb #509fa2e3
 SHAPES = {"cosine": (0.3, 0.6, 1.2, 2.4), "tanh": (0.5, 1.0, 2.0, 4.0)}  # inverse widths gamma for each s
@@ -139,14 +139,7 @@ def descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice, max_iter: i
     return minimise_plane(lambda B: plane_loss(B, X, y, choice.ridges, choice.decay), B, maxiter=max_iter)[1]
 
 # %% ../nbs/22_polish.ipynb #c9bba7f8
-def check_polish(X, y, V, width: int, max_iter: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "X, y, V as NumPy arrays, after every argument has been checked."
-    arrays = check_plane(X, y, V)
-    check_int(width, "width", 1), check_int(max_iter, "max_iter", 0), check_int(seed, "seed", 0)
-    return arrays
-
-
-@undisturbed
+@gated(width=count(1, 20_000), max_iter=count(0, 10**6), seed=count(0, 2**63 - 1), progress=flag)
 def polish_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels
@@ -157,7 +150,8 @@ def polish_subspace(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
 ) -> Polish:
     "The plane near V on which ridge functions fit best, by variable projection; `ValueError`, `TypeError`."
-    X, y, V = check_polish(X, y, V, width, max_iter, seed)
+    X, y, V = check_plane(X, y, V)
+    check_bytes(24 * width * (len(y) + width), f"width = {width} on {len(y)} rows")
     mean, spread, hide = y.mean(), y.std(), None if progress is None else not progress
     z, B, best = (y - mean) / spread, V, None
     shares = [max_iter // ROUNDS + (k < max_iter % ROUNDS) for k in range(ROUNDS)]

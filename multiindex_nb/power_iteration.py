@@ -15,16 +15,16 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, check_int, undisturbed
+from .gate import Array, drawing, check_bytes, check_int, count, flag, gated, instance, one_of, real, tensor
 from .losses import Huber, Loss, Totals, add_product, as_loss, label_slope, row_sums, weighted_gram
-from .network import TwoLayerNet, coverage_of, index_basis, pair_signs, project_neurons
-from .targets import check_data, is_lazy
+from .network import NET, TwoLayerNet, coverage_of, index_basis, pair_signs, project_neurons
+from .targets import check_data, is_lazy, labels_in
 
 # %% auto #0
-__all__ = ['ENGINES', 'Times', 'gradient_autograd', 'neuron_sums', 'gradient_whole', 'gradient_fused', 'forms_matrix',
-           'times_matrix', 'gradient_power', 'gradient_of', 'auto_steps', 'log_limit_norm', 'auto_lr', 'History',
-           'DivergenceError', 'Recorder', 'check_number', 'check_first_layer', 'train_first_layer', 'run_steps',
-           'plot_history']
+__all__ = ['ENGINES', 'Times', 'STEPS', 'RATE', 'DECAY', 'ENGINE', 'gradient_autograd', 'neuron_sums', 'gradient_whole',
+           'gradient_fused', 'forms_matrix', 'times_matrix', 'gradient_power', 'gradient_of', 'auto_steps',
+           'log_limit_norm', 'auto_lr', 'History', 'DivergenceError', 'Recorder', 'check_first_layer',
+           'train_first_layer', 'run_steps', 'plot_history']
 
 # %% ../nbs/04_power_iteration.ipynb #c2c058ec
 def gradient_autograd(
@@ -240,21 +240,12 @@ class Recorder:
         return History(engine, str(loss), lr, weight_decay, torch.tensor(self.losses, dtype=torch.float64), norm, aligned, covered, weights)
 
 # %% ../nbs/04_power_iteration.ipynb #6982df9a
-def check_number(value, name: str, low: float = 0.0, strict: bool = True) -> float | Literal["auto"]:
-    "`value` if it is 'auto' or a finite number above `low`."
-    if isinstance(value, str) and value == "auto":
-        return "auto"
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float)):
-        raise TypeError(f"{name} must be 'auto' or a number, got {value!r}")
-    if not math.isfinite(value) or value < low or (strict and value == low):
-        raise ValueError(f"{name} must be 'auto' or a finite number {'>' if strict else '>='} {low:g}, got {value}")
-    return float(value)
+STEPS, RATE, DECAY = count(0, 10_000, "auto"), real(0, 1e300, "auto", strict=True), real(0, 1e300, "auto")
+ENGINE = one_of("auto", *ENGINES)
 
 
-def check_first_layer(net, steps, lr, weight_decay, engine, X) -> int:
-    "The number of steps, after all settings of stage 1 have been checked."
-    if not isinstance(net, TwoLayerNet):
-        raise TypeError(f"net must be a TwoLayerNet, got {type(net).__name__}; make one with symmetric_init")
+def check_first_layer(net: TwoLayerNet, steps: int | Literal["auto"], engine: str, X, U=None, S=None) -> int:
+    "The number of steps, after what depends on two arguments of stage 1 has been checked."
     d = X.shape[1]
     if net.W.shape[1] != d:
         raise ValueError(f"X must have as many columns as net.W, got {d} and {net.W.shape[1]}")
@@ -262,13 +253,14 @@ def check_first_layer(net, steps, lr, weight_decay, engine, X) -> int:
         raise ValueError(f"X must be on the device of net.W, got {X.device} and {net.W.device}")
     if is_lazy(X) and engine == "autograd":
         raise ValueError("engine 'autograd' needs X in memory, got a Dask array; take 'fused'")
-    if engine not in ("auto", *ENGINES):
-        raise ValueError(f"unknown engine {engine!r}, choose from auto, {', '.join(ENGINES)}")
-    check_number(lr, "lr"), check_number(weight_decay, "weight_decay", strict=False)
-    return auto_steps(d) if isinstance(steps, str) and steps == "auto" else check_int(steps, "steps", 0)
+    for name, given, shape in (("U", U, (len(U) if U is not None else 0, d)), ("S", S, (d, d))):
+        if given is not None and tuple(given.shape) != shape:
+            raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
+    return auto_steps(d) if steps == "auto" else steps
 
 # %% ../nbs/04_power_iteration.ipynb #ae6f41cf
-@undisturbed
+@gated(net=NET, loss=as_loss, steps=STEPS, lr=RATE, weight_decay=DECAY, engine=ENGINE, feature_scale=real(1e-100, 1e100),
+       U=tensor(None, None), keep_weights=flag, progress=flag, S=tensor(None, None))
 def train_first_layer(
     net: TwoLayerNet,  # from `symmetric_init`; its W, b and c are changed in place
     X: Float[Array, "n d"],  # inputs D1, on the device of net; a Dask array is read once a step, and once for S
@@ -287,8 +279,9 @@ def train_first_layer(
     "Stage 1 (algorithm of arXiv 2511.15120): T1 full-batch gradient steps on W; raises `DivergenceError`, `ValueError`, `TypeError`."
     loss = as_loss(loss)
     X, y = check_data(X, y)
-    steps = check_first_layer(net, steps, lr, weight_decay, engine, X)
-    y, engine = y.to(net.W), "fused" if engine == "auto" else engine
+    steps = check_first_layer(net, steps, engine, X, U, S)
+    check_bytes(keep_weights * (steps + 1) * net.W.nbytes, f"keep_weights over {steps} steps")
+    y, engine = labels_in(y, net.W.dtype).to(net.W.device), "fused" if engine == "auto" else engine
     recorder = Recorder(U, keep_weights, net.W.device)
     net.b.zero_(), net.c.fill_(loss.location(y))
     products = steps * ((engine == "power") + (lr == "auto"))
@@ -315,6 +308,7 @@ def run_steps(net, gradient, steps, keep, eta, recorder, progress, names) -> His
     return recorder.history(*names)
 
 # %% ../nbs/04_power_iteration.ipynb #17bfd94f
+@gated(history=instance(History, "from train_first_layer"), ax=drawing, legend=flag)
 def plot_history(
     history: History,  # from `train_first_layer`, with U given
     ax=None,  # matplotlib Axes, a new one if None

@@ -17,18 +17,18 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, undisturbed
+from .gate import Array, check_bytes, count, flag, gated, one_of, real
 from .losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
-from .network import TwoLayerNet
-from .power_iteration import check_number
-from .targets import check_data, generator, is_lazy, take_rows
+from .network import NET, TwoLayerNet
+from .targets import check_data, generator, is_lazy, seed_gate, take_rows
 
 # %% auto #0
-__all__ = ['FEW', 'draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations', 'normal_equations',
-           'ridge_path', 'ridge_paths', 'feature_blocks', 'dual_path', 'curvature', 'Fit', 'gradient_at', 'gram',
-           'fit_gd', 'bound', 'fit_smooth', 'SmoothPinball', 'rounded', 'fit_kinked', 'gcv_scores', 'held_parts',
-           'HeldOut', 'held_losses', 'holdout_scores', 'ridge_scores', 'warm_fits', 'fit_solver', 'NotConvergedWarning',
-           'ReadoutReport', 'check_readout', 'train_readout', 'gram_top', 'fit_ridge']
+__all__ = ['FEW', 'PENALTY', 'draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations',
+           'normal_equations', 'ridge_path', 'ridge_paths', 'feature_blocks', 'dual_path', 'curvature', 'Fit',
+           'gradient_at', 'gram', 'fit_gd', 'bound', 'fit_smooth', 'SmoothPinball', 'rounded', 'fit_kinked',
+           'gcv_scores', 'held_parts', 'HeldOut', 'held_losses', 'holdout_scores', 'ridge_scores', 'warm_fits',
+           'fit_solver', 'NotConvergedWarning', 'ReadoutReport', 'check_readout', 'train_readout', 'gram_top',
+           'fit_ridge']
 
 # %% ../nbs/06_readout.ipynb #f5542838
 def draw_biases(net: TwoLayerNet, seed: int) -> None:
@@ -456,27 +456,23 @@ class ReadoutReport:
 
 
 def check_readout(net, X, y, loss, method, weight_decay) -> str:
-    "The method to use, after every argument of `train_readout` has been checked."
-    if not isinstance(net, TwoLayerNet):
-        raise TypeError(f"net must be a TwoLayerNet, got {type(net).__name__}; make one with symmetric_init")
+    "The method to use, after what depends on two arguments of `train_readout` has been checked."
     if X.shape[1] != net.W.shape[1]:
         raise ValueError(f"X must have as many columns as net.W, got {X.shape[1]} and {net.W.shape[1]}")
-    if method not in ("auto", "gd", "ridge", "solver"):
-        raise ValueError(f"unknown method {method!r}, choose from auto, gd, ridge, solver")
     if method == "ridge" and not isinstance(loss, MSE):
         raise ValueError(f"method='ridge' is for loss='mse', got {loss}; take method='solver'")
     if method == "gd" and loss.kinked:
         raise ValueError(f"method='gd' needs a loss without kink, got {loss}; take method='solver'")
-    if weight_decay not in ("holdout", "gcv"):
-        if isinstance(weight_decay, str):
-            raise ValueError(f"weight_decay must be 'holdout', 'gcv' or a number, got {weight_decay!r}")
-        check_number(weight_decay, "weight_decay", strict=False)
+    check_bytes(32 * min(len(X), len(net.W)) ** 2, f"net of width {len(net.W)} on {len(X)} rows")
     if weight_decay == "gcv" and not isinstance(loss, MSE):
         raise ValueError(f"weight_decay='gcv' is for loss='mse', got {loss}; take 'holdout'")
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
 
-@undisturbed
+PENALTY = real(0, 1e300, "holdout", "gcv")
+
+
+@gated(net=NET, loss=as_loss, method=one_of("auto", "gd", "ridge", "solver"), weight_decay=PENALTY, seed=seed_gate, progress=flag, memory=count(0, 2**62))
 def train_readout(
     net: TwoLayerNet,  # after stage 1; its a, b and c are changed in place
     X: Float[Array, "n d"],  # inputs D2, best fresh; a Dask array is read four times, ten where it has fewer than 4000 (for other losses at every iteration)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from .hermite import check_int
+from .gate import check_int
 from .sweeps import Interval, Sweep, product
 
 # %% auto #0

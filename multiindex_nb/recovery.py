@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int, undisturbed
+from .gate import Array, as_tensor, count, gated, instance, tensor
 from .losses import L1, MSE, Huber, LogCosh, Loss, Pinball, Spectrum, as_loss, empirical_spectrum
-from .network import TwoLayerNet, alignment, coverage, index_basis
+from .network import NET, TwoLayerNet, alignment, coverage, index_basis
 from .power_iteration import History
-from .targets import HopelessWarning, check_data
+from .targets import HopelessWarning, check_data, seed_gate
 
 # %% auto #0
 __all__ = ['ALIGNED', 'COVERED', 'SCALE', 'ACCURATE', 'WARNINGS', 'recovered_subspace', 'subspace_error', 'RecoveryReport',
@@ -24,16 +24,15 @@ __all__ = ['ALIGNED', 'COVERED', 'SCALE', 'ACCURATE', 'WARNINGS', 'recovered_sub
            'independent_neurons', 'check_recovery', 'check_recovery_input', 'NoOutlierWarning', 'BlindLossWarning']
 
 # %% ../nbs/05_recovery.ipynb #002a8682
+@gated(W=tensor(None, None), r=count(1))
 def recovered_subspace(
     W: Float[Array, "m d"],  # neurons
     r: int,  # dimension wanted, 1 <= r <= min(m, d)
 ) -> Float[Tensor, "r d"]:  # V, orthonormal rows
     "The r leading right singular vectors of `W`; `ValueError` if r is out of range or `W` is not finite."
-    W, r = as_tensor(W, "W"), check_int(r, "r", 1)
-    if W.ndim != 2 or r > min(W.shape):
+    W = as_tensor(W, "W")
+    if r > min(W.shape):
         raise ValueError(f"W must have shape (m, d) with m, d >= r = {r}, got {tuple(W.shape)}")
-    if not torch.isfinite(W).all():
-        raise ValueError("W must be finite; stage 1 has diverged")
     scale = W.abs().max().clamp(min=torch.finfo(W.dtype).tiny)
     return torch.linalg.svd(W / scale, full_matrices=False)[2][:r]
 
@@ -45,7 +44,7 @@ def subspace_error(
     "Frobenius norm of P_V - P_U over sqrt(2r), from the principal angles (Bjorck and Golub 1973)."
     from scipy.linalg import subspace_angles
 
-    V, U = index_basis(as_tensor(V, "V")), index_basis(U)
+    V, U = index_basis(V, "V"), index_basis(U)
     if V.shape != U.shape:
         raise ValueError(f"V and U must have the same shape, got {tuple(V.shape)} and {tuple(U.shape)}")
     sines = torch.from_numpy(subspace_angles(V.cpu().numpy().T, U.cpu().numpy().T)).sin()
@@ -158,7 +157,8 @@ def independent_neurons(W: Float[Tensor, "m d"], r: int) -> int:
     return min(int((W[:half].abs().amax(dim=1) > 0).sum()), r)
 
 
-@undisturbed
+@gated(net=NET, r=count(1), loss=as_loss, history=instance(History, "from train_first_layer"), U=tensor(None, None), seed=seed_gate,
+       spectrum=instance(Spectrum, "from empirical_spectrum"))
 def check_recovery(
     net: TwoLayerNet,  # after stage 1
     X: Float[Array, "n d"],  # inputs D1
@@ -173,6 +173,8 @@ def check_recovery(
     "Say whether stage 1 found all r directions, or name the failure and its remedy; `ValueError`, `TypeError`."
     loss, (X, y) = as_loss(loss), check_data(X, y)
     V = check_recovery_input(net, X, r, U)
+    if spectrum is not None and len(spectrum.values) != X.shape[1]:
+        raise ValueError(f"spectrum must be that of X, with {X.shape[1]} eigenvalues, got {len(spectrum.values)}")
     spectrum = empirical_spectrum(X, y, loss, seed=seed) if spectrum is None else spectrum
     found = min(spectrum.n_outliers, r)
     better = better_loss(X, y, r, found, seed=seed) if found < r else None
@@ -193,11 +195,9 @@ def check_recovery(
 
 def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None) -> Float[Tensor, "r d"]:
     "The recovered subspace, after `net`, `r` and `U` have been checked against `X`."
-    if not isinstance(net, TwoLayerNet):
-        raise TypeError(f"net must be a TwoLayerNet, got {type(net).__name__}; make one with symmetric_init")
     if X.shape[1] != net.W.shape[1]:
         raise ValueError(f"X must have as many columns as net.W, got {X.shape[1]} and {net.W.shape[1]}")
-    if check_int(r, "r", 1) > X.shape[1]:
+    if r > X.shape[1]:
         raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
     if U is not None and tuple(as_tensor(U, "U").shape) != (r, X.shape[1]):
         raise ValueError(f"U must have shape ({r}, {X.shape[1]}), got {tuple(as_tensor(U, 'U').shape)}")

@@ -5,7 +5,6 @@
 # %% ../nbs/21_refine.ipynb #0a083a6c
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,20 +16,19 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .hermite import Array, as_tensor, check_int, undisturbed
+from .gate import Array, as_tensor, count, flag, gated
 from .learner import leading_directions
 from .losses import Loss, as_loss
 from .network import index_basis, symmetric_init
 from .power_iteration import auto_steps, train_first_layer
 from .recovery import recovered_subspace, subspace_error
 from .sweeps import Sweep, product
-from .targets import Target, check_data, check_finite, random_subspace, sample
+from .targets import Target, check_data, check_finite, random_subspace, sample, seed_gate
 
 # %% auto #0
-__all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'SEARCHED', 'EXACT', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features',
+__all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'SEARCHED', 'EXACT', 'MOST', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features',
            'residual', 'minimise_plane', 'descend', 'leading_span', 'search_span', 'project_rows', 'Refinement',
-           'unknowns', 'best_plane', 'check_plane', 'check_refine', 'refine_subspace', 'refine_cell', 'refine_sweep',
-           'draw_refine']
+           'unknowns', 'best_plane', 'check_plane', 'refine_subspace', 'refine_cell', 'refine_sweep', 'draw_refine']
 
 # %% ../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -38,7 +36,11 @@ def exponents(
     degree: int,  # highest total degree p
 ) -> np.ndarray:  # (q, r) whole numbers
     "All multi-indices of total degree at most `degree`."
-    return np.array([k for k in itertools.product(range(degree + 1), repeat=r) if sum(k) <= degree])
+
+    def rows(r: int, left: int) -> list[tuple[int, ...]]:
+        return [(k, *rest) for k in range(left + 1) for rest in rows(r - 1, left - k)] if r else [()]
+
+    return np.array(rows(r, degree))
 
 
 def hermite_table(Z: Float[np.ndarray, "n r"], degree: int) -> Float[np.ndarray, "k r n"]:
@@ -155,6 +157,9 @@ class Refinement:
 EXACT = 1e-10  # residual over variance that counts as zero
 
 
+MOST = 5000  # coefficients of the polynomial
+
+
 def unknowns(r: int, d: int, degree: int) -> int:
     "r (d - r) + binomial(r + p, p)."
     return r * (d - r) + math.comb(r + degree, degree)
@@ -183,23 +188,13 @@ def best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.
 def check_plane(X, y, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "X, y and an orthonormal basis of V as NumPy arrays, after they have been checked."
     X, y = check_data(X, y)
-    V = index_basis(as_tensor(V, "V"))
+    V = index_basis(V, "V")
     if V.shape[1] != X.shape[1]:
         raise ValueError(f"V must have as many columns as X, got {V.shape[1]} and {X.shape[1]}")
     return X.double().numpy(), y.double().numpy(), V.double().numpy()
 
 
-def check_refine(X, y, V, degree, starts, rounds, count, seed) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    "X, y, V as NumPy arrays, after every argument has been checked."
-    arrays = check_plane(X, y, V)
-    check_int(starts, "starts", 1), check_int(rounds, "rounds", 0)
-    check_int(count, "count", 1), check_int(seed, "seed", 0)
-    if degree != "auto":
-        check_int(degree, "degree", 1, 12)
-    return arrays
-
-
-@undisturbed
+@gated(degree=count(1, 12, "auto"), starts=count(1, 10**6), rounds=count(0, 1000), count=count(1), seed=count(0, 2**63 - 1), progress=flag)
 def refine_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels
@@ -212,9 +207,11 @@ def refine_subspace(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
 ) -> Refinement:
     "The plane whose polynomial fits best, by variable projection from many starts; `ValueError`, `TypeError`."
-    X, y, V = check_refine(X, y, V, degree, starts, rounds, count, seed)
+    X, y, V = check_plane(X, y, V)
+    if degree != "auto" and math.comb(len(V) + degree, degree) > MOST:
+        raise ValueError(f"degree must leave at most {MOST} coefficients in {len(V)} variables, got degree {degree}")
     (n, d), r, mean, spread = X.shape, len(V), y.mean(), y.std()
-    degrees = [degree] if degree != "auto" else [p for p in range(1, 6) if p == 1 or unknowns(r, d, p) <= n / 2]
+    degrees = [degree] if degree != "auto" else [p for p in range(1, 6) if p == 1 or (unknowns(r, d, p) <= n / 2 and math.comb(r + p, p) <= MOST)]
     rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
     z = (y - mean) / spread
     L = leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
-from .hermite import Array, check_int, undisturbed
+from .gate import MANY, Array, check_int, count, either, flag, real, undisturbed
 from .learner import auto_scale, split_rows
 from .losses import Loss, Totals, add_gram, as_loss, mirror, row_sums, second_order_matrix
 from .network import TwoLayerNet, symmetric_init
@@ -31,11 +31,11 @@ from .power_iteration import auto_steps, train_first_layer
 from .readout import train_readout
 from .recovery import NoOutlierWarning, recovered_subspace
 from .refine import refine_subspace, unknowns
-from .targets import FewSamplesWarning, as_rows, check_data, generator, is_lazy, take_rows
+from .targets import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, generator, is_lazy, take_rows
 
 # %% auto #0
-__all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'steps_from_spectrum', 'with_constant', 'first_layer', 'Model', 'Settings',
-           'hold_out', 'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial',
+__all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'SETTINGS', 'steps_from_spectrum', 'with_constant', 'first_layer', 'Model',
+           'Settings', 'hold_out', 'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial',
            'fit_ridge_functions', 'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank',
            'choose_rank', 'grow', 'shrink', 'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless',
            'off_graph', 'sample_rows', 'lazy_whitening', 'Projected', 'one_step', 'fit_all_rows', 'in_user_units',
@@ -298,26 +298,21 @@ def inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     return (Q * s.clamp(min=1e-12).rsqrt()) @ Q.T
 
 # %% ../nbs/24_regressor.ipynb #32c6cfb8
-def check_settings(n_indices, loss, steps, width, refine, whiten, level, validation, rounds, d: int) -> None:
-    "`ValueError` or `TypeError` for any argument that cannot be used."
-    if n_indices != "auto":
-        check_int(n_indices, "n_indices", 1, d)
-    if loss != "auto":
-        as_loss(loss)
-    if not isinstance(steps, str):
-        check_int(steps, "steps", 1)
-    elif steps not in ("auto", "rule", "holdout"):
-        raise ValueError(f"steps must be 'auto', 'rule', 'holdout' or a whole number, got {steps!r}")
-    if check_int(width, "width", 2) % 2:
-        raise ValueError(f"width must be even, got {width}")
-    if whiten not in ("auto", True, False):
-        raise ValueError(f"whiten must be 'auto', True or False, got {whiten!r}")
-    if not isinstance(refine, (bool, np.bool_)):
-        raise TypeError(f"refine must be True or False, got {refine!r}")
-    for name, value in (("level", level), ("validation", validation)):
-        if not (isinstance(value, Real) and 0 < float(value) < 1):
-            raise ValueError(f"{name} must be in (0, 1), got {value!r}")
-    check_int(rounds, "rounds", 0)
+SETTINGS = {
+    "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto" else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
+    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"), "level": real(0, 1, strict=True), "validation": real(0, 1, strict=True), "rounds": count(0, 1000),
+    "memory": count(1, 2**62),
+}
+
+
+def check_settings(model: MultiIndexRegressor, d: int) -> None:
+    "`ValueError` or `TypeError` for any parameter that cannot be used with d columns."
+    for name, gate in SETTINGS.items():
+        gate(getattr(model, name), name)
+    if model.n_indices != "auto":
+        check_int(model.n_indices, "n_indices", 1, d)
+    if model.width % 2:
+        raise ValueError(f"width must be even, got {model.width}")
 
 
 def hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
@@ -445,11 +440,12 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         if is_lazy(X):
             return self._fit_lazy(X, y)
+        check_paired(X, y)
         X, y = validate_data(self, off_graph(X), off_graph(y), dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=4)
-        check_settings(self.n_indices, self.loss, self.steps, self.width, self.refine, self.whiten, self.level, self.validation, self.rounds, X.shape[1])
+        check_settings(self, X.shape[1])
         X, y = check_data(torch.tensor(X), torch.tensor(np.asarray(y, dtype=np.float64)))
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
-        white = self.whiten is True or (self.whiten == "auto" and not is_white(X))
+        white = not is_white(X) if self.whiten == "auto" else bool(self.whiten)
         self.mean_, self.whitening_ = shrunk_whitening(X) if white else (torch.zeros(X.shape[1]).double(), None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
@@ -462,12 +458,11 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         y = column_or_1d(np.asarray(off_graph(y)), warn=True)
         X, y = check_data(self._lazy_rows(X, reset=True), y if np.iscomplexobj(y) else y.astype(np.float64))
         n = len(X)
-        check_settings(self.n_indices, self.loss, self.steps, self.width, self.refine, self.whiten, self.level, self.validation, self.rounds, X.shape[1])
-        check_int(self.memory, "memory", 1)
+        check_settings(self, X.shape[1])
         few = sample_rows(n, max(4 * X.shape[1], self.memory // (8 * X.shape[1])), 0)
         part = check_data(take_rows(X, few).compute(), y[few])[0]
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
-        white = self.whiten is True or (self.whiten == "auto" and not is_white(part))
+        white = not is_white(part) if self.whiten == "auto" else bool(self.whiten)
         whitening = (shrunk_whitening(part) if len(few) == n else lazy_whitening(X, part)) if white else None
         self.mean_, self.whitening_ = whitening or (torch.zeros(X.shape[1]).double(), None)
         X, part, y = self._white(X), self._white(part), (y - self.y_mean_) / self.y_scale_
@@ -526,17 +521,12 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         validate_data(self, X, reset=reset, skip_check_array=True)  # number of columns
         return as_rows(X.astype("float64") if X.dtype.kind in "bfiuOSU" else X)
 
-    def _by_chunk(self, method: Callable, X, shape: tuple[int, ...], **places):
-        "A method applied to each chunk of a Dask array; an empty chunk gives an empty part."
-        part = lambda rows: method(rows) if len(rows) else np.zeros((0, *shape))
-        return self._lazy_rows(X).map_blocks(part, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), **places)
-
     @undisturbed
     def predict(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n"]:
         "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
         check_is_fitted(self)
         if is_lazy(X):
-            return self._by_chunk(self.predict, X, (), drop_axis=1)
+            return by_chunk(self.predict, self._lazy_rows(X))
         X = self._white(self._checked(X))
         return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
 
@@ -545,7 +535,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         "The index variables of each row, a Dask array for a Dask array; `NotFittedError` before `fit`."
         check_is_fitted(self)
         if is_lazy(X):
-            return self._by_chunk(self.transform, X, (self.n_indices_,), chunks=(X.chunks[0], (self.n_indices_,)))
+            return by_chunk(self.transform, self._lazy_rows(X), (self.n_indices_,))
         return (self._checked(X) - self.mean_).numpy() @ self.components_.T
 
 # %% ../nbs/24_regressor.ipynb #251a628c

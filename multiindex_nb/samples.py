@@ -15,18 +15,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int, undisturbed
-from .losses import Loss, as_loss, check_positive, label_slope, second_order_matrix
-from .targets import Target
-from .theory import (SlopeLaw, as_target, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
+from .gate import Array, check_int, check_real, count, flag, gated, one_of, or_none, real, shown, tensor
+from .losses import Loss, as_loss, label_slope, second_order_matrix
+from .targets import Target, as_target, check_data
+from .theory import (DIMENSION, NOISE, SlopeLaw, bin_law, law_or_target, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
                                   side_outliers, signal_matrix, slope_law)
 
 # %% auto #0
-__all__ = ['LIMIT', 'RANGES', 'edge_directions', 'first_ratio', 'law_ratio', 'limit_vanishes', 'critical_ratio', 'warn_heavy',
-           'LabelLaw', 'label_law', 'trial_bases', 'basis_strengths', 'best_ratio', 'needed_ratio', 'SampleNeed',
-           'loss_need', 'why_never', 'check_wanted', 'samples_needed', 'LabelTransform', 'trial_directions',
-           'star_weights', 'star_cost', 'best_loss', 'FamilyBest', 'family_grid', 'best_of_family', 'family_notes',
-           'law_of_outlier', 'predict_from_data']
+__all__ = ['LIMIT', 'WANTED', 'RANGES', 'edge_directions', 'first_ratio', 'law_ratio', 'limit_vanishes', 'critical_ratio',
+           'warn_heavy', 'LabelLaw', 'label_law', 'trial_bases', 'basis_strengths', 'best_ratio', 'needed_ratio',
+           'SampleNeed', 'loss_need', 'why_never', 'several_losses', 'samples_needed', 'LabelTransform',
+           'trial_directions', 'star_weights', 'star_cost', 'best_loss', 'FamilyBest', 'family_grid', 'best_of_family',
+           'family_notes', 'law_of_outlier', 'predict_from_data']
 
 # %% ../nbs/29_samples.ipynb #72159a3e
 def edge_directions(law: SlopeLaw, ratio: float) -> Float[np.ndarray, "k r"]:
@@ -59,14 +59,14 @@ LIMIT = 1e3  # largest n / d that is looked at where M is zero: beyond, the erro
 
 def limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> bool:
     "Is the weakest eigenvalue of M = E[t zz^T] zero up to the error of the quadrature? Eight scramblings, five standard errors."
-    laws = [bin_law(label_slope(y, as_loss(loss)).numpy(), Z[:, :, None] * Z[:, None, :]) for y, Z in (label_points(target, noise, 12, seed=seed) for seed in range(8))]
+    laws = [bin_law(label_slope(y, as_loss(loss)).numpy(), Z) for y, Z in (label_points(target, noise, 12, seed=seed) for seed in range(8))]
     matrices = np.array([np.einsum("k,k,kij->ij", law.p, law.t - law.p @ law.t, law.C) for law in laws])
     values, vectors = np.linalg.eigh(matrices.mean(axis=0))
     along = np.einsum("sij,i,j->s", matrices, v := vectors[:, np.abs(values).argmin()], v)
     return bool(abs(along.mean()) <= 5 * along.std(ddof=1) / math.sqrt(len(along)))
 
 
-@undisturbed
+@gated(target=law_or_target, loss=as_loss, k=count(1), noise=NOISE)
 def critical_ratio(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -125,7 +125,7 @@ def basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.nd
     return np.einsum("k,kbv,kbv->bv", law.p, *g)
 
 # %% ../nbs/29_samples.ipynb #8b309d05
-@undisturbed
+@gated(target=as_target, noise=NOISE)
 def best_ratio(
     target: Target | str,  # link
     noise: float = 0.0,  # standard deviation of the label noise
@@ -188,13 +188,20 @@ def why_never(critical: float, high: float) -> str:
     return "every direction becomes an outlier, but smaller than the bulk's other edge: the power method does not see it"
 
 
-def check_wanted(cosine: float) -> None:
-    "Raise unless the wanted cosine is in (0, 1)."
-    if not 0 < cosine < 1:
-        raise ValueError(f"cosine must be in (0, 1), got {cosine}")
+WANTED = real(1e-6, 1 - 1e-9)  # a cosine
 
 
-@undisturbed
+def several_losses(value, name: str) -> tuple[Loss | str, ...]:
+    "A gate for one loss or a list of them."
+    if not isinstance(value, (str, Loss, list, tuple)):
+        raise TypeError(f"{name} must be a list of losses, got {shown(value)}")
+    found = (value,) if isinstance(value, (str, Loss)) else tuple(value)
+    if not found:
+        raise ValueError(f"{name} must hold at least one loss, got none")
+    return tuple(one for one in found if as_loss(one, name))
+
+
+@gated(target=as_target, d=DIMENSION, losses=several_losses, cosine=WANTED, noise=NOISE)
 def samples_needed(
     target: Target | str,  # link
     d: int,  # dimension
@@ -204,12 +211,8 @@ def samples_needed(
 ) -> list[SampleNeed]:  # least rows first
     "Rows of stage 1 that each loss needs to see every direction, by theory alone; `ValueError` for bad values."
     link = as_target(target)
-    check_int(d, "d", link.r + 1)
-    check_wanted(cosine)
-    losses = (losses,) if isinstance(losses, (str, Loss)) else losses
-    for loss in losses:
-        as_loss(loss)
-    needs = [loss_need(link, loss, d, cosine, noise) for loss in losses]
+    check_int(d, "d", link.r + 1, 10**40)
+    needs = [loss_need(link, loss, d, cosine, noise) for loss in several_losses(losses, "losses")]
     return sorted(needs, key=lambda need: (need.needed, need.critical))
 
 # %% ../nbs/29_samples.ipynb #13bc9ee5
@@ -257,7 +260,7 @@ def star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) ->
     return law_ratio(weights, law.C.shape[1], LIMIT) if cosine is None else needed_ratio(weights, cosine, 0.02, LIMIT)
 
 
-@undisturbed
+@gated(target=as_target, noise=NOISE, floor=real(1e-6, 1 - 1e-6), centred=flag, direction=tensor(None))
 def best_loss(
     target: Target | str,  # link
     direction: Float[Array, "r"] | None = None,  # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for all directions
@@ -266,7 +269,6 @@ def best_loss(
     centred: bool = True,  # subtract E[T], which the power method needs; False for the outermost eigenvector
 ) -> LabelTransform:  # for `learn`, `second_order_matrix`, `slope_law`
     "The loss whose slope is T* = 1 - 1 / E[(v.z)^2 | y], the best weight for ONE direction v (Mondelli and Montanari 2018); `ValueError` for a direction that is not a unit vector."
-    check_positive(floor, "floor", 1)
     target, law = as_target(target), label_law(target, noise, bins=300)
     if direction is None:
         V = trial_directions(target.r)
@@ -303,7 +305,7 @@ def family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "po
     return scale * np.geomspace(low, high, points)
 
 # %% ../nbs/29_samples.ipynb #e212b97f
-@undisturbed
+@gated(target=as_target, family=one_of(*RANGES), cosine=or_none(WANTED), noise=NOISE, points=count(3, 101))
 def best_of_family(
     target: Target | str,  # link
     family: str = "huber",  # "huber", "logcosh", "pinball" or "expectile"
@@ -314,13 +316,9 @@ def best_of_family(
     "The parameter of a family of losses with the smallest n/d, by theory alone; `ValueError` for a family without parameter."
     from scipy.optimize import minimize_scalar
 
-    if family not in RANGES:
-        raise ValueError(f"family must be one of {', '.join(RANGES)}, got {family!r}")
-    if cosine is not None:
-        check_wanted(cosine)
     y, Z = label_points(target, noise, log2_points=14)
-    grid, ZZ, tried = family_grid(family, y.std().item(), check_int(points, "points", 3)), Z[:, :, None] * Z[:, None, :], {}
-    law_of = lambda name: bin_law(label_slope(y, as_loss(name)).numpy(), ZZ, tail=200, bins=600)
+    grid, tried = family_grid(family, y.std().item(), points), {}
+    law_of = lambda name: bin_law(label_slope(y, as_loss(name)).numpy(), Z, tail=200, bins=600)
 
     def ratio_at(position: float) -> float:
         name = f"{family}:{np.interp(position, np.arange(points), grid):.2g}"
@@ -353,7 +351,7 @@ def law_of_outlier(
     "The law with E[(v.z)^2 | t] linear in t that puts an outlier where it was found; `ValueError` if it is not outside of the bulk."
     from scipy.optimize import brentq
 
-    law = bin_law(slopes, np.ones((len(slopes), 1, 1)))
+    law = bin_law(slopes, np.ones((len(slopes), 1)))
     side = -1 if value > 0 else 1
     edge = edge_point(law, ratio, side)
     if edge is None or side * (value - float(place(law, ratio, edge))) >= 0:
@@ -364,6 +362,7 @@ def law_of_outlier(
     return SlopeLaw(law.p, law.t, (1 + slope * (law.t - mean))[:, None, None])
 
 
+@gated(loss=as_loss, cosine=WANTED)
 def predict_from_data(
     X: Float[Array, "n d"],  # inputs, centred and white
     y: Float[Array, "n"],  # labels
@@ -371,11 +370,10 @@ def predict_from_data(
     cosine: float = 0.9,  # wanted
 ) -> list[tuple[float, float, float, float]]:  # for each outlier: its place, cosine now, critical n/d, n/d for the wanted cosine
     "What the outliers of S say of the directions behind them, and how many rows would show these well; warns where slopes are unbounded."
-    check_wanted(cosine)
-    X, y = as_tensor(X, "X").double(), as_tensor(y, "y").double()
+    X, y = (t.double() for t in check_data(X, y))
     n, d = X.shape
     slopes, found = label_slope(y, as_loss(loss)).numpy(), []
-    plain = bin_law(slopes, np.ones((n, 1, 1)))
+    plain = bin_law(slopes, np.ones((n, 1)))
     edges = bulk_edges(plain, n / d)
     warn_heavy(plain, n / d, d)
     for value in torch.linalg.eigvalsh(second_order_matrix(X, y, loss)).tolist():

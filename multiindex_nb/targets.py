@@ -12,6 +12,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import add
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -19,16 +20,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from .hermite import Array, as_tensor, check_int, hermite_eval, hermite_product, undisturbed
+from .gate import SEED, Array, as_tensor, check_bytes, check_int, count, gated, real, shown, tensor
+from .hermite import hermite_eval, hermite_product
 
 # %% auto #0
-__all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'add_series', 'multiply_series', 'text_error', 'parse_tree', 'parse_leaf',
-           'check_size', 'parse_power', 'parse_node', 'parse_series', 'HermiteSeries', 'Target', 'generator',
-           'random_rows', 'random_subspace', 'sample', 'HopelessWarning', 'FewSamplesWarning', 'check_finite',
-           'check_range', 'is_lazy', 'as_rows', 'take_rows', 'check_data']
+__all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'MAX_WORK', 'add_series', 'multiply_series', 'text_error', 'parse_tree',
+           'parse_leaf', 'Reading', 'check_size', 'parse_product', 'parse_power', 'parse_node', 'parse_series',
+           'HermiteSeries', 'Target', 'as_target', 'generator', 'seed_gate', 'random_rows', 'random_subspace', 'sample',
+           'HopelessWarning', 'FewSamplesWarning', 'check_finite', 'check_range', 'labels_in', 'check_paired',
+           'is_lazy', 'as_rows', 'take_rows', 'whole_chunk', 'by_chunk', 'check_data']
 
 # %% ../nbs/01_targets.ipynb #03c0a338
 MAX_DEGREE, MAX_INDEX, MAX_TERMS = 30, 64, 20_000  # the basis is shown stable to degree 30
+MAX_WORK = 300_000  # terms formed while one text is read, about a second of work
 
 
 def add_series(
@@ -43,17 +47,22 @@ def add_series(
 def multiply_series(
     p: dict,  # {multi-index: coefficient}
     q: dict,  # another one in the same variables
-) -> dict:  # the product
-    "The Hermite series of the product of two Hermite series."
+    most: int = MAX_WORK,  # terms that may be formed on the way
+) -> tuple[dict, int]:  # the product, and how many were formed
+    "The Hermite series of the product of two Hermite series; `ValueError` beyond `most`."
     out: dict = {}
+    formed = 0
     for alpha, a in p.items():
         for beta, b in q.items():
-            partial: dict[tuple[int, ...], float] = {(): a * b}
-            for i, j in zip(alpha, beta):
-                factor = hermite_product(i, j)
-                partial = {k + (deg,): c * f for k, c in partial.items() for deg, f in factor.items()}
-            out = add_series(out, partial)
-    return out
+            partial = {tuple(map(add, alpha, beta)): a * b}
+            for place in (i for i, (j, k) in enumerate(zip(alpha, beta)) if j and k):  # elsewhere one factor is h0 = 1
+                factor = hermite_product(alpha[place], beta[place])
+                partial = {key[:place] + (deg,) + key[place + 1 :]: c * f for key, c in partial.items() for deg, f in factor.items()}
+            for key, c in partial.items():
+                out[key] = out.get(key, 0.0) + c
+            if (formed := formed + len(partial)) > most or len(out) > MAX_TERMS:
+                raise ValueError(f"more than {MAX_TERMS} terms, or {MAX_WORK} on the way to them")
+    return out, formed
 
 # %% ../nbs/01_targets.ipynb #2e8cce83
 def text_error(
@@ -105,6 +114,15 @@ def parse_leaf(
     return {tuple(degree if i == int(name.id[1:]) - 1 else 0 for i in range(r)): 1.0}
 
 # %% ../nbs/01_targets.ipynb #38305fde
+@dataclass
+class Reading:
+    "A text while it is read."
+
+    text: str  # the whole target, for messages
+    r: int  # number of variables
+    formed: int = 0  # terms formed so far
+
+
 def check_size(p: dict, node: ast.expr, text: str) -> dict:
     "`p`, unless its degree, its number of terms or a coefficient is out of bounds."
     if max(map(sum, p)) > MAX_DEGREE or len(p) > MAX_TERMS:
@@ -114,38 +132,47 @@ def check_size(p: dict, node: ast.expr, text: str) -> dict:
     return p
 
 
-def parse_power(node: ast.BinOp, text: str, r: int) -> dict:
+def parse_product(p: dict, q: dict, node: ast.expr, at: Reading) -> dict:
+    "The product of two series, within the limits."
+    if max(map(sum, p)) + max(map(sum, q)) > MAX_DEGREE:
+        raise text_error(at.text, node.col_offset, f"more than degree {MAX_DEGREE}")
+    try:
+        out, formed = multiply_series(p, q, MAX_WORK - at.formed)
+    except ValueError as error:
+        raise text_error(at.text, node.col_offset, str(error)) from None
+    at.formed += formed
+    return check_size(out, node, at.text)
+
+
+def parse_power(node: ast.BinOp, at: Reading) -> dict:
     "The series of base ** exponent, the exponent a whole number >= 0."
-    base, exponent = parse_node(node.left, text, r), node.right
+    base, exponent = parse_node(node.left, at), node.right
     if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int and exponent.value <= MAX_DEGREE):
-        raise text_error(text, exponent.col_offset, f"an exponent must be a whole number from 0 to {MAX_DEGREE}")
-    out = {(0,) * r: 1.0}
+        raise text_error(at.text, exponent.col_offset, f"an exponent must be a whole number from 0 to {MAX_DEGREE}")
+    out = {(0,) * at.r: 1.0}
     for _ in range(exponent.value):
-        out = check_size(multiply_series(out, base), node, text)
+        out = parse_product(out, base, node, at)
     return out
 
 
 def parse_node(
     node: ast.expr,  # any node of the tree
-    text: str,  # the whole target, for messages
-    r: int,  # number of variables
+    at: Reading,  # the text it stands in
 ) -> dict:  # its Hermite series
     "The Hermite series of an expression in + - * ** and leaves."
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
-        return add_series({}, parse_node(node.operand, text, r), sign)
+        return add_series({}, parse_node(node.operand, at), sign)
     if not isinstance(node, ast.BinOp):
-        return check_size(parse_leaf(node, text, r), node, text)
+        return check_size(parse_leaf(node, at.text, at.r), node, at.text)
     if isinstance(node.op, ast.Pow):
-        return parse_power(node, text, r)
+        return parse_power(node, at)
     if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
-        raise text_error(text, node.col_offset, "only + - * ** are allowed (for a power write **, for 1/2 write 0.5)")
-    left, right = parse_node(node.left, text, r), parse_node(node.right, text, r)
+        raise text_error(at.text, node.col_offset, "only + - * ** are allowed (for a power write **, for 1/2 write 0.5)")
+    left, right = parse_node(node.left, at), parse_node(node.right, at)
     if isinstance(node.op, ast.Mult):
-        if len(left) * len(right) > MAX_TERMS:
-            raise text_error(text, node.col_offset, f"a product of more than {MAX_TERMS} terms")
-        return check_size(multiply_series(left, right), node, text)
-    return check_size(add_series(left, right, -1.0 if isinstance(node.op, ast.Sub) else 1.0), node, text)
+        return parse_product(left, right, node, at)
+    return check_size(add_series(left, right, -1.0 if isinstance(node.op, ast.Sub) else 1.0), node, at.text)
 
 # %% ../nbs/01_targets.ipynb #19c5dca0
 def parse_series(
@@ -161,7 +188,7 @@ def parse_series(
         raise text_error(text, far.col_offset, f"{far.id[:12]} is beyond z{MAX_INDEX}")
     r = max(indices, default=1)
     try:
-        terms = parse_node(tree, text, r)
+        terms = parse_node(tree, Reading(text, r))
     except (RecursionError, OverflowError):
         raise ValueError("bad target: the expression is nested too deeply or a number is too large") from None
     numbers = [abs(float(n.value)) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, (int, float))]
@@ -191,7 +218,9 @@ class Target:
     def __post_init__(self):
         if not callable(self.g):
             raise TypeError(f"g must be callable on an (n, r) tensor, got {type(self.g).__name__}; for text use Target.parse")
-        check_int(self.r, "r", 1)
+        if not (self.text is None or isinstance(self.text, str)):
+            raise TypeError(f"text must be text, got {shown(self.text)}")
+        object.__setattr__(self, "r", check_int(self.r, "r", 1, 10_000))
 
     @classmethod
     def parse(cls, text: str) -> Target:
@@ -218,6 +247,18 @@ class Target:
         return dict(self.g.terms) if isinstance(self.g, HermiteSeries) else None
 
     @property
+    def variables(self) -> tuple[int, ...]:
+        "Columns of Z on which g depends, from 0; all of them if the target is not a parsed polynomial."
+        return tuple(range(self.r)) if self.terms is None else tuple(i for i in range(self.r) if any(alpha[i] for alpha in self.terms))
+
+    def compact(self) -> Target:
+        "The same link as a function of the columns in `variables` only, one at least."
+        kept = self.variables or (0,)
+        if self.terms is None or len(kept) == self.r:
+            return self
+        return Target(HermiteSeries(tuple((tuple(alpha[i] for i in kept), c) for alpha, c in self.terms.items())), len(kept), f"{self} in {len(kept)} variables")
+
+    @property
     def degree(self) -> int | None:
         "Total degree; None if not a parsed polynomial."
         return None if self.terms is None else max(map(sum, self.terms), default=0)
@@ -237,6 +278,13 @@ class Target:
         "Lowest degree >= 1 with a non-zero coefficient; None for a constant or unparsed target."
         return None if self.terms is None else min((sum(k) for k in self.terms if any(k)), default=None)
 
+
+def as_target(target: Target | str, name: str = "target") -> Target:
+    "A `Target` from an object or its text; a gate."
+    if not isinstance(target, (Target, str)):
+        raise TypeError(f"{name} must be a Target or its text, got {shown(target)}")
+    return Target.parse(target) if isinstance(target, str) else target
+
 # %% ../nbs/01_targets.ipynb #272ca982
 def generator(
     seed: int | torch.Generator,  # a whole number >= 0, or a generator to go on with
@@ -245,9 +293,14 @@ def generator(
     "A torch generator for one purpose, derived from (seed, stream)."
     if isinstance(seed, torch.Generator):
         return seed
-    seed = check_int(seed, "seed", 0, 2**63 - 1)
-    state = np.random.SeedSequence([seed, zlib.crc32(stream.encode())]).generate_state(1, np.uint64)[0]
+    number = check_int(seed, "seed", 0, 2**63 - 1)
+    state = np.random.SeedSequence([number, zlib.crc32(stream.encode())]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
+
+
+def seed_gate(value, name: str) -> int | torch.Generator:
+    "A gate for seeds."
+    return value if isinstance(value, torch.Generator) else SEED(value, name)
 
 # %% ../nbs/01_targets.ipynb #cb54dafa
 def random_rows(r: int, d: int, gen: torch.Generator) -> Float[Tensor, "r d"]:
@@ -256,7 +309,7 @@ def random_rows(r: int, d: int, gen: torch.Generator) -> Float[Tensor, "r d"]:
     return (Q * torch.sign(torch.diagonal(R))).T.contiguous()
 
 
-@undisturbed
+@gated(d=count(1, 10**6), r=count(1), condition=real(1, 1e12), seed=seed_gate)
 def random_subspace(
     d: int,  # ambient dimension
     r: int,  # number of indices, 1 <= r <= d
@@ -264,10 +317,8 @@ def random_subspace(
     seed: int = 0,  # seed of the draw
 ) -> Float[Tensor, "r d"]:  # U
     "A random index matrix U whose singular values run from 1 down to 1/condition (setting of arXiv 2511.15120)."
-    d = check_int(d, "d", 1)
     r = check_int(r, "r", 1, d)
-    if not (math.isfinite(condition) and condition >= 1):
-        raise ValueError(f"condition must be a finite number >= 1, got {condition}")
+    check_bytes(24 * r * d, f"r = {r} and d = {d}")
     gen = generator(seed, "subspace")
     Q = random_rows(r, d, gen)
     if condition == 1 or r == 1:
@@ -276,22 +327,22 @@ def random_subspace(
     return random_rows(r, r, gen) @ (s[:, None] * Q)
 
 # %% ../nbs/01_targets.ipynb #47baf13c
-@undisturbed
+@gated(target=as_target, U=tensor(None, None), n=count(1, 10**12), noise=real(0, 1e100), seed=seed_gate)
 def sample(
-    target: Target,  # the link function g
+    target: Target | str,  # the link function g
     U: Float[Array, "r d"],  # the index matrix
     n: int,  # number of samples
     noise: float = 0.0,  # standard deviation of the Gaussian label noise, in units of y
     seed: int = 0,  # seed of the draw
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # X and y
     "Draw X ~ N(0, I_d) and y = g(U x) + noise * N(0, 1)."
-    U, n = as_tensor(U, "U"), check_int(n, "n", 1)
-    if U.ndim != 2 or U.shape[0] != target.r:
-        raise ValueError(f"U must have shape ({target.r}, d) for this target, got {tuple(U.shape)}")
-    if not (math.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise must be a finite number >= 0, got {noise}")
+    link = as_target(target)
+    if U.shape[0] != link.r:
+        raise ValueError(f"U must have shape ({link.r}, d) for this target, got {tuple(U.shape)}")
+    U = as_tensor(U, "U")
+    check_bytes(U.element_size() * n * U.shape[1], f"n = {n} in d = {U.shape[1]}")
     X = torch.randn(n, U.shape[1], generator=generator(seed, "inputs"), dtype=U.dtype)
-    y = target(X @ U.T)
+    y = link(X @ U.T)
     if noise:
         y = y + noise * torch.randn(n, generator=generator(seed, "noise"), dtype=U.dtype)
     return X, y
@@ -323,19 +374,35 @@ def check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
         raise ValueError(f"{name} must be between {1 / most:.0e} and {most:.0e} in {str(dtype)[6:]}, got {size.item():.3g}: choose another unit")
 
 
+def labels_in(y: Float[Tensor, "n"], dtype: torch.dtype, name: str = "y") -> Float[Tensor, "n"]:
+    "y in the precision of the computation; `ValueError` if it would lose its digits there."
+    kept = y.to(dtype)
+    if dtype != y.dtype and (kept.to(y.dtype) - y).abs().max() > 1e-3 * y.std():
+        raise ValueError(f"{name} would lose its digits in {str(dtype)[6:]}: subtract a constant from it, or give X and the network in float64")
+    return kept
+
+
+def check_paired(X, y, names: tuple[str, str] = ("X", "y")) -> None:
+    "`ValueError` if both have an index, as pandas' tables do, and the two differ."
+    mine, other = (getattr(t, "index", None) for t in (X, y))
+    same = getattr(mine, "equals", None)
+    if same and hasattr(other, "equals") and not same(other):
+        raise ValueError(f"{names[0]} and {names[1]} must have the same index, since rows are paired by their order: sort one by the other, or give {names[1]}.to_numpy()")
+
+
 def is_lazy(X) -> TypeGuard[Any]:
     "Whether `X` is a Dask array, whose rows are read a chunk at a time and never all at once."
     return type(X).__module__.startswith("dask.array")
 
 
-def as_rows(X) -> Float[Tensor, "n d"]:  # or a Dask array, which does here
+def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, which does here
     "`X` as a tensor, or as a Dask array of real numbers in chunks of whole rows, of known sizes."
     if not is_lazy(X):
-        return as_tensor(X, "X")
+        return as_tensor(X, name)
     if X.dtype.kind not in "fiu":
-        raise TypeError(f"X must hold real numbers, got dtype {X.dtype}")
+        raise TypeError(f"{name} must hold real numbers, got dtype {X.dtype}")
     if any(math.isnan(size) for size in X.shape):
-        raise ValueError("X has chunks of unknown size: call X.compute_chunk_sizes(), or to_dask_array(lengths=True) on a data frame")
+        raise ValueError(f"{name} has chunks of unknown size: call X.compute_chunk_sizes(), or to_dask_array(lengths=True) on a data frame")
     return X.rechunk({1: -1}) if X.ndim == 2 else X
 
 
@@ -349,29 +416,52 @@ def take_rows(X, rows: Int[Tensor, "k"]):
     wanted[rows.numpy()] = True
     sizes = np.diff(np.searchsorted(rows.numpy(), np.cumsum((0, *X.chunks[0])))).tolist()
     mask = da.from_array(wanted, chunks=(X.chunks[0], 1))
-    return da.map_blocks(lambda chunk, own: chunk[own[:, 0]], X, mask, chunks=(tuple(sizes), X.chunks[1]), dtype=X.dtype, meta=X._meta)
+    pick = lambda chunk, own: whole_chunk(chunk, len(own))[own[:, 0]]
+    return da.map_blocks(pick, X, mask, chunks=(tuple(sizes), X.chunks[1]), dtype=X.dtype, meta=X._meta)
+
+
+def whole_chunk(chunk, rows: int):
+    "The chunk; `ValueError` if it has not as many rows as the array's plan says."
+    if len(chunk) != rows:
+        raise ValueError(f"X has a chunk of {len(chunk)} rows where its plan says {rows}")
+    return chunk
+
+
+def by_chunk(f: Callable, X, shape: tuple[int, ...] = ()):
+    "A Dask array of f(rows), of this shape a row, for each chunk of X; each must have its rows, finite, and an empty one gives an empty part."
+    import dask.array as da
+
+    def part(chunk, own):
+        rows = check_finite(as_tensor(whole_chunk(chunk, len(own)), "X"), "X").numpy()
+        return f(rows) if len(rows) else np.zeros((0, *shape))
+
+    X = as_rows(X)
+    rows = da.zeros((len(X), 1), chunks=(X.chunks[0], 1), dtype=bool)
+    return da.map_blocks(part, X, rows, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), drop_axis=None if shape else 1, chunks=(X.chunks[0], *((k,) for k in shape)))
 
 # %% ../nbs/01_targets.ipynb #889184c3
 def check_data(
     X: Float[Array, "n d"],  # inputs; a Dask array stays one, and its entries are looked at when it is first read
     y: Float[Array, "n"],  # labels
+    names: tuple[str, str] = ("X", "y"),  # what the caller calls them
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # the same, as tensors of one dtype
     "Validated (X, y); `TypeError` or `ValueError` names the argument, `FewSamplesWarning` when n < d."
-    X, y = as_rows(X), as_tensor(y.compute() if is_lazy(y) else y, "y")
+    check_paired(X, y, names)
+    (x_name, y_name), X, y = names, as_rows(X, names[0]), as_tensor(y.compute() if is_lazy(y) else y, names[1])
     if X.ndim != 2 or y.ndim != 1:
-        raise ValueError(f"X must have shape (n, d) and y shape (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
+        raise ValueError(f"{x_name} must have shape (n, d) and {y_name} shape (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
     if len(X) != len(y):
-        raise ValueError(f"X and y must have the same length, got {len(X)} and {len(y)}")
+        raise ValueError(f"{x_name} and {y_name} must have the same length, got {len(X)} and {len(y)}")
     if len(X) < 2 or X.shape[1] < 1:
-        raise ValueError(f"X must have at least 2 rows and 1 column, got shape {tuple(X.shape)}")
-    check_finite(y, "y") if is_lazy(X) else (check_finite(X, "X"), check_finite(y, "y"))
+        raise ValueError(f"{x_name} must have at least 2 rows and 1 column, got shape {tuple(X.shape)}")
+    check_finite(y, y_name) if is_lazy(X) else (check_finite(X, x_name), check_finite(y, y_name))
     if y.min() == y.max():
-        raise ValueError(f"y must not be constant, got {len(y)} labels equal to {y[0].item():g}")
+        raise ValueError(f"{y_name} must not be constant, got {len(y)} labels equal to {y[0].item():g}")
     dtype = torch.float64 if is_lazy(X) else X.dtype
-    check_range(y.max().double() - y.min().double(), "the spread of y", dtype)
-    check_range(y.abs().max(), "the largest entry of y", dtype)
+    check_range(y.max().double() - y.min().double(), f"the spread of {y_name}", dtype)
+    check_range(y.abs().max(), f"the largest entry of {y_name}", dtype)
     if not is_lazy(X) and (largest := max(map(abs, X.aminmax()))) > 0:
-        check_range(largest, "the largest entry of X", dtype)
+        check_range(largest, f"the largest entry of {x_name}", dtype)
     if len(X) < X.shape[1]:
         warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, stacklevel=3)
-    return X, y.to(dtype)
+    return X, labels_in(y, dtype, y_name)

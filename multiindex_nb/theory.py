@@ -13,19 +13,19 @@ import torch
 from jaxtyping import Complex, Float
 
 from .best_steps import projected_error
-from .hermite import check_int, undisturbed
+from .gate import SEED, drawing, check_bytes, check_int, check_real, count, gated, instance, real, shown, tensor
 from .losses import Loss, as_loss, label_slope, second_order_matrix
 from .network import coverage_of, symmetric_init
 from .sweeps import Sweep
-from .targets import Target, random_subspace, sample
+from .targets import Target, as_target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['PAIRS', 'STEP_PROBLEMS', 'SlopeLaw', 'bin_law', 'as_target', 'label_points', 'slope_law', 'place', 'spread',
-           'edge_point', 'bulk_edges', 'resolvent_points', 'coarse', 'Bulk', 'bulk_density', 'signal_matrix', 'Outlier',
-           'cosine_at', 'side_outliers', 'count_directions', 'SpectrumPrediction', 'edge_weight', 'predict_spectrum',
-           'seen_outliers', 'NeuronPrediction', 'Modes', 'modes_of', 'neuron_parts', 'predict_neurons',
-           'predicted_weights', 'predict_errors', 'levels_of', 'spectrum_cell', 'spectrum_sweep', 'steps_cell',
-           'steps_sweep', 'stopping_step', 'plot_prediction']
+__all__ = ['NOISE', 'RATIO', 'DIMENSION', 'PAIRS', 'STEP_PROBLEMS', 'SlopeLaw', 'bin_law', 'law_or_target', 'label_points',
+           'slope_law', 'place', 'spread', 'edge_point', 'bulk_edges', 'resolvent_points', 'coarse', 'Bulk',
+           'bulk_density', 'signal_matrix', 'Outlier', 'cosine_at', 'side_outliers', 'count_directions',
+           'SpectrumPrediction', 'edge_weight', 'predict_spectrum', 'seen_outliers', 'NeuronPrediction', 'Modes',
+           'modes_of', 'neuron_parts', 'predict_neurons', 'predicted_weights', 'predict_errors', 'levels_of',
+           'spectrum_cell', 'spectrum_sweep', 'steps_cell', 'steps_sweep', 'stopping_step', 'plot_prediction']
 
 # %% ../nbs/28_theory.ipynb #415fe2a9
 @dataclass(frozen=True)
@@ -37,21 +37,23 @@ class SlopeLaw:
     C: Float[np.ndarray, "K r r"]  # E[z z^T | bin]
 
 
-def bin_law(t: Float[np.ndarray, "N"], ZZ: Float[np.ndarray, "N r r"], tail: int = 300, bins: int = 2000) -> SlopeLaw:
-    "Sort points by t and average them in bins; the `tail` points at each end keep their own."
+def bin_law(t: Float[np.ndarray, "N"], Z: Float[np.ndarray, "N r"], tail: int = 300, bins: int = 2000) -> SlopeLaw:
+    "Sort points by t and average t and z z^T in bins; the `tail` points at each end keep their own."
     order, N = np.argsort(t, kind="stable"), len(t)
     inner = np.linspace(tail, N - tail, bins + 1).astype(int) if N > 2 * tail + bins else np.arange(N)
     cuts = np.unique(np.concatenate([np.arange(min(tail, N)), inner, np.arange(max(N - tail, 0), N)]))
     size = np.diff(np.append(cuts, N))
-    mean = lambda a: np.add.reduceat(a[order], cuts, axis=0) / size.reshape(-1, *[1] * (a.ndim - 1))
-    return SlopeLaw(size / N, mean(t), mean(ZZ))
+    mean = lambda a: np.add.reduceat(a, cuts, axis=0) / size.reshape(-1, *[1] * (a.ndim - 1))
+    t, Z = t[order], Z[order]
+    return SlopeLaw(size / N, mean(t), np.stack([mean(Z * z[:, None]) for z in Z.T], axis=1))  # a row of z z^T at a time
 
 
-def as_target(target: Target | str) -> Target:
-    "A `Target` from an object or its text."
-    if not isinstance(target, (Target, str)):
-        raise TypeError(f"target must be a Target or its text, got {type(target).__name__}")
-    return Target.parse(target) if isinstance(target, str) else target
+def law_or_target(value, name: str) -> Target | SlopeLaw:
+    "A gate for targets, and for laws that are already there."
+    return value if isinstance(value, SlopeLaw) else as_target(value, name)
+
+
+NOISE, RATIO, DIMENSION = real(0, 1e100), real(1e-3, 1e9), count(1, 10**40)
 
 
 def label_points(
@@ -65,18 +67,17 @@ def label_points(
     from scipy.stats import norm, qmc
 
     target = as_target(target)
-    if not (math.isfinite(noise) and noise >= 0):
-        raise ValueError(f"noise must be a finite number >= 0, got {noise}")
+    check_real(noise, "noise", 0, 1e100)
     points = qmc.Sobol(target.r + 1, scramble=True, rng=np.random.default_rng(seed)).random_base2(log2_points)
     Z = norm.ppf(points.clip(1e-12, 1 - 1e-12))
     errors, Z = torch.from_numpy(Z[:, -1]), Z[:, :-1]
-    clean = target(torch.from_numpy(Z if factor is None else Z @ factor.T)).double()
+    clean = target(torch.from_numpy(Z if factor is None else Z @ np.asarray(factor).T)).double()
     if clean.min() == clean.max():
         raise ValueError("target must not be constant")
     return clean + noise * errors, Z
 
 # %% ../nbs/28_theory.ipynb #86a3ada7
-@undisturbed
+@gated(target=as_target, loss=as_loss, noise=NOISE, log2_points=count(8, 22), factor=tensor(None, None))
 def slope_law(
     target: Target | str,  # link
     loss: Loss | str,  # loss of stage 1
@@ -85,8 +86,12 @@ def slope_law(
     factor: Float[np.ndarray, "r r"] | None = None,  # U = factor @ Q with Q orthonormal, if U itself is not
 ) -> SlopeLaw:  # the law of l'(c, y), with second moments of Qx
     "The law of the weights of S by quadrature; `ValueError` for a bad target, loss or noise."
-    loss, (y, Z) = as_loss(loss), label_points(target, noise, log2_points, factor)
-    return bin_law(label_slope(y, loss).numpy(), Z[:, :, None] * Z[:, None, :])
+    link, loss = as_target(target), as_loss(loss)
+    if factor is not None and factor.shape != (link.r, link.r):
+        raise ValueError(f"factor must have shape ({link.r}, {link.r}), got {tuple(factor.shape)}")
+    check_bytes(24 * 2**log2_points * link.r, f"log2_points = {log2_points} in {link.r} variables")
+    y, Z = label_points(link, noise, log2_points, factor)
+    return bin_law(label_slope(y, loss).numpy(), Z)
 
 # %% ../nbs/28_theory.ipynb #e3342522
 def place(law: SlopeLaw, ratio: float, u) -> np.ndarray:
@@ -206,12 +211,11 @@ def side_outliers(law: SlopeLaw, ratio: float, side: int, edge: float | None = N
     found: list[Outlier] = []
     if edge is None:
         return found
-    for k in range(law.C.shape[1]):
+    for k in np.flatnonzero(np.linalg.eigvalsh(signal_matrix(law, edge)) > 1 / ratio):
         excess = lambda u: np.linalg.eigvalsh(signal_matrix(law, u))[k] - 1 / ratio
-        if excess(edge) > 0:
-            u = brentq(excess, edge * 1e-9, edge, rtol=1e-10)
-            v = np.linalg.eigh(signal_matrix(law, u))[1][:, k]
-            found.append(Outlier(float(place(law, ratio, u)), cosine_at(law, ratio, u, v), v))
+        u = brentq(excess, edge * 1e-9, edge, rtol=1e-10)
+        v = np.linalg.eigh(signal_matrix(law, u))[1][:, k]
+        found.append(Outlier(float(place(law, ratio, u)), cosine_at(law, ratio, u, v), v))
     return found
 
 # %% ../nbs/28_theory.ipynb #3526a022
@@ -265,7 +269,7 @@ def edge_weight(law: SlopeLaw, ratio: float, d: int | None, rows: int = 10) -> f
     return max(shares)
 
 
-@undisturbed
+@gated(target=law_or_target, loss=as_loss, n_per_d=RATIO, noise=NOISE, d=DIMENSION)
 def predict_spectrum(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -274,10 +278,6 @@ def predict_spectrum(
     d: int | None = None,  # dimension, to say what is near the transition
 ) -> SpectrumPrediction:  # edges, outliers, cosines
     "Spectrum of S in the limit of large d at fixed n/d, formulas (1) to (4); `ValueError` for bad values."
-    if not (math.isfinite(n_per_d) and n_per_d > 0):
-        raise ValueError(f"n_per_d must be a finite number > 0, got {n_per_d}")
-    if d is not None:
-        check_int(d, "d", 1)
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
     found = side_outliers(law, n_per_d, -1) + side_outliers(law, n_per_d, 1)
     found.sort(key=lambda o: -abs(o.value))
@@ -337,7 +337,7 @@ def neuron_parts(modes: Modes, d: int, t: int, gen: np.random.Generator, m: int)
     return inside, along, d * np.trapezoid(bulk.density * power, bulk.x) + zeros
 
 
-@undisturbed
+@gated(target=law_or_target, loss=as_loss, n_per_d=RATIO, d=DIMENSION, steps=count(0, 200), width=count(1, 10**6), noise=NOISE, seed=SEED)
 def predict_neurons(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -350,7 +350,8 @@ def predict_neurons(
 ) -> NeuronPrediction:  # alignment and coverage by step
     "Neurons of the power method without simulating it; `ValueError`, `ArithmeticError`."
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
-    check_int(d, "d", law.C.shape[1] + 1), check_int(steps, "steps", 0, 200), check_int(width, "width", law.C.shape[1])
+    check_int(d, "d", law.C.shape[1] + 1, 10**40), check_int(width, "width", law.C.shape[1])
+    check_bytes(16 * (steps + 1) * width * law.C.shape[1], f"steps = {steps} and width = {width}")
     modes, points, rows = modes_of(law, n_per_d), [], []
     for t in range(steps + 1):
         inside, along, bulk = neuron_parts(modes, d, t, np.random.default_rng(seed), width)
@@ -377,7 +378,7 @@ def predicted_weights(modes: Modes, d: int, t: int, width: int, seed: int) -> Fl
     return torch.from_numpy(np.concatenate([H, (-1) ** t * H[::-1]]))
 
 
-@undisturbed
+@gated(target=as_target, loss=as_loss, n_per_d=RATIO, d=count(1, 10**6), steps=count(0, 64), width=count(2, 10**6), noise=NOISE, seed=SEED)
 def predict_errors(
     target: Target | str,  # link
     loss: Loss | str = "huber",  # loss of stage 1
@@ -390,9 +391,11 @@ def predict_errors(
 ) -> list[float]:  # test error over the variance of y after 0, 1, ... steps
     "Test error of the readout on predicted neurons; no row of D1 is drawn; `ValueError`, `ArithmeticError`."
     link = as_target(target)
+    check_int(d, "d", link.r + 1)
+    check_bytes(24 * width * d + 8 * n_per_d * d * link.r, f"width = {width}, n_per_d = {n_per_d:g} and d = {d}")
     modes = modes_of(slope_law(link, loss, noise), n_per_d)
-    U, a = torch.eye(link.r, check_int(d, "d", link.r + 1), dtype=torch.float64), symmetric_init(width, 2, seed=seed).a
-    weights = (predicted_weights(modes, d, t, width, seed) for t in range(check_int(steps, "steps", 0, 64) + 1))
+    U, a = torch.eye(link.r, d, dtype=torch.float64), symmetric_init(width, 2, seed=seed).a
+    weights = (predicted_weights(modes, d, t, width, seed) for t in range(steps + 1))
     return [projected_error(W, a.double(), U, link, int(n_per_d * d), noise=noise, seed=seed) for W in weights]
 
 # %% ../nbs/28_theory.ipynb #159e1005
@@ -474,6 +477,7 @@ def stopping_step(errors: Float[np.ndarray, "T+1"], slack: float = 0.1) -> int:
     return int(np.argmax(errors <= (1 + slack) * errors.min()))
 
 # %% ../nbs/28_theory.ipynb #d0204200
+@gated(law=instance(SlopeLaw, "from slope_law"), n_per_d=RATIO, d=DIMENSION, ax=drawing, bins=count(1, 10**6))
 def plot_prediction(
     law: SlopeLaw,  # from `slope_law`
     n_per_d: float,  # rows over dimension

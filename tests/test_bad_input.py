@@ -56,12 +56,12 @@ BAD_SETTINGS = [
     (dict(lr=0.0), ValueError, "lr must be"),
     (dict(lr=True), TypeError, "lr must be"),
     (dict(weight_decay=-1.0), ValueError, "weight_decay must be"),
-    (dict(init_scale=0.0), ValueError, "scale must be"),
+    (dict(init_scale=0.0), ValueError, "init_scale must be"),
     (dict(seed=-1), ValueError, "seed must be"),
     (dict(seed=0.5), TypeError, "seed must be"),
     (dict(device="nowhere"), ValueError, "device 'nowhere' cannot be used"),
-    (dict(readout_loss="hinge"), ValueError, "unknown loss 'hinge'"),
-    (dict(readout_decay="cv"), ValueError, "weight_decay must be"),
+    (dict(readout_loss="hinge"), ValueError, "unknown readout_loss 'hinge'"),
+    (dict(readout_decay="cv"), ValueError, "readout_decay must be"),
 ]
 
 
@@ -121,7 +121,7 @@ def test_every_stage_checks_its_data(changes, kind, words):
         (lambda: mi.samples_needed("h2(z1)", 100, cosine=1.0), ValueError, "cosine must be"),
         (lambda: mi.samples_needed("h2(z1)", 100, losses=("hinge",)), ValueError, "unknown loss"),
         (lambda: mi.critical_ratio("h2(z1)", k=2), ValueError, "k must be"),
-        (lambda: mi.best_of_family("h2(z1)", "mse"), ValueError, "family must be"),
+        (lambda: mi.best_of_family("h2(z1)", "mse"), ValueError, "unknown family"),
         (lambda: mi.best_of_family("h2(z1)", cosine=0.0), ValueError, "cosine must be"),
         (lambda: mi.best_of_family("h2(z1)", points=2), ValueError, "points must be"),
         (lambda: mi.best_loss("h2(z1)", direction=[2.0]), ValueError, "direction must be"),
@@ -242,7 +242,7 @@ BAD_OTHERS = [
     (mi.advise_loss, dict(level="low"), TypeError, "level must be"),
     (mi.advise_loss, dict(level=1.0), ValueError, "level must be"),
     (mi.advise_loss, dict(losses=["hinge"]), ValueError, "unknown loss"),
-    (mi.advise_loss, dict(losses=[]), ValueError, "losses must be"),
+    (mi.advise_loss, dict(losses=[]), ValueError, "losses must hold"),
     (mi.advise_loss, dict(permutations=1), ValueError, "permutations must be"),
     (mi.advise_loss, dict(max_rank=0), ValueError, "max_rank must be"),
     (mi.advise_loss, dict(X=NAN), ValueError, "X must be finite"),

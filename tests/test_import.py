@@ -58,7 +58,7 @@ def imported(path):
 def test_imports_point_from_higher_chapters_to_lower():
     "No module imports a later one."
     paths = modules()
-    order = list(paths)
+    order = sorted(paths, key=lambda name: name != "gate")  # everybody enters through the gate, whose chapter is for those who want to know
     assert len(order) >= 9
     for i, name in enumerate(order):
         assert imported(paths[name]) <= set(order[:i]), name
