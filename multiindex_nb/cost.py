@@ -225,7 +225,7 @@ def plan_run(
     costs = first_layer_costs(n, d, width, steps)
     fit = [costs[path] for path in ("fused", "products", "matrix") if costs[path].memory <= memory / 2]
     if not fit:
-        raise ValueError(f"d = {d} and width = {width} need more than half of {memory / 1e9:g} GB for the weights alone")
+        raise ValueError(f"d = {d} and width = {width} need more than half of memory = {memory / 1e9:g} GB for the weights alone")
     first = min(fit, key=time)
     passes = first.passes + second.passes
     return Plan(first.path, chunked, time(first) + time(second), passes, chunked * passes * 8.0 * n * d, max(first.memory, second.memory))

@@ -135,7 +135,7 @@ def learn(
     T1 = auto_steps(d) if steps == "auto" else steps
     net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed, activation).to(D1[1].device)
     check_first_layer(net, T1, engine, D1[0], U)
-    check_readout(net, D2[0], D2[1], as_loss(readout_loss), "auto", readout_decay)
+    check_readout(net, D2[0], D2[1], as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
     hide = None if progress is None else not progress
     with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
         warnings.simplefilter("ignore", FewSamplesWarning)  # said once, by check_learn_data
@@ -185,7 +185,7 @@ def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, 
     if r > X.shape[1]:
         raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
     if U is not None and index_basis(U).shape != (r, X.shape[1]):
-        raise ValueError(f"U must have shape ({r}, {X.shape[1]}), got {tuple(as_tensor(U, 'U').shape)}")
+        raise ValueError(f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got {tuple(as_tensor(U, 'U').shape)}")
     if X2 is None:
         D1, D2 = split_rows(X, y, seed)
         if min(len(D1[1].unique()), len(D2[1].unique())) < 2:
@@ -216,5 +216,6 @@ def oracle(
         raise ValueError(f"X2 must have as many columns as U, got {X2.shape[1]} and {Q.shape[1]}")
     G = torch.randn(width, len(Q), generator=generator(seed, "oracle"), dtype=torch.float64)
     net = TwoLayerNet(G @ Q / len(Q) ** 0.5, torch.zeros(width).double(), torch.zeros(width).double(), activation)
+    check_readout(net, X2, y2, as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
     train_readout(net, X2, y2, readout_loss, weight_decay=readout_decay, seed=seed)
     return net

@@ -435,6 +435,9 @@ def plot_spectrum(
     "Histogram of the eigenvalues of S, with the bulk's edge and each outlier named."
     import matplotlib.pyplot as plt
 
+    if U is not None and (U.shape[1] != len(spectrum.values) or U.shape[0] == 0):
+        raise ValueError(f"U must have shape (r, {len(spectrum.values)}), got {tuple(U.shape)}")
+
     ax = plt.subplots(figsize=(6, 3), dpi=100)[1] if ax is None else ax
     k = spectrum.n_outliers
     counts, cuts = np.histogram(spectrum.values[k:], bins=40)

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .gate import Array, as_tensor, check_bytes, check_real, count, gated, instance, real, shown, tensor, undisturbed
-from .targets import generator, seed_gate
+from .targets import check_finite, generator, seed_gate
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'UNSUITABLE', 'NET', 'Activation', 'cosine_value', 'logcosh_value', 'root_value', 'root_slope',
@@ -86,7 +86,10 @@ def check_activation(
     activation: Activation,  # to be tested
 ) -> Activation:  # the same
     "`ValueError` unless s'(0) = 0 and s''(0) = 1; a warning if s''' looks unbounded on |z| <= 20."
-    first, second = activation_slopes(activation.value, torch.zeros(1))
+    try:
+        first, second = activation_slopes(activation.value, torch.zeros(1))
+    except Exception as error:  # of the user's own function
+        raise ValueError(f"activation {activation.name!r} must be a smooth function of a tensor: {str(error)[:100]}") from None
     if first.abs().item() > 1e-6 or abs(second.item() - 1) > 1e-6:
         raise ValueError(
             f"activation {activation.name!r} must have s'(0) = 0 and s''(0) = 1, "
@@ -141,9 +144,10 @@ class TwoLayerNet(nn.Module):
     ):
         super().__init__()
         self.activation = as_activation(activation)
-        W = tensor(None, None)(W, "W")
-        m = len(W)
-        for name, value in {"W": W, "a": tensor(m)(a, "a"), "b": tensor(m)(b, "b"), "c": W.new_tensor(check_real(c, "c"))}.items():
+        W, a, b = tensor(None, None)(W, "W"), tensor(None)(a, "a"), tensor(None)(b, "b")
+        if not len(W) == len(a) == len(b) or 0 in W.shape:
+            raise ValueError(f"W (m, d), a (m,) and b (m,) must agree in m > 0, with d > 0, got shapes {tuple(W.shape)}, {tuple(a.shape)} and {tuple(b.shape)}")
+        for name, value in {"W": W, "a": a, "b": b, "c": W.new_tensor(check_real(c, "c"))}.items():
             self.register_buffer(name, value)
 
     def features(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
@@ -155,6 +159,7 @@ class TwoLayerNet(nn.Module):
         X = as_tensor(X, "X", keep_grad=True).to(self.W.dtype)
         if X.ndim != 2 or X.shape[1] != self.W.shape[1]:
             raise ValueError(f"X must have shape (n, {self.W.shape[1]}), got {tuple(X.shape)}")
+        check_finite(X.detach(), "X")
         return self.c + self.features(X) @ self.a
 
     def extra_repr(self) -> str:
@@ -166,7 +171,7 @@ NET = instance(TwoLayerNet, "make one with symmetric_init")
 
 def precision(value, name: str) -> torch.dtype:
     "A gate for float32 and float64."
-    if value not in (torch.float32, torch.float64):
+    if not any(value is kind for kind in (torch.float32, torch.float64)):
         raise TypeError(f"{name} must be torch.float32 or torch.float64, got {shown(value)}")
     return value
 
@@ -223,7 +228,7 @@ def index_basis(U: Float[Array, "r d"], name: str = "U") -> Float[Tensor, "r d"]
 def project_neurons(W: Float[Tensor, "m d"], Q: Float[Tensor, "r d"]) -> Float[Tensor, "m r"]:
     "Coordinates of the normalised neurons in the orthonormal basis `Q`; zero neurons give zero."
     if W.ndim != 2 or W.shape[1] != Q.shape[1]:
-        raise ValueError(f"W must have shape (m, {Q.shape[1]}), got {tuple(W.shape)}")
+        raise ValueError(f"W must have shape (m, {Q.shape[1]}) to go with U, got {tuple(W.shape)}")
     W = W.to(Q.dtype)
     largest = W.abs().amax(dim=1, keepdim=True)  # so that the squares of tiny neurons are not zero
     return nn.functional.normalize(torch.where(largest > 0, W / largest, 0.0), dim=1) @ Q.T.to(W.device)

@@ -5,7 +5,6 @@
 # %% ../nbs/30_pictures.ipynb #9ef90631
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .gate import Array, as_tensor, drawing, check_real, count, flag, gated, instance, shown, tensor
+from .gate import Array, as_tensor, drawing, count, flag, gated, instance, shown, tensor
 from .network import index_basis
 from .power_iteration import History
 
@@ -70,9 +69,10 @@ def plot_neurons(
 # %% ../nbs/30_pictures.ipynb #7f9c52ab
 def error_curve(value, name: str) -> list[float]:
     "A gate for test errors, infinite ones included."
-    if isinstance(value, (str, bytes, dict)) or not hasattr(value, "__iter__"):
-        raise TypeError(f"{name} must be a list of numbers, got {shown(value)}")
-    return [min(max(float(check_real(e, name, 0)), 1e-6), 1e3) if not isinstance(e, float) or math.isfinite(e) else 1e3 for e in (t.item() if hasattr(t, "item") else t for t in value)]
+    errors = as_tensor(value, name)
+    if errors.ndim != 1 or torch.isnan(errors).any():
+        raise ValueError(f"{name} must be a list of numbers, none of them NaN, got shape {tuple(errors.shape)}")
+    return errors.clamp(1e-6, 1e3).tolist()
 
 
 @gated(errors=error_curve, chosen=count(0), ax=drawing, steps=count(0), legend=flag)

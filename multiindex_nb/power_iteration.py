@@ -168,7 +168,7 @@ def auto_lr(
     times = S if callable(S) else lambda W: W @ S.to(W.dtype)
     growth = log_limit_norm(net, times, steps, 0.0, 1.0)
     if not math.isfinite(growth):
-        raise ValueError("lr='auto' needs a second-order matrix that does not annihilate the weights")
+        raise ValueError("lr='auto' needs X and y whose second-order matrix does not annihilate the weights of net")
     lr = math.exp((math.log(feature_scale) - growth) / steps)
     if weight_decay == "auto":
         return lr
@@ -178,6 +178,8 @@ def auto_lr(
     low, high = math.log(lr) - 40, math.log(lr)
     while excess(high) < 0:
         high += 1
+        if high > 600:
+            raise ValueError(f"lr='auto' finds no step that lets the neurons grow with weight_decay = {weight_decay:g}; give lr")
     return math.exp(brentq(excess, low, high)) if excess(low) < 0 else math.exp(low)
 
 # %% ../nbs/04_power_iteration.ipynb #e9adfc5a

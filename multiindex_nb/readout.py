@@ -455,7 +455,7 @@ class ReadoutReport:
     scores: dict[float, float] = field(repr=False)  # weight decay -> score under `rule`
 
 
-def check_readout(net, X, y, loss, method, weight_decay) -> str:
+def check_readout(net, X, y, loss, method, weight_decay, names: tuple[str, str] = ("loss", "weight_decay")) -> str:
     "The method to use, after what depends on two arguments of `train_readout` has been checked."
     if X.shape[1] != net.W.shape[1]:
         raise ValueError(f"X must have as many columns as net.W, got {X.shape[1]} and {net.W.shape[1]}")
@@ -465,7 +465,7 @@ def check_readout(net, X, y, loss, method, weight_decay) -> str:
         raise ValueError(f"method='gd' needs a loss without kink, got {loss}; take method='solver'")
     check_bytes(32 * min(len(X), len(net.W)) ** 2, f"net of width {len(net.W)} on {len(X)} rows")
     if weight_decay == "gcv" and not isinstance(loss, MSE):
-        raise ValueError(f"weight_decay='gcv' is for loss='mse', got {loss}; take 'holdout'")
+        raise ValueError(f"{names[1]}='gcv' is for {names[0]}='mse', got {loss}; take 'holdout'")
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
 

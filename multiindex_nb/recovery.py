@@ -94,7 +94,7 @@ def candidate_losses(
 
 def loss_order(spectrum: Spectrum, r: int) -> tuple[int, float]:
     "Sort key: outliers up to r, then the r-th eigenvalue over the edge."
-    return min(spectrum.n_outliers, r), spectrum.values[r - 1].abs().item() / spectrum.edge
+    return min(spectrum.n_outliers, r), spectrum.values[r - 1].abs().item() / max(spectrum.edge, 1e-300)
 
 
 def better_loss(
@@ -188,7 +188,7 @@ def check_recovery(
         said = "too-few-samples", "the outliers of S are far from span(U)", "take more samples"
     else:
         said = diagnose_neurons(independent_neurons(net.W, r), r, norm, aligned, covered, matched)
-    strength = spectrum.values[r - 1].abs().item() / spectrum.edge
+    strength = spectrum.values[r - 1].abs().item() / max(spectrum.edge, 1e-300)
     seen = better[0] if better else None
     return RecoveryReport(*said, r, spectrum.n_outliers, strength, aligned, covered, norm, V, error, seen)
 
@@ -200,7 +200,7 @@ def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r
     if r > X.shape[1]:
         raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
     if U is not None and tuple(as_tensor(U, "U").shape) != (r, X.shape[1]):
-        raise ValueError(f"U must have shape ({r}, {X.shape[1]}), got {tuple(as_tensor(U, 'U').shape)}")
+        raise ValueError(f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got {tuple(as_tensor(U, 'U').shape)}")
     return recovered_subspace(net.W, min(r, len(net.W)))
 
 # %% ../nbs/05_recovery.ipynb #2a3534cd

@@ -6,22 +6,24 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
-from .gate import MANY, Array, check_int, count, either, flag, real, undisturbed
+from .gate import MANY, Array, as_tensor, check_int, count, either, flag, real, undisturbed
 from .learner import auto_scale, split_rows
 from .losses import Loss, Totals, add_gram, as_loss, mirror, row_sums, second_order_matrix
 from .network import TwoLayerNet, symmetric_init
@@ -38,8 +40,8 @@ __all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'SETTINGS', 'steps_from_spec
            'Settings', 'hold_out', 'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial',
            'fit_ridge_functions', 'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank',
            'choose_rank', 'grow', 'shrink', 'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless',
-           'off_graph', 'sample_rows', 'lazy_whitening', 'Projected', 'one_step', 'fit_all_rows', 'in_user_units',
-           'MultiIndexRegressor', 'spectrum_under']
+           'off_graph', 'paired_labels', 'blamed', 'sample_rows', 'lazy_whitening', 'Projected', 'one_step',
+           'fit_all_rows', 'in_user_units', 'MultiIndexRegressor', 'spectrum_under']
 
 # %% ../nbs/24_regressor.ipynb #1ac6eb0d
 OMEGA = 0.03  # weight of imbalance against bulk
@@ -325,9 +327,34 @@ def hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
 # %% ../nbs/24_regressor.ipynb #8ef6a5bf
-def off_graph(data):
-    "A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is."
-    return data.detach().cpu() if isinstance(data, Tensor) else data
+def off_graph(data, name: str):
+    "A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless NumPy would drop a mask or digits."
+    if isinstance(data, (Tensor, np.ma.MaskedArray)) or (isinstance(data, np.ndarray) and data.dtype.kind in "iu"):
+        kept = data if isinstance(data, Tensor) and data.dtype == torch.bool else as_tensor(data, name)
+        return kept.detach().cpu() if isinstance(data, Tensor) else np.asarray(data)
+    return data
+
+
+def paired_labels(X, y) -> np.ndarray:
+    "Labels as scikit-learn takes them, one for each row of X."
+    if y is None:
+        raise ValueError("MultiIndexRegressor requires y to be passed, but the target y is None")
+    with blamed("y"):
+        y = column_or_1d(check_array(off_graph(y, "y"), ensure_2d=False, dtype=np.float64, ensure_min_samples=0, input_name="y"), warn=True)
+    with blamed("X and y"):
+        check_consistent_length(X, y)
+    return y
+
+
+@contextmanager
+def blamed(name: str) -> Iterator[None]:
+    "Let scikit-learn's errors say which argument they are about."
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (TypeError, ValueError)) and re.search(rf"\b{name}\b", str(error)):
+            raise
+        raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {error}") from None
 
 
 def sample_rows(n: int, most: int, seed: int) -> Tensor:
@@ -441,9 +468,11 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         if is_lazy(X):
             return self._fit_lazy(X, y)
         check_paired(X, y)
-        X, y = validate_data(self, off_graph(X), off_graph(y), dtype=np.float64, order="C", y_numeric=True, ensure_min_samples=4)
+        with blamed("X"):
+            X = validate_data(self, off_graph(X, "X"), dtype=np.float64, order="C", ensure_min_samples=4)
+        y = paired_labels(X, y)
         check_settings(self, X.shape[1])
-        X, y = check_data(torch.tensor(X), torch.tensor(np.asarray(y, dtype=np.float64)))
+        X, y = check_data(torch.tensor(X), torch.tensor(y))
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
         white = not is_white(X) if self.whiten == "auto" else bool(self.whiten)
         self.mean_, self.whitening_ = shrunk_whitening(X) if white else (torch.zeros(X.shape[1]).double(), None)
@@ -455,7 +484,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def _fit_lazy(self, X, y) -> MultiIndexRegressor:
         "Choose everything on a sample of the rows, then sharpen plane and function on all of them."
-        y = column_or_1d(np.asarray(off_graph(y)), warn=True)
+        y = column_or_1d(np.asarray(off_graph(y, "y")), warn=True)
         X, y = check_data(self._lazy_rows(X, reset=True), y if np.iscomplexobj(y) else y.astype(np.float64))
         n = len(X)
         check_settings(self, X.shape[1])
@@ -490,7 +519,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def _fit_white(self, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Settings:
         "Advice, settings, models, attributes; white inputs, standardised labels."
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        with blamed("random_state"):
+            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         advice = advise_loss(X, y, self.level, seed=seed)
         loss = advice.loss if self.loss == "auto" else in_units_of(as_loss(self.loss), 1 / self.y_scale_)
         groups = tuple((labels, as_loss(name), order) for labels, name, order in advice.groups) if self.loss == "auto" else ()
@@ -512,7 +542,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def _checked(self, X) -> Float[Tensor, "n d"]:
         "Rows to predict, after their columns have been checked."
-        return torch.tensor(validate_data(self, off_graph(X), reset=False, dtype=np.float64, order="C"))
+        with blamed("X"):
+            return torch.tensor(validate_data(self, off_graph(X, "X"), reset=False, dtype=np.float64, order="C"))
 
     def _lazy_rows(self, X, reset: bool = False):
         "A Dask array that has passed what scikit-learn asks of arrays, in float64."
@@ -529,6 +560,12 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
             return by_chunk(self.predict, self._lazy_rows(X))
         X = self._white(self._checked(X))
         return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
+
+    def score(self, X: Float[Array, "n d"], y: Float[Array, "n"], sample_weight=None) -> float:
+        "R squared of `predict` on X and y; `NotFittedError` before `fit`."
+        prediction = self.predict(X)
+        check_paired(X, y)
+        return r2_score(paired_labels(prediction, y), prediction, sample_weight=sample_weight)
 
     @undisturbed
     def transform(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n r"]:

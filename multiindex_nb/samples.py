@@ -22,9 +22,9 @@ from .theory import (DIMENSION, NOISE, SlopeLaw, bin_law, law_or_target, bulk_ed
                                   side_outliers, signal_matrix, slope_law)
 
 # %% auto #0
-__all__ = ['LIMIT', 'WANTED', 'RANGES', 'edge_directions', 'first_ratio', 'law_ratio', 'limit_vanishes', 'critical_ratio',
-           'warn_heavy', 'LabelLaw', 'label_law', 'trial_bases', 'basis_strengths', 'best_ratio', 'needed_ratio',
-           'SampleNeed', 'loss_need', 'why_never', 'several_losses', 'samples_needed', 'LabelTransform',
+__all__ = ['LIMIT', 'WANTED', 'RANGES', 'edge_directions', 'first_ratio', 'law_ratio', 'limit_vanishes', 'whole_target',
+           'critical_ratio', 'warn_heavy', 'LabelLaw', 'label_law', 'trial_bases', 'basis_strengths', 'best_ratio',
+           'needed_ratio', 'SampleNeed', 'loss_need', 'why_never', 'several_losses', 'samples_needed', 'LabelTransform',
            'trial_directions', 'star_weights', 'star_cost', 'best_loss', 'FamilyBest', 'family_grid', 'best_of_family',
            'family_notes', 'law_of_outlier', 'predict_from_data']
 
@@ -66,7 +66,20 @@ def limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> bool
     return bool(abs(along.mean()) <= 5 * along.std(ddof=1) / math.sqrt(len(along)))
 
 
-@gated(target=law_or_target, loss=as_loss, k=count(1), noise=NOISE)
+def whole_target(value, name: str) -> Target | SlopeLaw:
+    "A gate for laws, and for targets of at most 16 variables that use each of them: a direction that does not occur is never seen."
+    if isinstance(value, SlopeLaw):
+        return value
+    target = as_target(value, name)
+    gaps = sorted(set(range(target.r)) - set(target.variables))
+    if gaps and target.variables:
+        raise ValueError(f"{name} must use every variable up to z{target.r}, got none of z{gaps[0] + 1}: number them without gaps")
+    if target.r > 16:
+        raise ValueError(f"{name} must have at most 16 variables here, got {target.r}")
+    return target
+
+
+@gated(target=whole_target, loss=as_loss, k=count(1), noise=NOISE)
 def critical_ratio(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -121,11 +134,14 @@ def trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
 
 def basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.ndarray, "B r"]:
     "E[g_v^2] for each vector of each basis."
-    g = [np.einsum("kij,bvi,bvj->kbv", C, V, V, optimize=True) - 1 for C in (law.C, law.again)]
-    return np.einsum("k,kbv,kbv->bv", law.p, *g)
+    found = []
+    for block in np.array_split(V, math.ceil(len(V) / 50)):  # so that a thousand bins by five hundred bases fit
+        g = [np.einsum("kij,bvi,bvj->kbv", C, block, block, optimize=True) - 1 for C in (law.C, law.again)]
+        found.append(np.einsum("k,kbv,kbv->bv", law.p, *g))
+    return np.concatenate(found)
 
 # %% ../nbs/29_samples.ipynb #8b309d05
-@gated(target=as_target, noise=NOISE)
+@gated(target=whole_target, noise=NOISE)
 def best_ratio(
     target: Target | str,  # link
     noise: float = 0.0,  # standard deviation of the label noise
@@ -201,7 +217,7 @@ def several_losses(value, name: str) -> tuple[Loss | str, ...]:
     return tuple(one for one in found if as_loss(one, name))
 
 
-@gated(target=as_target, d=DIMENSION, losses=several_losses, cosine=WANTED, noise=NOISE)
+@gated(target=whole_target, d=DIMENSION, losses=several_losses, cosine=WANTED, noise=NOISE)
 def samples_needed(
     target: Target | str,  # link
     d: int,  # dimension
@@ -211,7 +227,8 @@ def samples_needed(
 ) -> list[SampleNeed]:  # least rows first
     "Rows of stage 1 that each loss needs to see every direction, by theory alone; `ValueError` for bad values."
     link = as_target(target)
-    check_int(d, "d", link.r + 1, 10**40)
+    if d <= link.r:
+        raise ValueError(f"d must be above {link.r}, the number of variables of target, got {d}")
     needs = [loss_need(link, loss, d, cosine, noise) for loss in several_losses(losses, "losses")]
     return sorted(needs, key=lambda need: (need.needed, need.critical))
 
@@ -260,7 +277,7 @@ def star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) ->
     return law_ratio(weights, law.C.shape[1], LIMIT) if cosine is None else needed_ratio(weights, cosine, 0.02, LIMIT)
 
 
-@gated(target=as_target, noise=NOISE, floor=real(1e-6, 1 - 1e-6), centred=flag, direction=tensor(None))
+@gated(target=whole_target, noise=NOISE, floor=real(1e-6, 1 - 1e-6), centred=flag, direction=tensor(None))
 def best_loss(
     target: Target | str,  # link
     direction: Float[Array, "r"] | None = None,  # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for all directions
@@ -276,7 +293,7 @@ def best_loss(
         direction = V[int(np.argmin(costs))]
     v = np.asarray(direction, dtype=float)
     if v.shape != (target.r,) or not abs(np.linalg.norm(v) - 1) < 1e-6:
-        raise ValueError(f"direction must be a unit vector of {target.r} numbers, got {direction}")
+        raise ValueError(f"direction must be a unit vector of {target.r} numbers, the variables of target, got {shown(direction)}")
     name = f"T* of {target}, direction {np.round(v, 2).tolist()}, noise {noise:g}"
     return LabelTransform(law.y, star_weights(law, v, floor, centred), name)
 
@@ -305,7 +322,7 @@ def family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "po
     return scale * np.geomspace(low, high, points)
 
 # %% ../nbs/29_samples.ipynb #e212b97f
-@gated(target=as_target, family=one_of(*RANGES), cosine=or_none(WANTED), noise=NOISE, points=count(3, 101))
+@gated(target=whole_target, family=one_of(*RANGES), cosine=or_none(WANTED), noise=NOISE, points=count(3, 101))
 def best_of_family(
     target: Target | str,  # link
     family: str = "huber",  # "huber", "logcosh", "pinball" or "expectile"

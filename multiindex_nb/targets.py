@@ -317,7 +317,8 @@ def random_subspace(
     seed: int = 0,  # seed of the draw
 ) -> Float[Tensor, "r d"]:  # U
     "A random index matrix U whose singular values run from 1 down to 1/condition (setting of arXiv 2511.15120)."
-    r = check_int(r, "r", 1, d)
+    if r > d:
+        raise ValueError(f"r must be in [1, {d}], at most d = {d}, got {r}")
     check_bytes(24 * r * d, f"r = {r} and d = {d}")
     gen = generator(seed, "subspace")
     Q = random_rows(r, d, gen)

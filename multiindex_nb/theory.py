@@ -88,10 +88,16 @@ def slope_law(
     "The law of the weights of S by quadrature; `ValueError` for a bad target, loss or noise."
     link, loss = as_target(target), as_loss(loss)
     if factor is not None and factor.shape != (link.r, link.r):
-        raise ValueError(f"factor must have shape ({link.r}, {link.r}), got {tuple(factor.shape)}")
+        raise ValueError(f"factor must have shape ({link.r}, {link.r}), by the variables of target, got {tuple(factor.shape)}")
     check_bytes(24 * 2**log2_points * link.r, f"log2_points = {log2_points} in {link.r} variables")
-    y, Z = label_points(link, noise, log2_points, factor)
-    return bin_law(label_slope(y, loss).numpy(), Z)
+    used = list(link.variables) if factor is None and link.variables else list(range(link.r))
+    y, Z = label_points(link.compact() if factor is None else link, noise, log2_points, factor)
+    law = bin_law(label_slope(y, loss).numpy(), Z)
+    if len(used) == link.r:
+        return law
+    C = np.tile(np.eye(link.r), (len(law.p), 1, 1))  # what does not occur does not depend on the label
+    C[np.ix_(range(len(C)), used, used)] = law.C
+    return SlopeLaw(law.p, law.t, C)
 
 # %% ../nbs/28_theory.ipynb #e3342522
 def place(law: SlopeLaw, ratio: float, u) -> np.ndarray:
@@ -176,7 +182,7 @@ def bulk_density(
     turn = np.linspace(0, np.pi, points)  # denser near the edges, where the density is a square root
     x = (low + high) / 2 - (high - low) / 2 * np.cos(turn) * 1.005
     u = resolvent_points(law, ratio, x)
-    K = np.einsum("gk,kij->gij", law.p * law.t / (1 + u[:, None] * law.t), law.C)
+    K = np.tensordot(law.p * law.t / (1 + u[:, None] * law.t), law.C.astype(complex), axes=1)
     G = np.linalg.inv(K - x[:, None, None] * np.eye(law.C.shape[1]))
     return Bulk(x, ratio * u.imag.clip(0) / np.pi, G.imag / np.pi, max(0.0, 1 - ratio))
 
@@ -184,7 +190,7 @@ def bulk_density(
 def signal_matrix(law: SlopeLaw, u: float) -> Float[np.ndarray, "r r"]:
     "N(u), formula (3)."
     w = law.p * law.t * u / (1 + law.t * u)
-    return w.sum() * np.eye(law.C.shape[1]) - np.einsum("k,kij->ij", w, law.C)
+    return w.sum() * np.eye(law.C.shape[1]) - np.tensordot(w, law.C, axes=1)
 
 
 @dataclass(frozen=True)
@@ -199,7 +205,7 @@ class Outlier:
 def cosine_at(law: SlopeLaw, ratio: float, u: float, v: Float[np.ndarray, "r"]) -> float:
     "Formula (4)."
     slope = (1 - ratio * spread(law, u)) / (ratio * u**2)
-    outside = np.einsum("k,kij,i,j->", law.p * (law.t / (1 + law.t * u)) ** 2, law.C, v, v) / slope
+    outside = law.p * (law.t / (1 + law.t * u)) ** 2 @ (law.C @ v @ v) / slope
     return float(1 / math.sqrt(1 + outside))
 
 
@@ -350,7 +356,8 @@ def predict_neurons(
 ) -> NeuronPrediction:  # alignment and coverage by step
     "Neurons of the power method without simulating it; `ValueError`, `ArithmeticError`."
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
-    check_int(d, "d", law.C.shape[1] + 1, 10**40), check_int(width, "width", law.C.shape[1])
+    if d <= law.C.shape[1] or width < law.C.shape[1]:
+        raise ValueError(f"d must be above, and width at least, the {law.C.shape[1]} variables of target, got d = {d} and width = {width}")
     check_bytes(16 * (steps + 1) * width * law.C.shape[1], f"steps = {steps} and width = {width}")
     modes, points, rows = modes_of(law, n_per_d), [], []
     for t in range(steps + 1):
@@ -391,7 +398,8 @@ def predict_errors(
 ) -> list[float]:  # test error over the variance of y after 0, 1, ... steps
     "Test error of the readout on predicted neurons; no row of D1 is drawn; `ValueError`, `ArithmeticError`."
     link = as_target(target)
-    check_int(d, "d", link.r + 1)
+    if d <= link.r:
+        raise ValueError(f"d must be above {link.r}, the number of variables of target, got {d}")
     check_bytes(24 * width * d + 8 * n_per_d * d * link.r, f"width = {width}, n_per_d = {n_per_d:g} and d = {d}")
     modes = modes_of(slope_law(link, loss, noise), n_per_d)
     U, a = torch.eye(link.r, d, dtype=torch.float64), symmetric_init(width, 2, seed=seed).a

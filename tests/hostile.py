@@ -1,11 +1,16 @@
-"""Public calls that work, and what to put in place of each argument: the table behind test_hostile.py."""
+"""Public calls that work, and what to put in place of each argument: python tests/hostile.py [pairs] [seed]."""
 
 import datetime
 import decimal
 import fractions
+import functools
 import math
 import re
+import resource
 import signal
+import sys
+import tempfile
+import time
 import warnings
 from collections import UserList
 
@@ -15,7 +20,6 @@ import pandas as pd
 import torch
 
 import multiindex_nb as mi
-from multiindex_nb.explorer import Setting
 
 N, D = 160, 4
 LINK = mi.Target.parse("h2(z1)+h2(z2)")
@@ -59,6 +63,12 @@ def estimator(X, y, **settings):
     "Fit and predict."
     kept = dict(n_indices=1, loss="mse", steps="rule", width=8, refine=False, random_state=0) | settings
     return mi.MultiIndexRegressor(**kept).fit(X, y).predict(np.asarray(X, dtype=float))
+
+
+def film(**arguments):
+    "A film in a folder that goes away."
+    with tempfile.TemporaryDirectory() as folder:
+        mi.animate_neurons(**{"path": f"{folder}/a.gif"} | arguments)
 
 
 SHORT = dict(progress=False)
@@ -129,7 +139,7 @@ CALLS = {
     "critical_ratio": (mi.critical_ratio, dict(target=LAW, loss="mse", k=1, noise=0.0), dict(target="target", loss="loss", k="count", noise="real")),
     "plot_neurons": (mi.plot_neurons, dict(W=X, U=U, ax=ax()), dict(W="matrix", U="matrix", ax="object")),
     "plot_errors": (mi.plot_errors, dict(errors=[1.0, 0.5], chosen=1, ax=ax(), steps=3, legend=False), dict(errors="vector", chosen="count", ax="object", steps="count", legend="flag")),
-    "animate_neurons": (lambda **k: mi.animate_neurons(**{"runs": {}, "path": "/nowhere/a.gif", **k}), dict(runs={}, U=U, frames=1, fps=1), dict(runs="object", path="text", frames="count", fps="count")),
+    "animate_neurons": (film, dict(runs={"a": HISTORY}, U=U, frames=1, fps=1), dict(runs="object", U="matrix", path="text", frames="count", fps="count")),
 }
 RESULTS = {"Loss", "MSE", "L1", "History", "RecoveryReport", "ReadoutReport", "LearnResult", "Plan", "Refinement", "Polish", "Advice", "SpectrumPrediction", "NeuronPrediction", "SampleNeed", "FamilyBest", "Explorer"}  # made by others, or without arguments
 
@@ -172,6 +182,51 @@ VALUES = {  # kind -> hostile values
 }
 
 
+def must_fail(kind: str, value) -> bool:
+    "Is there no reading under which this value would do?"
+    inside = lambda table: any(value is one for one in table)
+    if value is None:
+        return False  # the default of some
+    if kind in ("count", "real", "bytes", "seed"):
+        return inside(WRONG_NUMBERS) or value != value
+    if kind in ("X", "y", "rows", "matrix", "vector"):
+        empty = isinstance(value, np.ndarray) and value.size == 0 and kind != "X" and kind != "y"  # no rows, no answers: that may be right
+        return np.ma.is_masked(value) or (inside(WRONG_ARRAYS) and not isinstance(value, float) and not empty)
+    return kind == "flag" and not isinstance(value, (bool, np.bool_))
+
+
+def same_data(value, good) -> bool:
+    "Does the value hold the numbers of the good one, in another guise?"
+    try:
+        one, other = np.asarray(value), np.asarray(good, dtype=float)
+        if one.dtype.kind not in "fiu":
+            return False
+        return one.shape == other.shape and bool(np.allclose(one.astype(float), other, rtol=1e-6, atol=1e-7))
+    except Exception:
+        return False
+
+
+def numbers_in(found, depth: int = 0) -> list[float]:
+    "All numbers in an answer, in order."
+    if isinstance(found, (bool, int, float, np.floating, np.integer)):
+        return [float(found)]
+    if isinstance(found, (torch.Tensor, np.ndarray)):
+        return np.asarray(found, dtype=float).ravel().tolist()
+    if isinstance(found, (list, tuple)):
+        return [x for one in found for x in numbers_in(one, depth + 1)]
+    own = vars(found).items() if depth < 3 and type(found).__module__.startswith("multiindex_nb") and hasattr(found, "__dict__") else ()
+    return [x for name, one in own if name != "spectrum" for x in numbers_in(one, depth + 1)]
+
+
+@functools.cache
+def usual(name: str) -> tuple[float, ...]:
+    "The numbers in the answer to good arguments."
+    f, good, _ = CALLS[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return tuple(numbers_in(f(**good)))
+
+
 class Slow(BaseException):
     "A call that took too long."
 
@@ -195,28 +250,70 @@ def not_finite(found, depth: int = 0) -> bool:
     return False
 
 
-def verdict(name: str, argument: str, value, seconds: float) -> str:
-    "'' for a right kind of answer, or else what was wrong."
-    f, good, _ = CALLS[name]
-    signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+def verdict(name: str, changed: dict, seconds: float = 2.0) -> str:
+    "'' for a right kind of answer to the call with some arguments replaced, or else what was wrong; seconds of the processor."
+    f, good, kinds = CALLS[name]
+    expected = usual(name) if all(same_data(value, good.get(argument)) for argument, value in changed.items()) else None
+    signal.signal(signal.SIGVTALRM, ring)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            found = f(**good | {argument: value})
+            found = f(**good | changed)
+        if any(must_fail(kinds[argument], value) for argument, value in changed.items()):
+            return "taken without a word"
+        if expected and not np.allclose(numbers_in(found), expected, rtol=1e-3, atol=1e-6 + 1e-3 * max(map(abs, expected))):
+            return "another answer for the same data"
         return "NaN in the answer" if not_finite(found) else ""
     except Slow:
         return f"more than {seconds:g} s"
-    except (TypeError, ValueError, mi.DivergenceError) as error:
+    except (TypeError, ValueError, ArithmeticError) as error:
         said = " ".join(str(error).split())
-        named = re.search(rf"\b{re.escape(argument)}\b", said) or (argument in ("text", "target") and "target" in said)
-        return "" if named else f"{type(error).__name__} names no {argument}: {said[:150]}"
+        named = any(re.search(rf"\b{re.escape(argument)}\b", said) or (argument == "text" and "target" in said) for argument in changed)
+        no_prediction = isinstance(error, ArithmeticError) and said.startswith("no prediction at n/d")
+        return "" if named or no_prediction else f"{type(error).__name__} names no {' or '.join(changed)}: {said[:150]}"
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())[:150]}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
-def cases():
-    "Every (name, argument, number of the value)."
-    return [(name, argument, k) for name, (_, _, kinds) in CALLS.items() for argument, kind in kinds.items() for k in range(len(VALUES[kind]))]
+def single_cases():
+    "Every function with every argument replaced by every value of its kind."
+    return [(name, {argument: value}) for name, (_, _, kinds) in CALLS.items() for argument, kind in kinds.items() for value in VALUES[kind]]
+
+
+def pair_cases(number: int, seed: int):
+    "Calls drawn at random with two arguments replaced at once."
+    rng = np.random.default_rng(seed)
+    names = [name for name, (_, _, kinds) in CALLS.items() if len(kinds) > 1]
+    for _ in range(number):
+        name = names[rng.integers(len(names))]
+        kinds = CALLS[name][2]
+        both = rng.choice(list(kinds), 2, replace=False)
+        yield name, {str(argument): VALUES[kinds[argument]][rng.integers(len(VALUES[kinds[argument]]))] for argument in both}
+
+
+def label(value) -> str:
+    "A value in a few words."
+    try:
+        return " ".join(repr(value).split())[:60]
+    except Exception:
+        return type(value).__name__
+
+
+def main(pairs: int, seed: int) -> int:
+    "Run all cases; print what was wrong, then one line of figures."
+    before, start, wrong, calls = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time(), 0, 0
+    for name, changed in [*single_cases(), *pair_cases(pairs, seed)]:
+        calls += 1
+        if said := verdict(name, changed):
+            wrong += 1
+            print(f"{name}({', '.join(f'{k}={label(v)}' for k, v in changed.items())}): {said}")
+    rise = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    print(f"{calls} calls, {wrong} wrong, {time.process_time() - start:.0f} s of the processor, memory rose by {rise:.2f} GiB")
+    return int(wrong > 0 or rise > 1)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(*(int(word) for word in [*sys.argv[1:], "400", "0"][:2])))
