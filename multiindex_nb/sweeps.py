@@ -5,6 +5,7 @@
 # %% ../nbs/09_sweeps.ipynb #62f9b7b2
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
@@ -24,9 +25,9 @@ from tqdm import tqdm
 from .hermite import check_int
 
 # %% auto #0
-__all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'write_whole', 'write_table', 'measure', 'run_cell',
-           'stored_rows', 'pack', 'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval',
-           'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
+__all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
+           'run_cell', 'stored_rows', 'pack', 'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values',
+           'Interval', 'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -66,15 +67,40 @@ def cell_key(sweep: Sweep, settings: dict, seed: int) -> str:
     return hashlib.sha1(text.encode()).hexdigest()[:20]
 
 # %% ../nbs/09_sweeps.ipynb #3591ec91
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    "Let `write` make a file under another name, then give it its own: `path` appears whole or not at all, and nothing else stays."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+def sync_folder(folder: Path) -> None:
+    "Make the names in `folder` outlast a power cut, where the system offers that."
     try:
-        write(part)
-        os.replace(part, path)
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # no such offer, or another run has packed what was here and removed the folder
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise
     finally:
-        part.unlink(missing_ok=True)
+        os.close(number)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    "Let `write` make a file under another name, then give it its own: `path` is whole and on the disk, or not there, and nothing else stays."
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    new = [folder for folder in path.parents if not folder.exists()]
+    for trial in range(10):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(part)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+            break
+        except (FileNotFoundError, FileExistsError):  # the folder went, or came and went, for another run had just ended
+            if trial == 9:
+                raise
+        finally:
+            part.unlink(missing_ok=True)
+    for folder in (path.parent, *(folder.parent for folder in new)):
+        sync_folder(folder)
     return path
 
 
@@ -87,7 +113,7 @@ def write_table(rows: list[dict], path: Path) -> None:
     table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     write_whole(path, lambda part: parquet.write_table(table, part))
 
-
+# %% ../nbs/09_sweeps.ipynb #measure
 def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
     "Call the cell on one thread; metrics as floats, or the text of its error."
     threads = torch.get_num_threads()
