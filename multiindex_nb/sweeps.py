@@ -26,7 +26,8 @@ from .hermite import check_int
 
 # %% auto #0
 __all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
-           'run_cell', 'stored_rows', 'pack', 'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values',
+           'run_cell', 'single_files', 'read_rows', 'merged', 'read_store', 'DamagedFileWarning', 'set_aside',
+           'store_lock', 'pack', 'stored_rows', 'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values',
            'Interval', 'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
@@ -131,34 +132,116 @@ def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
 
 
 def run_cell(sweep: Sweep, key: str, settings: dict, seed: int, folder: Path) -> dict:
-    "Measure one cell and write its row into `folder`."
+    "Measure one cell and write its row into `folder`, under a name that no other trial has."
     from multiindex_nb import __version__
 
     start = time.perf_counter()
     found = measure(sweep, settings, seed)
     seconds = time.perf_counter() - start
     row = {"key": key, "sweep": sweep.name, **settings, "seed": seed, **found, "seconds": seconds, "version": __version__}
-    write_table([row], folder / f"{key}.parquet")
+    write_table([row], folder / f"{key}.{time.time_ns():x}.{os.getpid()}.parquet")
     return row
 
-# %% ../nbs/09_sweeps.ipynb #41907bf2
-def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
-    "Rows of this sweep found in `folder`, packed or single, by key."
+# %% ../nbs/09_sweeps.ipynb #store-read
+def single_files(cells: Path, end: str = ".parquet") -> list[Path]:
+    "Files in `cells` whose names end so, the older trials of a cell first."
+    try:
+        return [cells / name for name in sorted(os.listdir(cells)) if name.endswith(end) and name.startswith(".") == (end == ".part")]
+    except FileNotFoundError:
+        return []
+
+
+def read_rows(file: Path) -> list[dict] | None:
+    "Rows of one file, none if it is not there, None if it is damaged."
+    import pyarrow as pa
     from pyarrow import parquet
 
-    wanted = {key for key, *_ in sweep.cells()}
-    packed, single = folder / f"{sweep.name}.parquet", folder / f"{sweep.name}.cells"
-    files = [packed] * packed.is_file() + [single / f"{k}.parquet" for k in wanted if (single / f"{k}.parquet").is_file()]
-    rows = [row for file in files for row in parquet.ParquetFile(file).read().to_pylist()]
-    return {row["key"]: row for row in rows if row["key"] in wanted}
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    try:
+        table = parquet.ParquetFile(pa.BufferReader(data)).read()
+        return table.to_pylist() if "key" in table.column_names else None
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
+def merged(rows: Iterable[dict]) -> dict[str, dict]:
+    "Rows by key; of two with one key the later, but none that failed in place of one that did not."
+    best: dict[str, dict] = {}
+    for row in rows:
+        if row.get("error") is None or best.get(row["key"], row).get("error") is not None:
+            best[row["key"]] = row
+    return best
+
+
+def read_store(name: str, folder: Path) -> tuple[dict[str, dict], list[Path], list[Path]]:
+    "Every row in the store of a sweep, by key; the single files; the damaged files."
+    single, packed = single_files(folder / f"{name}.cells"), folder / f"{name}.parquet"
+    found = {file: read_rows(file) for file in [*single, packed]}  # in this order, for a row may be packed meanwhile
+    damaged = [file for file, rows in found.items() if rows is None]
+    rows = merged(row for file in [packed, *single] for row in found[file] or ())
+    return rows, [file for file in single if file not in damaged], damaged
+
+# %% ../nbs/09_sweeps.ipynb #store-pack
+class DamagedFileWarning(UserWarning):
+    "A file of results that cannot be read."
+
+
+def set_aside(files: list[Path]) -> None:
+    "Give damaged files another name, and say so in one warning."
+    moved = []
+    for file in files:
+        names = (f"{file.name}.damaged{n}" for n in ("", *range(2, 1000)))
+        free = next(file.with_name(name) for name in names if not file.with_name(name).exists())
+        try:
+            os.rename(file, free)
+        except FileNotFoundError:  # another run was quicker
+            continue
+        moved.append(str(free))
+    if moved:
+        warnings.warn(f"damaged results were set aside and are computed again: {', '.join(moved)}", DamagedFileWarning, stacklevel=3)
+
+
+def store_lock(name: str, folder: Path):
+    "To be held while files of a store are replaced, renamed or removed; an empty hidden file, which stays."
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f".{name}.lock")
 
 
 def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
-    "One file for all rows, in the order of the grid; then the single files go."
-    import shutil
+    "Under the lock, one file for `rows` and all that is stored, this grid first and in its order; then the single files that it holds go."
+    import pyarrow as pa
 
-    write_table([rows[key] for key, *_ in sweep.cells()], folder / f"{sweep.name}.parquet")
-    shutil.rmtree(folder / f"{sweep.name}.cells", ignore_errors=True)
+    packed, cells = folder / f"{sweep.name}.parquet", folder / f"{sweep.name}.cells"
+    with store_lock(sweep.name, folder):
+        stored, single, damaged = read_store(sweep.name, folder)
+        set_aside(damaged)
+        every = merged([*stored.values(), *rows.values()])
+        grid = {key: every[key] for key, *_ in sweep.cells() if key in every}
+        try:
+            write_table(list((grid | every).values()), packed)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise type(error)(f"the rows of {sweep.name} do not fit in one table, with each other or with those of {packed}; single files are kept in {cells}: {error}") from error
+        for file in [*single, *single_files(cells, ".part")]:  # a part may be of a run that was killed; one that was not writes it again
+            file.unlink(missing_ok=True)
+        try:
+            cells.rmdir()
+        except OSError:  # another run has written meanwhile, or there was none
+            pass
+
+# %% ../nbs/09_sweeps.ipynb #41907bf2
+def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
+    "Rows of this sweep found in `folder`, packed or single, by key and in the order of the grid."
+    rows, _, damaged = read_store(sweep.name, folder)
+    if damaged:
+        warnings.warn(f"cannot be read, run_sweep will compute their rows again: {', '.join(map(str, damaged))}", DamagedFileWarning, stacklevel=2)
+    return {key: rows[key] | settings for key, settings, _ in sweep.cells() if key in rows}
 
 
 def run_sweep(
@@ -167,22 +250,24 @@ def run_sweep(
     retry_failed: bool = False,  # compute cells again that ended with an error
     progress: bool | None = None,  # progress bar with time left; None shows it in a terminal only
 ) -> list[dict]:  # one row a cell, in the order of the grid
-    "Compute the missing cells with joblib, keep every finished one, return all rows; `ValueError`, `OSError`."
+    "Compute the missing cells with joblib, keep every finished one, return the rows of this grid; `ValueError`, `OSError`."
     from joblib import Parallel, delayed
 
-    folder = Path(folder)
-    single = folder / f"{sweep.name}.cells"
-    single.mkdir(parents=True, exist_ok=True)
-    rows = stored_rows(sweep, folder)
-    done = {k for k, row in rows.items() if row.get("error") is None or not retry_failed}
+    folder, rows = Path(folder), {}
+    stored, single, damaged = read_store(sweep.name, folder)
+    if damaged:
+        with store_lock(sweep.name, folder):
+            set_aside(read_store(sweep.name, folder)[2])
+    done = {k for k, row in stored.items() if row.get("error") is None or not retry_failed}
     todo = [cell for cell in sweep.cells() if cell[0] not in done]
-    jobs = (delayed(run_cell)(sweep, *cell, single) for cell in todo)
+    jobs = (delayed(run_cell)(sweep, *cell, folder / f"{sweep.name}.cells") for cell in todo)
     hide = None if progress is None else not progress
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # joblib renews workers that have grown
         for row in tqdm(Parallel(return_as="generator_unordered")(jobs), sweep.name, len(todo), disable=hide, delay=2, leave=False):
             rows[row["key"]] = row
-    pack(sweep, rows, folder)
+    if todo or single:
+        pack(sweep, rows, folder)
     return list(stored_rows(sweep, folder).values())
 
 # %% ../nbs/09_sweeps.ipynb #spot-check
