@@ -11,9 +11,11 @@ import itertools
 import json
 import math
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,9 @@ from .hermite import check_int
 # %% auto #0
 __all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
            'run_cell', 'single_files', 'read_rows', 'merged', 'read_store', 'DamagedFileWarning', 'set_aside',
-           'store_lock', 'pack', 'stored_rows', 'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values',
-           'Interval', 'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
+           'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'compute', 'run_sweep', 'relative_gaps',
+           'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval', 'paired_interval', 'log_slope',
+           'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -235,6 +238,19 @@ def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
         except OSError:  # another run has written meanwhile, or there was none
             pass
 
+# %% ../nbs/09_sweeps.ipynb #passing
+def family(kind: type) -> set[str]:
+    "Names of a class and of all that are derived from it."
+    return {kind.__name__}.union(*map(family, kind.__subclasses__()))
+
+
+def passing(error: str | None) -> bool:
+    "Whether the text of an error speaks of the machine and not of the cell: memory, files, connections."
+    kind, _, text = (error or "").partition(":")
+    if kind in family(MemoryError) | family(OSError):
+        return True
+    return kind in family(RuntimeError) | {"XlaRuntimeError"} and re.search("out of memory|alloc", text, re.I) is not None
+
 # %% ../nbs/09_sweeps.ipynb #41907bf2
 def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
     "Rows of this sweep found in `folder`, packed or single, by key and in the order of the grid."
@@ -244,28 +260,42 @@ def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
     return {key: rows[key] | settings for key, settings, _ in sweep.cells() if key in rows}
 
 
+def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, progress: bool | None) -> dict[str, dict]:
+    "Rows of these cells, each also in a file; what failed in passing is tried once more at the end, one cell at a time."
+    from joblib import Parallel, delayed
+
+    run = lambda some: Parallel(return_as="generator_unordered")(delayed(run_cell)(sweep, *cell, folder) for cell in some)
+    hide, rows = None if progress is None else not progress, {}
+    try:
+        for row in tqdm(run(cells), sweep.name, len(cells), disable=hide, delay=2, leave=False):
+            rows[row["key"]] = row
+        for cell in [cell for cell in cells if passing(rows[cell[0]]["error"])]:
+            rows |= {row["key"]: row for row in run([cell])}
+    except BrokenExecutor as error:
+        raise ChildProcessError(
+            f"{sweep.name}: a worker process was killed, perhaps for want of memory; finished cells are kept in {folder.parent}, "
+            "and the same call goes on from there, with fewer processes if need be"
+        ) from error
+    return rows
+
+
 def run_sweep(
     sweep: Sweep,  # what to measure
     folder: str | Path,  # where results are kept
-    retry_failed: bool = False,  # compute cells again that ended with an error
+    retry_failed: bool = False,  # compute all cells again that ended with an error, not only those for want of memory or the like
     progress: bool | None = None,  # progress bar with time left; None shows it in a terminal only
 ) -> list[dict]:  # one row a cell, in the order of the grid
     "Compute the missing cells with joblib, keep every finished one, return the rows of this grid; `ValueError`, `OSError`."
-    from joblib import Parallel, delayed
-
-    folder, rows = Path(folder), {}
+    folder = Path(folder)
     stored, single, damaged = read_store(sweep.name, folder)
     if damaged:
         with store_lock(sweep.name, folder):
             set_aside(read_store(sweep.name, folder)[2])
-    done = {k for k, row in stored.items() if row.get("error") is None or not retry_failed}
+    done = {key for key, row in stored.items() if not (row.get("error") and (retry_failed or passing(row["error"])))}
     todo = [cell for cell in sweep.cells() if cell[0] not in done]
-    jobs = (delayed(run_cell)(sweep, *cell, folder / f"{sweep.name}.cells") for cell in todo)
-    hide = None if progress is None else not progress
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # joblib renews workers that have grown
-        for row in tqdm(Parallel(return_as="generator_unordered")(jobs), sweep.name, len(todo), disable=hide, delay=2, leave=False):
-            rows[row["key"]] = row
+        rows = compute(sweep, todo, folder / f"{sweep.name}.cells", progress) if todo else {}
     if todo or single:
         pack(sweep, rows, folder)
     return list(stored_rows(sweep, folder).values())
