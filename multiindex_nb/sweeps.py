@@ -29,9 +29,9 @@ from .hermite import check_int
 # %% auto #0
 __all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
            'run_cell', 'single_files', 'read_rows', 'merged', 'read_store', 'DamagedFileWarning', 'set_aside',
-           'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'compute', 'run_sweep', 'relative_gaps',
-           'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval', 'paired_interval', 'log_slope',
-           'plot_band', 'Verdict', 'Claim', 'sign_test']
+           'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'OtherVersionWarning', 'say_versions', 'compute',
+           'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval',
+           'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -208,7 +208,7 @@ def set_aside(files: list[Path]) -> None:
     if moved:
         warnings.warn(f"damaged results were set aside and are computed again: {', '.join(moved)}", DamagedFileWarning, stacklevel=3)
 
-
+# %% ../nbs/09_sweeps.ipynb #pack
 def store_lock(name: str, folder: Path):
     "To be held while files of a store are replaced, renamed or removed; an empty hidden file, which stays."
     from filelock import FileLock
@@ -256,8 +256,27 @@ def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
     "Rows of this sweep found in `folder`, packed or single, by key and in the order of the grid."
     rows, _, damaged = read_store(sweep.name, folder)
     if damaged:
-        warnings.warn(f"cannot be read, run_sweep will compute their rows again: {', '.join(map(str, damaged))}", DamagedFileWarning, stacklevel=2)
+        files = ", ".join(map(str, damaged))
+        warnings.warn(f"damaged results, run_sweep will compute their rows again: {files}", DamagedFileWarning, stacklevel=2)
     return {key: rows[key] | settings for key, settings, _ in sweep.cells() if key in rows}
+
+
+class OtherVersionWarning(UserWarning):
+    "Stored rows that another version of the package has computed."
+
+
+def say_versions(sweep: Sweep, rows: list[dict]) -> None:
+    "Warn of rows that another version of the package has computed."
+    from multiindex_nb import __version__
+
+    others = [str(row.get("version")) for row in rows if row.get("version") != __version__]
+    if others:
+        warnings.warn(
+            f"{sweep.name}: {len(others)} of the {len(sweep.cells())} rows were computed by version {', '.join(sorted(set(others)))} and are used by "
+            f"{__version__} as they are; spot_check compares some with what this version gives, an empty folder or a raised revision computes all anew",
+            OtherVersionWarning,
+            stacklevel=3,
+        )
 
 
 def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, progress: bool | None) -> dict[str, dict]:
@@ -292,6 +311,7 @@ def run_sweep(
         with store_lock(sweep.name, folder):
             set_aside(read_store(sweep.name, folder)[2])
     done = {key for key, row in stored.items() if not (row.get("error") and (retry_failed or passing(row["error"])))}
+    say_versions(sweep, [stored[key] for key, *_ in sweep.cells() if key in done])
     todo = [cell for cell in sweep.cells() if cell[0] not in done]
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # joblib renews workers that have grown
