@@ -231,7 +231,8 @@ def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
             write_table(list((grid | every).values()), packed)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise type(error)(f"the rows of {sweep.name} do not fit in one table, with each other or with those of {packed}; single files are kept in {cells}: {error}") from error
-        for file in [*single, *single_files(cells, ".part")]:  # a part may be of a run that was killed; one that was not writes it again
+        parts = single_files(cells, ".part") + [file for file in single_files(folder, ".part") if file.name.startswith(f".{packed.name}.")]
+        for file in single + parts:  # parts of runs that were killed; a run that was not writes its own again
             file.unlink(missing_ok=True)
         try:
             cells.rmdir()
