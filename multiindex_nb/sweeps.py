@@ -252,7 +252,7 @@ def passing(error: str | None) -> bool:
         return True
     return kind in family(RuntimeError) | {"XlaRuntimeError"} and re.search("out of memory|alloc", text, re.I) is not None
 
-# %% ../nbs/09_sweeps.ipynb #41907bf2
+# %% ../nbs/09_sweeps.ipynb #stored-rows
 def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
     "Rows of this sweep found in `folder`, packed or single, by key and in the order of the grid."
     rows, _, damaged = read_store(sweep.name, folder)
@@ -261,7 +261,7 @@ def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
         warnings.warn(f"damaged results, run_sweep will compute their rows again: {files}", DamagedFileWarning, stacklevel=2)
     return {key: rows[key] | settings for key, settings, _ in sweep.cells() if key in rows}
 
-
+# %% ../nbs/09_sweeps.ipynb #say-versions
 class OtherVersionWarning(UserWarning):
     "Stored rows that another version of the package has computed."
 
@@ -279,7 +279,7 @@ def say_versions(sweep: Sweep, rows: list[dict]) -> None:
             stacklevel=3,
         )
 
-
+# %% ../nbs/09_sweeps.ipynb #compute
 def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, progress: bool | None) -> dict[str, dict]:
     "Rows of these cells, each also in a file; what failed in passing is tried once more at the end, one cell at a time."
     from joblib import Parallel, delayed
@@ -298,14 +298,14 @@ def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, prog
         ) from error
     return rows
 
-
+# %% ../nbs/09_sweeps.ipynb #41907bf2
 def run_sweep(
     sweep: Sweep,  # what to measure
     folder: str | Path,  # where results are kept
     retry_failed: bool = False,  # compute all cells again that ended with an error, not only those for want of memory or the like
     progress: bool | None = None,  # progress bar with time left; None shows it in a terminal only
 ) -> list[dict]:  # one row a cell, in the order of the grid
-    "Compute the missing cells with joblib, keep every finished one, return the rows of this grid; `ValueError`, `OSError`."
+    "Compute the missing cells with joblib, keep every finished one, return the rows of this grid; `ValueError`, `OSError`, such as `ChildProcessError` for a killed worker."
     folder = Path(folder)
     stored, single, damaged = read_store(sweep.name, folder)
     if damaged:
