@@ -12,7 +12,7 @@ from . import best_steps, card, conditioning, end_to_end, gd_is_power, outside_t
 from .sweeps import STYLE, Claim, Sweep, Verdict, product, run_sweep, sign_test, values, write_whole
 
 # %% auto #0
-__all__ = ['MODULES', 'all_claims', 'find_claims', 'judge', 'report_text', 'write_text', 'reproduce']
+__all__ = ['MODULES', 'all_claims', 'find_claims', 'judge', 'not_judged', 'report_text', 'write_text', 'reproduce']
 
 # %% ../nbs/20_reproduce.ipynb #e5b8315c
 MODULES = (gd_is_power, when_to_stop, samples_and_time, which_loss, conditioning, start_step_split, best_steps, end_to_end, outside_theory, card)
@@ -39,6 +39,11 @@ def judge(claim: Claim, rows: list[dict]) -> Verdict:
     if failed:
         return Verdict(f"{len(failed)} of {len(rows)} cells failed, the first with {failed[0]}", "not judged", 0, 1.0)
     return claim.judge(rows)
+
+
+def not_judged(found: list[tuple[Claim, Verdict]]) -> list[str]:
+    "Ids of the claims that have no verdict, for a cell has failed."
+    return [claim.id for claim, verdict in found if verdict.holds == "not judged"]
 
 
 def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
@@ -68,7 +73,7 @@ def reproduce(
     store: str | Path | None = None,  # folder for results; `out`/results if None
     progress: bool | None = None,  # progress bars; None shows them in a terminal only
 ) -> list[tuple[Claim, Verdict]]:
-    "Sweep, judge and draw each claim and write the report; `ValueError` for an unknown claim or scale."
+    "Sweep, judge and draw each claim and write the report, failed cells again; `ValueError` for an unknown claim or scale."
     import matplotlib.style
 
     claims = find_claims(ids)
@@ -78,10 +83,10 @@ def reproduce(
     store = out / "results" if store is None else Path(store)
     out.mkdir(parents=True, exist_ok=True)
     for claim in claims:
-        rows = run_sweep(claim.sweep(scale), store, progress=progress)
+        rows = run_sweep(claim.sweep(scale), store, retry_failed=True, progress=progress)
         found.append((claim, judge(claim, rows)))
         write_text(report_text(found, scale), out / "REPRODUCTION.md")  # before a picture that may fail
-        if found[-1][1].holds != "not judged":
+        if not not_judged(found[-1:]):
             with matplotlib.style.context(STYLE):
                 write_whole(out / f"{claim.id}.png", lambda part: claim.draw(rows).savefig(part, format="png"))
     return found

@@ -5,14 +5,17 @@
 # %% ../nbs/09_sweeps.ipynb #62f9b7b2
 from __future__ import annotations
 
+import errno
 import hashlib
 import itertools
 import json
 import math
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,9 +27,11 @@ from tqdm import tqdm
 from .hermite import check_int
 
 # %% auto #0
-__all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'write_whole', 'write_table', 'measure', 'run_cell',
-           'stored_rows', 'pack', 'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval',
-           'median_interval', 'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
+__all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
+           'run_cell', 'single_files', 'read_rows', 'merged', 'read_store', 'DamagedFileWarning', 'set_aside',
+           'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'OtherVersionWarning', 'say_versions', 'compute',
+           'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval',
+           'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -66,15 +71,40 @@ def cell_key(sweep: Sweep, settings: dict, seed: int) -> str:
     return hashlib.sha1(text.encode()).hexdigest()[:20]
 
 # %% ../nbs/09_sweeps.ipynb #3591ec91
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    "Let `write` make a file under another name, then give it its own: `path` appears whole or not at all, and nothing else stays."
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+def sync_folder(folder: Path) -> None:
+    "Make the names in `folder` outlast a power cut, where the system offers that."
     try:
-        write(part)
-        os.replace(part, path)
+        number = os.open(folder, os.O_RDONLY)
+    except OSError:  # no such offer, or another run has packed what was here and removed the folder
+        return
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno == errno.EIO:
+            raise
     finally:
-        part.unlink(missing_ok=True)
+        os.close(number)
+
+
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    "Let `write` make a file under another name, then give it its own: `path` is whole and on the disk, or not there, and nothing else stays."
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    new = [folder for folder in path.parents if not folder.exists()]
+    for trial in range(10):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(part)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+            break
+        except (FileNotFoundError, FileExistsError):  # the folder went, or came and went, for another run had just ended
+            if trial == 9:
+                raise
+        finally:
+            part.unlink(missing_ok=True)
+    for folder in (path.parent, *(folder.parent for folder in new)):
+        sync_folder(folder)
     return path
 
 
@@ -87,7 +117,7 @@ def write_table(rows: list[dict], path: Path) -> None:
     table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     write_whole(path, lambda part: parquet.write_table(table, part))
 
-
+# %% ../nbs/09_sweeps.ipynb #measure
 def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
     "Call the cell on one thread; metrics as floats, or the text of its error."
     threads = torch.get_num_threads()
@@ -105,58 +135,190 @@ def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
 
 
 def run_cell(sweep: Sweep, key: str, settings: dict, seed: int, folder: Path) -> dict:
-    "Measure one cell and write its row into `folder`."
+    "Measure one cell and write its row into `folder`, under a name that no other trial has."
     from multiindex_nb import __version__
 
     start = time.perf_counter()
     found = measure(sweep, settings, seed)
     seconds = time.perf_counter() - start
     row = {"key": key, "sweep": sweep.name, **settings, "seed": seed, **found, "seconds": seconds, "version": __version__}
-    write_table([row], folder / f"{key}.parquet")
+    write_table([row], folder / f"{key}.{time.time_ns():x}.{os.getpid()}.parquet")
     return row
 
-# %% ../nbs/09_sweeps.ipynb #41907bf2
-def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
-    "Rows of this sweep found in `folder`, packed or single, by key."
+# %% ../nbs/09_sweeps.ipynb #store-read
+def single_files(cells: Path, end: str = ".parquet") -> list[Path]:
+    "Files in `cells` whose names end so, the older trials of a cell first."
+    try:
+        return [cells / name for name in sorted(os.listdir(cells)) if name.endswith(end) and name.startswith(".") == (end == ".part")]
+    except FileNotFoundError:
+        return []
+
+
+def read_rows(file: Path) -> list[dict] | None:
+    "Rows of one file, none if it is not there, None if it is damaged."
+    import pyarrow as pa
     from pyarrow import parquet
 
-    wanted = {key for key, *_ in sweep.cells()}
-    packed, single = folder / f"{sweep.name}.parquet", folder / f"{sweep.name}.cells"
-    files = [packed] * packed.is_file() + [single / f"{k}.parquet" for k in wanted if (single / f"{k}.parquet").is_file()]
-    rows = [row for file in files for row in parquet.ParquetFile(file).read().to_pylist()]
-    return {row["key"]: row for row in rows if row["key"] in wanted}
+    try:
+        data = file.read_bytes()
+    except FileNotFoundError:
+        return []
+    try:
+        table = parquet.ParquetFile(pa.BufferReader(data)).read()
+        return table.to_pylist() if "key" in table.column_names else None
+    except MemoryError:
+        raise
+    except (pa.ArrowException, OSError, ValueError):
+        return None
+
+
+def merged(rows: Iterable[dict]) -> dict[str, dict]:
+    "Rows by key; of two with one key the later, but none that failed in place of one that did not."
+    best: dict[str, dict] = {}
+    for row in rows:
+        if row.get("error") is None or best.get(row["key"], row).get("error") is not None:
+            best[row["key"]] = row
+    return best
+
+
+def read_store(name: str, folder: Path) -> tuple[dict[str, dict], list[Path], list[Path]]:
+    "Every row in the store of a sweep, by key; the single files; the damaged files."
+    single, packed = single_files(folder / f"{name}.cells"), folder / f"{name}.parquet"
+    found = {file: read_rows(file) for file in [*single, packed]}  # in this order, for a row may be packed meanwhile
+    damaged = [file for file, rows in found.items() if rows is None]
+    rows = merged(row for file in [packed, *single] for row in found[file] or ())
+    return rows, [file for file in single if file not in damaged], damaged
+
+# %% ../nbs/09_sweeps.ipynb #store-pack
+class DamagedFileWarning(UserWarning):
+    "A file of results that cannot be read."
+
+
+def set_aside(files: list[Path]) -> None:
+    "Give damaged files another name, and say so in one warning."
+    moved = []
+    for file in files:
+        names = (f"{file.name}.damaged{n}" for n in ("", *range(2, 1000)))
+        free = next(file.with_name(name) for name in names if not file.with_name(name).exists())
+        try:
+            os.rename(file, free)
+        except FileNotFoundError:  # another run was quicker
+            continue
+        moved.append(str(free))
+    if moved:
+        warnings.warn(f"damaged results were set aside and are computed again: {', '.join(moved)}", DamagedFileWarning, stacklevel=3)
+
+# %% ../nbs/09_sweeps.ipynb #pack
+def store_lock(name: str, folder: Path):
+    "To be held while files of a store are replaced, renamed or removed; an empty hidden file, which stays."
+    from filelock import FileLock
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return FileLock(folder / f".{name}.lock")
 
 
 def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
-    "One file for all rows, in the order of the grid; then the single files go."
-    import shutil
+    "Under the lock, one file for `rows` and all that is stored, this grid first and in its order; then the single files that it holds go."
+    import pyarrow as pa
 
-    write_table([rows[key] for key, *_ in sweep.cells()], folder / f"{sweep.name}.parquet")
-    shutil.rmtree(folder / f"{sweep.name}.cells", ignore_errors=True)
+    packed, cells = folder / f"{sweep.name}.parquet", folder / f"{sweep.name}.cells"
+    with store_lock(sweep.name, folder):
+        stored, single, damaged = read_store(sweep.name, folder)
+        set_aside(damaged)
+        every = merged([*stored.values(), *rows.values()])
+        grid = {key: every[key] for key, *_ in sweep.cells() if key in every}
+        try:
+            write_table(list((grid | every).values()), packed)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise type(error)(f"the rows of {sweep.name} do not fit in one table, with each other or with those of {packed}; single files are kept in {cells}: {error}") from error
+        parts = single_files(cells, ".part") + [file for file in single_files(folder, ".part") if file.name.startswith(f".{packed.name}.")]
+        for file in single + parts:  # parts of runs that were killed; a run that was not writes its own again
+            file.unlink(missing_ok=True)
+        try:
+            cells.rmdir()
+        except OSError:  # another run has written meanwhile, or there was none
+            pass
+
+# %% ../nbs/09_sweeps.ipynb #passing
+def family(kind: type) -> set[str]:
+    "Names of a class and of all that are derived from it."
+    return {kind.__name__}.union(*map(family, kind.__subclasses__()))
 
 
+def passing(error: str | None) -> bool:
+    "Whether the text of an error speaks of the machine and not of the cell: memory, files, connections."
+    kind, _, text = (error or "").partition(":")
+    if kind in family(MemoryError) | family(OSError):
+        return True
+    return kind in family(RuntimeError) | {"XlaRuntimeError"} and re.search("out of memory|alloc", text, re.I) is not None
+
+# %% ../nbs/09_sweeps.ipynb #stored-rows
+def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
+    "Rows of this sweep found in `folder`, packed or single, by key and in the order of the grid."
+    rows, _, damaged = read_store(sweep.name, folder)
+    if damaged:
+        files = ", ".join(map(str, damaged))
+        warnings.warn(f"damaged results, run_sweep will compute their rows again: {files}", DamagedFileWarning, stacklevel=2)
+    return {key: rows[key] | settings for key, settings, _ in sweep.cells() if key in rows}
+
+# %% ../nbs/09_sweeps.ipynb #say-versions
+class OtherVersionWarning(UserWarning):
+    "Stored rows that another version of the package has computed."
+
+
+def say_versions(sweep: Sweep, rows: list[dict]) -> None:
+    "Warn of rows that another version of the package has computed."
+    from multiindex_nb import __version__
+
+    others = [str(row.get("version")) for row in rows if row.get("version") != __version__]
+    if others:
+        warnings.warn(
+            f"{sweep.name}: {len(others)} of the {len(sweep.cells())} rows were computed by version {', '.join(sorted(set(others)))} and are used by "
+            f"{__version__} as they are; spot_check compares some with what this version gives, an empty folder or a raised revision computes all anew",
+            OtherVersionWarning,
+            stacklevel=3,
+        )
+
+# %% ../nbs/09_sweeps.ipynb #compute
+def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, progress: bool | None) -> dict[str, dict]:
+    "Rows of these cells, each also in a file; what failed in passing is tried once more at the end, one cell at a time."
+    from joblib import Parallel, delayed
+
+    run = lambda some: Parallel(return_as="generator_unordered")(delayed(run_cell)(sweep, *cell, folder) for cell in some)
+    hide, rows = None if progress is None else not progress, {}
+    try:
+        for row in tqdm(run(cells), sweep.name, len(cells), disable=hide, delay=2, leave=False):
+            rows[row["key"]] = row
+        for cell in [cell for cell in cells if passing(rows[cell[0]]["error"])]:
+            rows |= {row["key"]: row for row in run([cell])}
+    except BrokenExecutor as error:
+        raise ChildProcessError(
+            f"{sweep.name}: a worker process was killed, perhaps for want of memory; finished cells are kept in {folder.parent}, "
+            "and the same call goes on from there, with fewer processes if need be"
+        ) from error
+    return rows
+
+# %% ../nbs/09_sweeps.ipynb #41907bf2
 def run_sweep(
     sweep: Sweep,  # what to measure
     folder: str | Path,  # where results are kept
-    retry_failed: bool = False,  # compute cells again that ended with an error
+    retry_failed: bool = False,  # compute all cells again that ended with an error, not only those for want of memory or the like
     progress: bool | None = None,  # progress bar with time left; None shows it in a terminal only
 ) -> list[dict]:  # one row a cell, in the order of the grid
-    "Compute the missing cells with joblib, keep every finished one, return all rows; `ValueError`, `OSError`."
-    from joblib import Parallel, delayed
-
+    "Compute the missing cells with joblib, keep every finished one, return the rows of this grid; `ValueError`, `OSError`, such as `ChildProcessError` for a killed worker."
     folder = Path(folder)
-    single = folder / f"{sweep.name}.cells"
-    single.mkdir(parents=True, exist_ok=True)
-    rows = stored_rows(sweep, folder)
-    done = {k for k, row in rows.items() if row.get("error") is None or not retry_failed}
+    stored, single, damaged = read_store(sweep.name, folder)
+    if damaged:
+        with store_lock(sweep.name, folder):
+            set_aside(read_store(sweep.name, folder)[2])
+    done = {key for key, row in stored.items() if not (row.get("error") and (retry_failed or passing(row["error"])))}
+    say_versions(sweep, [stored[key] for key, *_ in sweep.cells() if key in done])
     todo = [cell for cell in sweep.cells() if cell[0] not in done]
-    jobs = (delayed(run_cell)(sweep, *cell, single) for cell in todo)
-    hide = None if progress is None else not progress
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # joblib renews workers that have grown
-        for row in tqdm(Parallel(return_as="generator_unordered")(jobs), sweep.name, len(todo), disable=hide, delay=2, leave=False):
-            rows[row["key"]] = row
-    pack(sweep, rows, folder)
+        rows = compute(sweep, todo, folder / f"{sweep.name}.cells", progress) if todo else {}
+    if todo or single:
+        pack(sweep, rows, folder)
     return list(stored_rows(sweep, folder).values())
 
 # %% ../nbs/09_sweeps.ipynb #spot-check
