@@ -168,8 +168,8 @@ def one_of(*options: str) -> Gate:
 
 
 def flag(value, name: str) -> bool:
-    "A gate for True and False."
-    if not isinstance(value, (bool, np.bool_)):
+    "A gate for True and False, also as 1 and 0."
+    if not (isinstance(value, np.bool_) or (isinstance(value, Integral) and value in (0, 1))):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 

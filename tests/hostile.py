@@ -192,7 +192,7 @@ def must_fail(kind: str, value) -> bool:
     if kind in ("X", "y", "rows", "matrix", "vector"):
         empty = isinstance(value, np.ndarray) and value.size == 0 and kind != "X" and kind != "y"  # no rows, no answers: that may be right
         return np.ma.is_masked(value) or (inside(WRONG_ARRAYS) and not isinstance(value, float) and not empty)
-    return kind == "flag" and not isinstance(value, (bool, np.bool_))
+    return kind == "flag" and not (isinstance(value, (bool, np.bool_)) or (isinstance(value, int) and value in (0, 1)))
 
 
 def same_data(value, good) -> bool:
