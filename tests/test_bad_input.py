@@ -254,3 +254,36 @@ def test_adviser_and_polish_refuse(f, changes, kind, message):
     "Chapters 22 and 23 check everything first."
     with pytest.raises(kind, match=message):
         f(**{"X": X, "y": Y, **changes})
+
+
+def test_rows_are_not_paired_by_accident():
+    "Tables whose indices differ are refused, since rows would be paired by position; equal ones, or plain arrays, are taken."
+    pd = pytest.importorskip("pandas")
+    table, labels = pd.DataFrame(X.numpy()), pd.Series(Y.numpy())
+    moved = labels.sample(frac=1, random_state=0)
+    model = lambda: mi.MultiIndexRegressor(1, "mse", "rule", 8, refine=False, random_state=0)
+    calls = [
+        lambda y: mi.second_order_matrix(table, y, "mse"),
+        lambda y: mi.learn(table, y, 2, width=8),
+        lambda y: mi.learn(X, Y, 2, width=8, X2=table, y2=y),
+        lambda y: mi.refine_subspace(table, y, U, 2, rounds=0),
+        lambda y: mi.advise_loss(table, y, losses=["mse"], permutations=2),
+        lambda y: model().fit(table, y),
+        lambda y: model().fit(table, labels).score(table, y),
+    ]
+    for call in calls:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with pytest.raises(ValueError, match="must have the same index"):
+                call(moved)
+            call(labels), call(moved.to_numpy())
+
+
+def test_labels_keep_their_digits():
+    "float32 inputs with labels of the size of seconds since 1970: an error that names y, never a matrix of zeros."
+    late = Y + 1.7e9
+    for call in (lambda X, y: mi.second_order_matrix(X, y, "mse"), lambda X, y: mi.train_first_layer(mi.symmetric_init(8, 10, dtype=torch.float32), X, y, steps=1)):
+        with pytest.raises(ValueError, match="y would lose its digits in float32"):
+            call(X.float(), late)
+    exact, late_too = (mi.learn(X.float(), y, 2, "mse", width=16).subspace for y in (Y, late))  # computes in float64
+    assert mi.subspace_error(exact, late_too) < 1e-3

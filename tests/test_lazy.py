@@ -96,31 +96,62 @@ def slow(chunk):
     return chunk
 
 
-def test_worker_killed_half_way(tmp_path):
-    "SIGKILL to one of two workers during stage 1: the same network to rounding."
+def strike_at(monkeypatch, number, strike):
+    "Let `strike` happen a moment after the reading of that number has begun; the list says how many there were."
+    from multiindex_nb import losses
+
+    read, begun = losses.lazy_sums, []
+
+    def counted(*args):
+        begun.append(time.monotonic())
+        if len(begun) == number:
+            threading.Timer(0.3, strike).start()
+        return read(*args)
+
+    monkeypatch.setattr(losses, "lazy_sums", counted)
+    return begun
+
+
+PHASES = {"spectrum": 1, "stage 1": 3, "readout": 6}  # number of a reading in each
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_worker_killed(phase, monkeypatch):
+    "SIGKILL to one of two workers in each phase of a run: the same network to rounding."
     distributed = pytest.importorskip("distributed")
-    X, y, lazy = rows()
+    X, y, lazy = rows(n=8000)
     inside = mi.learn(X, y, 2, "mse", steps=3, width=32)
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as cluster:
         with distributed.Client(cluster) as client:
             pids = list(client.run(os.getpid).values())
-            killed = []
-
-            def kill():
-                "End a worker as the kernel would."
-                os.kill(pids[0], signal.SIGKILL)
-                killed.append(time.monotonic())
-
-            timer = threading.Timer(2.5, kill)
-            timer.start()
+            begun = strike_at(monkeypatch, PHASES[phase], lambda: os.kill(pids[0], signal.SIGKILL))
             outside = mi.learn(lazy.map_blocks(slow, dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
-            end = time.monotonic()
-            timer.join()
             survivors = list(client.run(os.getpid).values())
-    assert killed and killed[0] < end and pids[0] not in survivors, "the worker was not killed during the run"
+    assert len(begun) > PHASES[phase] and pids[0] not in survivors, "the worker was not killed during the run"
     assert (inside.net.W - outside.net.W).norm() <= 1e-8 * inside.net.W.norm()
     expected = inside.predict(X[:1000])
     assert (outside.predict(X[:1000]) - expected).norm() <= 1e-6 * expected.norm()
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_scheduler_killed(phase, monkeypatch, tmp_path):
+    "SIGKILL to the scheduler in each phase: an error within a minute, and no answer that rests on some of the rows."
+    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
+    _, y, lazy = rows(n=8000)
+    start = lambda what, *words: subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place", "--no-dashboard", *words], stderr=subprocess.DEVNULL)
+    with dask.config.set({"distributed.comm.timeouts.connect": "3s", "distributed.client.scheduler-info-interval": "1s"}):
+        scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        worker = start("worker", "--nthreads", "1", "--no-nanny", "--death-timeout", "5")
+        try:
+            with distributed.Client(scheduler_file=str(tmp_path / "place"), timeout=60) as client:
+                client.wait_for_workers(1, timeout=60)
+                begun = strike_at(monkeypatch, PHASES[phase], scheduler.kill)
+                with pytest.raises(Exception, match="cancelled|closed|lost|refused|[Tt]imed out|scheduler"):
+                    mi.learn(lazy.map_blocks(lambda chunk: (time.sleep(0.1), chunk)[1], dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
+                assert len(begun) == PHASES[phase] and time.monotonic() - begun[-1] < 60
+        finally:
+            for process in (scheduler, worker):
+                process.kill(), process.wait()
 
 
 def test_bad_entries_in_a_chunk_are_found(tmp_path):
@@ -189,6 +220,24 @@ def test_lazy_rows_are_checked_as_in_memory(kind, change, words):
         for bad in (change(X), change(da.from_array(X, chunks=(100, 6)))):
             with pytest.raises((ValueError, TypeError), match=words):
                 in_memory(f(bad))
+
+
+def test_a_chunk_of_another_length_is_found():
+    "A reader that gives fewer rows than the plan says: nothing is left out without a word."
+    X, y, lazy = rows(n=6000, d=6, chunk=2048)  # the cut falls on a block
+    short = lazy.map_blocks(lambda chunk: chunk[:-5], chunks=lazy.chunks, dtype=float, meta=np.zeros((0, 0)))
+    words = "X has a chunk of .* rows where its plan says"
+    model = mi.MultiIndexRegressor(1, "mse", "rule", 16, refine=False, random_state=0, memory=6 * 8 * 300)
+    for call in (
+        lambda: mi.second_order_matrix(short, y, "mse"),
+        lambda: mi.train_first_layer(mi.symmetric_init(8, 6), short, y, steps=1),
+        lambda: mi.train_readout(mi.symmetric_init(8, 6, 1.0), short, y),
+        lambda: mi.learn(short, y, 1, width=8),
+        lambda: model.fit(short, y),
+        *(lambda f=f: f(short).compute() for kind in ("learn", "estimator") for f in fitted(kind)),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
 
 
 @pytest.mark.parametrize("method", ["predict", "transform"])
