@@ -307,7 +307,7 @@ SETTINGS = {
 }
 
 
-def check_settings(model: MultiIndexRegressor, d: int) -> None:
+def check_settings(model: BaseEstimator, d: int) -> None:
     "`ValueError` or `TypeError` for any parameter that cannot be used with d columns."
     for name, gate in SETTINGS.items():
         gate(getattr(model, name), name)

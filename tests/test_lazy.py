@@ -121,7 +121,7 @@ def test_worker_killed(phase, monkeypatch):
     distributed = pytest.importorskip("distributed")
     X, y, lazy = rows(n=8000)
     inside = mi.learn(X, y, 2, "mse", steps=3, width=32)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True) as cluster:
         with distributed.Client(cluster) as client:
             pids = list(client.run(os.getpid).values())
             begun = strike_at(monkeypatch, PHASES[phase], lambda: os.kill(pids[0], signal.SIGKILL))
@@ -138,7 +138,7 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
     "SIGKILL to the scheduler in each phase: an error within a minute, and no answer that rests on some of the rows."
     distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     _, y, lazy = rows(n=8000)
-    start = lambda what, *words: subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place", "--no-dashboard", *words], stderr=subprocess.DEVNULL)
+    start = lambda what, *words: subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place", "--dashboard-address", ":0", *words], stderr=subprocess.DEVNULL)
     with dask.config.set({"distributed.comm.timeouts.connect": "3s", "distributed.client.scheduler-info-interval": "1s"}):
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
         worker = start("worker", "--nthreads", "1", "--no-nanny", "--death-timeout", "5")

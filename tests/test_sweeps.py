@@ -511,7 +511,7 @@ def test_dask_cluster_gives_the_same_rows(tmp_path):
     distributed = pytest.importorskip("distributed")
     sweep = Sweep("draws", lambda x, seed: {"value": np.random.default_rng([x, seed]).normal()}, product(x=[1, 2, 3]), seeds=4)
     here = [row["value"] for row in run_sweep(sweep, tmp_path / "here")]
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, processes=True) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True) as cluster:
         with distributed.Client(cluster), joblib.parallel_config(backend="dask"):
             there = [row["value"] for row in run_sweep(sweep, tmp_path / "there")]
     assert here == there
