@@ -45,18 +45,19 @@ from .targets import HopelessWarning, Target, check_data, generator, random_subs
 from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0
-__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'MANY', 'NOTHING', 'STATE', 'EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'DRAWN', 'SPEED',
-           'AGAINST', 'Problem', 'synthetic_problem', 'decode', 'separator', 'CsvCells', 'text_columns', 'ParquetCells',
-           'Table', 'read_data', 'read_file', 'read_npz', 'array_numbers', 'no_header', 'label_of', 'read_table',
-           'without_row_numbers', 'column_numbers', 'is_number', 'hint', 'file_problem', 'check_bytes', 'check_folder',
-           'refuse', 'fill', 'Run', 'run_loss', 'short', 'columns', 'fold', 'fold_line', 'say', 'step_table',
-           'verdict_table', 'summary', 'label_lines', 'remarks', 'draw', 'record', 'run_record', 'plain',
+__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'MANY', 'NOTHING', 'STATE', 'EXPLORER_CODE', 'PAGES', 'EXPLORER_TEMPLATE', 'DRAWN',
+           'SPEED', 'AGAINST', 'Problem', 'synthetic_problem', 'decode', 'separator', 'CsvCells', 'text_columns',
+           'ParquetCells', 'Table', 'read_data', 'read_file', 'read_npz', 'array_numbers', 'no_header', 'label_of',
+           'read_table', 'without_row_numbers', 'column_numbers', 'is_number', 'hint', 'file_problem', 'check_bytes',
+           'check_folder', 'refuse', 'fill', 'Run', 'run_loss', 'short', 'columns', 'fold', 'fold_line', 'say',
+           'step_table', 'verdict_table', 'summary', 'label_lines', 'remarks', 'draw', 'record', 'run_record', 'plain',
            'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines',
-           'write_page', 'start_voila', 'wait_for', 'need_lines', 'try_lines', 'spectrum_lines', 'data_lines',
-           'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments',
-           'add_explore_arguments', 'add_predict_arguments', 'make_parser', 'stoppable', 'no_orphans', 'unheard',
-           'running', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench', 'run_predict', 'run_explore',
-           'stop_server', 'make_problem', 'main', 'run_words', 'reason', 'complain', 'stopped']
+           'Guard', 'serve', 'write_page', 'start_voila', 'wait_for', 'last_words', 'stop_server', 'need_lines',
+           'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments',
+           'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments', 'add_predict_arguments',
+           'make_parser', 'stoppable', 'no_orphans', 'unheard', 'running', 'run_learn', 'run_reproduce', 'run_speed',
+           'run_bench', 'run_predict', 'run_explore', 'make_problem', 'main', 'run_words', 'reason', 'complain',
+           'stopped']
 
 # %% ../nbs/32_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -699,9 +700,108 @@ def slope_lines(rows: list[dict]) -> list[str]:
             lines.append(f"slope of log seconds against log d, {path}: {slope:.2f}")
     return lines
 
+# %% ../nbs/32_cli.ipynb #guard
+class Guard:
+    "Who may talk to the explorer: a browser on this machine that came by the printed address."
+
+    def __init__(self, port: int, token: str, once: str):
+        import secrets
+
+        names = ("127.0.0.1", "localhost", "[::1]")
+        self.hosts = {f"{name}:{port}" for name in names} | set(names if port == 80 else ())
+        self.cookie, self.secret = f"multiindex-{port}", secrets.token_urlsafe(32)
+        self.token, self.tokens = token, {token, once}
+
+    def judge(self, request) -> int:
+        "0 for a request that may go on, 302 for a right token at the front door, 403 for any other."
+        from hmac import compare_digest
+
+        headers, host = request.headers, request.headers.get("Host", "").lower()
+        if host not in self.hosts or headers.get("Origin", f"http://{host}").lower() != f"http://{host}":
+            return 403
+        asked = request.query_arguments.get("token", [b""])[-1]
+        known = {token for token in self.tokens if compare_digest(asked, token.encode())}
+        if request.method == "GET" and request.path == "/" and known:
+            self.tokens -= known - {self.token}
+            return 302
+        shown = request.cookies.get(self.cookie)
+        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") or shown is None:  # a page on another port is the same site
+            return 403
+        return 0 if compare_digest(shown.value.encode(), self.secret.encode()) else 403
+
+
+def serve() -> None:
+    "Voila behind a `Guard`, until its parent has gone: what the child process runs."
+    import json
+    import os
+    import shutil
+    from pathlib import Path
+
+    from tornado.ioloop import IOLoop, PeriodicCallback
+    from tornado.web import HTTPError, RequestHandler, stream_request_body
+    from voila.app import Voila
+
+    given = json.loads(os.environ.pop("MULTIINDEX_SERVE"))  # kernels need not know it
+    guard = Guard(given["port"], given["token"], given["once"])
+    alone = lambda: os.getppid() != given["parent"]
+    full = f"{given['pages']} pages are open: close one, or wait a minute for one that is closed."
+    starting: list[None] = []  # one for each kernel that is not listed yet
+
+    @stream_request_body  # to answer at once, whatever is still to come
+    class Answer(RequestHandler):
+        "The answers that are not Voila's."
+
+        def initialize(self, status: int):
+            self.status = status
+
+        def prepare(self):
+            if self.status == 302:
+                self.set_cookie(guard.cookie, guard.secret, httponly=True, samesite="Strict")
+                self.set_header("Cache-Control", "no-store")
+                return self.redirect("/")
+            self.set_status(self.status)
+            self.set_header("Content-Type", "text/plain")
+            self.finish("Open the address that multiindex explore has printed, as it stands there, with cookies allowed.\n" if self.status == 403 else full + "\n")
+
+        def data_received(self, chunk):
+            pass
+
+    class Guarded(Voila):
+        "One door for all requests, pages and websockets alike."
+
+        def listen(self):
+            find, start = self.app.find_handler, self.kernel_manager.start_kernel
+
+            def many() -> bool:
+                return len(self.kernel_manager.list_kernel_ids()) + len(starting) >= given["pages"]
+
+            def find_handler(request, **more):
+                status = guard.judge(request) or (503 if request.path == "/" and many() else 0)
+                return self.app.get_handler_delegate(request, Answer, {"status": status}) if status else find(request, **more)
+
+            async def start_kernel(*args, **more):
+                if many():  # by now
+                    raise HTTPError(503, reason=full)
+                starting.append(None)
+                try:
+                    return await start(*args, **more)
+                finally:
+                    starting.pop()
+
+            self.app.find_handler, self.kernel_manager.start_kernel = find_handler, start_kernel
+            self.app.settings["log_function"] = lambda handler: None  # or whoever is refused could fill the disk
+            IOLoop.current().add_callback(Path("ready").touch)
+            PeriodicCallback(lambda: alone() and IOLoop.current().stop(), 500).start()
+            super().listen()
+
+    Guarded.launch_instance()
+    if alone():
+        shutil.rmtree(os.getcwd(), ignore_errors=True)
+
 # %% ../nbs/32_cli.ipynb #7571730c
 STATE = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
 EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
+PAGES = 8  # at a time, each with a kernel
 EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
 {% block notebook_css %}{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/", "data:text/css,") }}{% endblock %}
 """
@@ -718,8 +818,10 @@ def write_page(folder: Path) -> None:
     (folder / "explorer.ipynb").write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
 
 
-def start_voila(folder: Path, port: int):
+def start_voila(folder: Path, port: int, token: str, once: str):
     "The server, as a process whose last words are in `folder`/log; `OSError` if the port is taken."
+    import errno
+    import inspect
     import socket
     import subprocess
 
@@ -727,31 +829,47 @@ def start_voila(folder: Path, port: int):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last server has just stopped is free
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise OSError(f"port {port} is taken, choose another with --port") from None
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            raise OSError(f"port {port} {why}, choose another with --port") from None
     widgets = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
     words = ["--Voila.ip=127.0.0.1", f"--port={port}", "--Voila.port_retries=0", "--no-browser", "--template=offline", "--Application.log_level=ERROR"]
     words += [f"--VoilaConfiguration.extension_allowlist={name}" for name in widgets]
-    words += ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20"]  # a page that is gone leaves a kernel behind
+    words += ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20", "--KernelManager.shutdown_wait_time=1"]  # a page that is gone leaves a kernel behind
+    (folder / "serve.py").write_text(f"{inspect.getsource(Guard)}\n\n{inspect.getsource(serve)}\n\nserve()\n")  # to import the package would cost the server 200 MB
+    given = {"port": port, "token": token, "once": once, "pages": PAGES, "parent": os.getpid()}
     paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
     own = {k: str(folder / v) for k, v in STATE.items()}  # a home that is missing, full or set up otherwise changes nothing
-    env = {**os.environ, **own, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
+    env = {**os.environ, **own, "TMPDIR": str(folder), "MULTIINDEX_SERVE": json.dumps(given), **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
     with (folder / "log").open("w") as log:
-        return subprocess.Popen([sys.executable, "-m", "voila", "explorer.ipynb", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen([sys.executable, "serve.py", "explorer.ipynb", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
 
 
-def wait_for(server, port: int, folder: Path, seconds: float = 60) -> None:
-    "Return when the server answers; `OSError` with its last words if it stops or takes too long."
-    import socket
-
-    for _ in range(int(10 * seconds)):
+def wait_for(server, folder: Path, seconds: float = 60) -> None:
+    "Return when the server says that it listens; `OSError` with its last words if it stops or takes too long."
+    for _ in range(int(20 * seconds)):
+        if (folder / "ready").exists():  # to try the port would be to trust whoever answers there
+            return
         if server.poll() is not None:
             break
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise OSError("voila did not start: " + ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1])
+        time.sleep(0.05)
+    raise OSError("voila did not start: " + last_words(folder))
+
+
+def last_words(folder: Path) -> str:
+    "The last line of the server's log."
+    return ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1]
+
+
+def stop_server(server) -> None:
+    "Ask a process to end, and end it if it does not."
+    import subprocess
+
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
 
 # %% ../nbs/32_cli.ipynb #30c318b9
 def need_lines(needs: list[SampleNeed], d: int, cosine: float) -> list[str]:
@@ -1121,7 +1239,7 @@ def run_predict(args: argparse.Namespace) -> None:
 
 def run_explore(args: argparse.Namespace) -> None:
     "`multiindex explore`."
-    import signal
+    import secrets
     import webbrowser
     from importlib.util import find_spec
 
@@ -1129,33 +1247,24 @@ def run_explore(args: argparse.Namespace) -> None:
         raise ValueError(f"--port must be in [1, 65535], got {args.port}")
     if find_spec("voila") is None:
         raise ImportError("explore needs the package voila, which comes with multiindex-nb[explore]")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped below
-    with tempfile.TemporaryDirectory() as name:
+    token, once = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         write_page(Path(name))
-        server = start_voila(Path(name), args.port)
+        server = start_voila(Path(name), args.port, token, once)
         try:
-            wait_for(server, args.port, Path(name))
-            print(f"explorer at http://127.0.0.1:{args.port}/ (Ctrl-C ends it)", flush=True)
+            wait_for(server, Path(name))
+            print(fold(f"explorer at http://127.0.0.1:{args.port}/?token={token} (Ctrl-C ends it)", columns(sys.stdout)), flush=True)
             if not args.no_browser:
-                webbrowser.open(f"http://127.0.0.1:{args.port}/")
+                webbrowser.open(f"http://127.0.0.1:{args.port}/?token={once}")
             if server.wait() != 0:
-                raise OSError("voila stopped: " + ((Path(name) / "log").read_text().strip().splitlines() or ["no message"])[-1])
-        except KeyboardInterrupt:
+                raise OSError("voila stopped: " + last_words(Path(name)))
+        except KeyboardInterrupt as error:
+            error.add_note("the server and its kernels are ended")
+            if error.args:  # a signal, not Ctrl-C
+                raise
             print()
         finally:
             stop_server(server)
-
-
-def stop_server(server) -> None:
-    "Ask a process to end, and end it if it does not."
-    import signal
-    import subprocess
-
-    server.send_signal(signal.SIGINT)
-    try:
-        server.wait(5)
-    except subprocess.TimeoutExpired:
-        server.kill()
 
 
 def make_problem(args: argparse.Namespace) -> Problem:
