@@ -16,6 +16,28 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'best_ratio', 'critical_ratio', 'SampleNeed', 'FamilyBest', 'plot_neurons', 'plot_errors', 'animate_neurons',
            'Explorer']
 
+# %% ../nbs/api.ipynb #early-stop-code
+def _heed_interrupt() -> None:
+    "In the command `multiindex`, let Ctrl-C end the imports below in one line."
+    import os
+    import signal
+    import sys
+    import threading
+
+    def leave(*_):
+        try:
+            os.write(2, b"multiindex: interrupted\n")
+        finally:
+            os._exit(130)
+
+    name = os.path.basename(next(iter(sys.argv), ""))
+    ours = name in ("multiindex", "multiindex.exe") and sys.argv[0] in sys.orig_argv  # joblib's workers have the words of the command too
+    if ours and threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, leave)
+
+
+_heed_interrupt()
+
 # %% ../nbs/api.ipynb #79d4502f
 from typing import TYPE_CHECKING
 

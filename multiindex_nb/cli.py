@@ -12,13 +12,14 @@ import json
 import math
 import os
 import re
+import shutil
 import sys
 import tempfile
 import textwrap
 import time
 import warnings
-from collections.abc import Callable, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -44,16 +45,19 @@ from .targets import HopelessWarning, Target, check_data, generator, random_subs
 from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0
-__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'STATE', 'EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'Problem', 'synthetic_problem',
-           'decode', 'separator', 'CsvCells', 'text_columns', 'ParquetCells', 'Table', 'read_data', 'read_file',
-           'read_npz', 'array_numbers', 'no_header', 'label_of', 'read_table', 'without_row_numbers', 'column_numbers',
-           'is_number', 'hint', 'file_problem', 'Run', 'run_loss', 'short', 'step_table', 'verdict_table', 'summary',
-           'label_lines', 'remarks', 'draw', 'record', 'run_record', 'write_outputs', 'bench_names', 'bench_sweep',
-           'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines', 'write_page', 'start_voila', 'wait_for',
-           'need_lines', 'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or',
-           'add_learn_arguments', 'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments',
-           'add_predict_arguments', 'make_parser', 'run_learn', 'run_reproduce', 'run_speed', 'run_bench',
-           'run_predict', 'run_explore', 'stop_server', 'make_problem', 'main', 'complain', 'run_words']
+__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'MANY', 'NOTHING', 'STATE', 'EXPLORER_CODE', 'PAGES', 'EXPLORER_TEMPLATE', 'DRAWN',
+           'SPEED', 'AGAINST', 'Problem', 'synthetic_problem', 'decode', 'separator', 'CsvCells', 'text_columns',
+           'ParquetCells', 'Table', 'read_data', 'read_file', 'read_npz', 'array_numbers', 'no_header', 'label_of',
+           'read_table', 'without_row_numbers', 'column_numbers', 'is_number', 'hint', 'file_problem', 'check_bytes',
+           'check_folder', 'refuse', 'fill', 'Run', 'run_loss', 'short', 'columns', 'fold', 'fold_line', 'say',
+           'step_table', 'verdict_table', 'summary', 'label_lines', 'remarks', 'draw', 'record', 'run_record', 'plain',
+           'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines',
+           'Guard', 'serve', 'write_page', 'start_voila', 'wait_for', 'last_words', 'stop_server', 'need_lines',
+           'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments',
+           'add_reproduce_arguments', 'add_bench_arguments', 'add_explore_arguments', 'add_predict_arguments',
+           'make_parser', 'stoppable', 'no_orphans', 'unheard', 'running', 'run_learn', 'run_reproduce', 'run_speed',
+           'run_bench', 'run_predict', 'run_explore', 'make_problem', 'main', 'run_words', 'reason', 'complain',
+           'stopped']
 
 # %% ../nbs/32_cli.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -239,7 +243,7 @@ def read_file(path: str | Path, label: str | None = None) -> Table:
     "`read_data` with the names of the columns."
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+        raise FileNotFoundError(f"{path} is a folder, not a file" if path.is_dir() else f"no such file: {path}")
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv", ".parquet"):
         raise ValueError(f"--data must end in .npz, .csv or .parquet, got {path.name!r}")
@@ -392,7 +396,10 @@ def file_problem(path: str, label: str | None, r: int | None, whitening: bool, s
         raise ValueError(f"{path} must have at least 20 rows, got {len(y)}")
     order = torch.randperm(len(y), generator=generator(seed, "file"))
     train = order[: int(0.8 * len(y))]
-    if flat := [name for name, column in zip(table.names, X[train].T) if column.min() == column.max()]:
+    low, high = X[train].aminmax(dim=0)
+    if bool((low == high).all()):
+        raise ValueError(f"{Path(path).name}: every input is constant in the rows for training")
+    if flat := [name for name, same in zip(table.names, low == high) if same]:
         notes += (f"constant in the rows for training: {', '.join(map(repr, flat))}",)
     if whitening:
         _, mean, A = whiten(X[train])
@@ -402,6 +409,36 @@ def file_problem(path: str, label: str | None, r: int | None, whitening: bool, s
     half = len(train) // 2
     D1, D2, test = ((X[rows], y[rows]) for rows in (train[:half], train[half:], order[len(train):]))
     return Problem(f"{Path(path).name} (r = {r})", r, D1, D2, test, None, notes, table.label, table.names)
+
+# %% ../nbs/32_cli.ipynb #limits-code
+MANY = 10**6  # no option that counts steps or data sets may be larger
+
+
+def check_bytes(needed: int, options: str) -> None:
+    "A `ValueError` that names `options` if numbers of so many bytes would fill the memory of this machine."
+    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
+    if needed > 0.7 * have:
+        raise ValueError(f"the numbers would take {min(needed, 10**30) / 2**30:.3g} GiB and this machine has {have / 2**30:.0f}: take smaller {options}")
+
+
+def check_folder(option: str, folder: Path | None) -> None:
+    "A `ValueError` if a file stands where the folder should be."
+    for path in () if folder is None else (folder, *folder.parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f"{option} must be a folder, got {'the file ' if path == folder else f'{folder}, which is below the file '}{path}")
+
+
+def refuse(args: argparse.Namespace, names: Sequence[str], where: str) -> None:
+    "A `ValueError` for those of these options that are given although they mean nothing `where`."
+    if given := [f"--{name.replace('_', '-')}" for name in names if not (getattr(args, name) is None or getattr(args, name) is False)]:
+        raise ValueError(f"{', '.join(given)} {'does' if len(given) == 1 else 'do'} not go {where}")
+
+
+def fill(args: argparse.Namespace, defaults: dict) -> None:
+    "Give the options that were left out their values."
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
 
 # %% ../nbs/32_cli.ipynb #adf3e62f
 @dataclass(frozen=True)
@@ -431,11 +468,35 @@ def short(loss: Loss) -> str:
     name = next(k for k, v in LOSSES.items() if type(loss) is v)
     return ":".join([name] + [f"{v:g}" for v in vars(loss).values()])
 
+# %% ../nbs/32_cli.ipynb #fold
+def columns(stream) -> int:
+    "Width of the terminal, or what COLUMNS says; 0 where neither is known."
+    known = "COLUMNS" in os.environ or (stream is not None and stream.isatty())
+    return shutil.get_terminal_size((0, 0)).columns if known else 0
+
+
+def fold(text: str, width: int) -> str:
+    "Lines that are wider are cut at a space and go on further in; a width of 0 leaves all as it is."
+    return "\n".join(fold_line(line, max(width, 20)) if len(line) > width > 0 else line for line in text.split("\n"))
+
+
+def fold_line(line: str, width: int) -> str:
+    "One line in pieces; a command that is there to be copied goes on after a backslash."
+    inset = " " * min(len(line) - len(line.lstrip()) + 2, width // 4)
+    mark = " \\" if line.startswith("try: ") else ""
+    pieces = textwrap.wrap(line, width - len(mark), subsequent_indent=inset, break_long_words=False, break_on_hyphens=False)
+    return f"{mark}\n".join(pieces)
+
+
+def say(text: str) -> None:
+    "Print, folded to the width of the terminal."
+    print(fold(text, columns(sys.stdout)))
+
 # %% ../nbs/32_cli.ipynb #843b1e89
 def step_table(runs: list[Run], known: bool) -> list[str]:
     "Lines: norm, alignment and coverage by step, for each loss."
     to = "to span U" if known else "to the outliers of S"
-    lines = [f"{'loss':14s} {'step':>4s} {'neuron norm':>12s} {'alignment':>10s} {'coverage':>9s}   (median over neurons, {to})"]
+    lines = [f"alignment and coverage: median over neurons, {to}", f"{'loss':14s} {'step':>4s} {'neuron norm':>12s} {'alignment':>10s} {'coverage':>9s}"]
     for run in runs:
         h = run.result.history
         assert h.alignment is not None and h.coverage is not None  # `learn` records both
@@ -480,6 +541,9 @@ def remarks(run: Run) -> tuple[str, ...]:
     return notes if report.better_loss is None else notes + (f"that is --loss {short(report.better_loss)}",)
 
 # %% ../nbs/32_cli.ipynb #76a77eb0
+NOTHING = "nothing is written"
+
+
 def draw(problem: Problem, runs: list[Run]):
     "A matplotlib Figure with spectrum, history and predictions for each loss, in the style of chapter 30."
     from matplotlib.figure import Figure
@@ -514,6 +578,15 @@ def run_record(run: Run) -> dict:
             "test_error": run.test_error, "seconds": run.seconds, "notes": list(run.notes)}
 
 
+def plain(value):
+    "The same for JSON, which knows no infinity: null for a number that is not finite."
+    if isinstance(value, dict):
+        return {name: plain(v) for name, v in value.items()}
+    if isinstance(value, list):
+        return [plain(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Path], list[Exception]]:
     "Write learn.json, then draw learn.png, into `folder`; what was written, and what failed."
     from matplotlib import style
@@ -524,12 +597,15 @@ def write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Path
 
     written: list[Path] = []
     failed: list[Exception] = []
-    text = json.dumps(data, indent=1, allow_nan=False) + "\n"
+    text = json.dumps(plain(data), indent=1, allow_nan=False) + "\n"
     for name, write in (("learn.json", lambda part: part.write_text(text, encoding="utf-8")), ("learn.png", picture)):
         try:
             written.append(write_whole(folder / name, write))
         except (OSError, RuntimeError, ValueError) as error:  # matplotlib raises each of them
             failed.append(error)
+        except KeyboardInterrupt as error:
+            error.add_note(" and ".join(map(str, written)) + " is written" if written else NOTHING)
+            raise
     return written, failed
 
 # %% ../nbs/32_cli.ipynb #976f8ac3
@@ -558,8 +634,9 @@ def bench_sweep(names: list[str], targets: list[str], d: int, n_per_d: int, nois
         raise ValueError(f"--n-per-d times --d must be at least 50 rows, got {n_per_d} times {d}")
     if not (math.isfinite(noise) and noise >= 0):
         raise ValueError(f"--noise must be a finite number >= 0, got {noise}")
-    if seeds < 1:
-        raise ValueError(f"--seeds must be at least 1, got {seeds}")
+    if not 1 <= seeds <= MANY:
+        raise ValueError(f"--seeds must be in [1, {MANY}], got {seeds}")
+    check_bytes(16 * n_per_d * d**2, "--d or --n-per-d")
     points = product(target=targets, peer=[*names, "ours"], d=[d], n_per_d=[n_per_d], noise=[noise])
     content = cell_key(Sweep("bench", peer_cell, points, 1), {"points": points}, 0)[:8]  # one file for each question
     return Sweep(f"bench-{content}", peer_cell, points, seeds)
@@ -589,15 +666,16 @@ def speed_problems(dims, n_per_d, widths, steps, paths, device: str) -> list[dic
     for name, values, low in (("--d", dims, 3), ("--n-per-d", n_per_d, 1), ("--width", widths, 2), ("--steps", steps, 1)):
         if min(values) < low:
             raise ValueError(f"{name} must be at least {low}, got {min(values)}")
+    if max(steps) > MANY:
+        raise ValueError(f"--steps must be at most {MANY}, got {max(steps)}")
     if any(m % 2 for m in widths):
         raise ValueError(f"--width must be even, got {next(m for m in widths if m % 2)}")
     if device != "cpu" and not torch.cuda.is_available():
         raise ValueError(f"--device {device} cannot be used: PyTorch sees no such device")
     problems = list(product(d=dims, n_per_d=n_per_d, width=widths, steps=steps))
-    need = max(8.0 * p["n_per_d"] * p["d"] ** 2 * (2 if "learn" in paths else 1) for p in problems)
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
-    if device == "cpu" and need > 0.7 * have:
-        raise ValueError(f"the inputs would take {need / 2**30:.0f} GiB of {have / 2**30:.0f}: take smaller --d or --n-per-d, or leave out --path learn")
+    if device == "cpu":
+        sets = 2 if "learn" in paths else 1
+        check_bytes(max(8 * p["d"] * (sets * p["n_per_d"] * p["d"] + 4 * p["width"]) for p in problems), "--d, --n-per-d or --width, or leave out --path learn")
     return problems
 
 
@@ -622,9 +700,108 @@ def slope_lines(rows: list[dict]) -> list[str]:
             lines.append(f"slope of log seconds against log d, {path}: {slope:.2f}")
     return lines
 
+# %% ../nbs/32_cli.ipynb #guard
+class Guard:
+    "Who may talk to the explorer: a browser on this machine that came by the printed address."
+
+    def __init__(self, port: int, token: str, once: str):
+        import secrets
+
+        names = ("127.0.0.1", "localhost", "[::1]")
+        self.hosts = {f"{name}:{port}" for name in names} | set(names if port == 80 else ())
+        self.cookie, self.secret = f"multiindex-{port}", secrets.token_urlsafe(32)
+        self.token, self.tokens = token, {token, once}
+
+    def judge(self, request) -> int:
+        "0 for a request that may go on, 302 for a right token at the front door, 403 for any other."
+        from hmac import compare_digest
+
+        headers, host = request.headers, request.headers.get("Host", "").lower()
+        if host not in self.hosts or headers.get("Origin", f"http://{host}").lower() != f"http://{host}":
+            return 403
+        asked = request.query_arguments.get("token", [b""])[-1]
+        known = {token for token in self.tokens if compare_digest(asked, token.encode())}
+        if request.method == "GET" and request.path == "/" and known:
+            self.tokens -= known - {self.token}
+            return 302
+        shown = request.cookies.get(self.cookie)
+        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") or shown is None:  # a page on another port is the same site
+            return 403
+        return 0 if compare_digest(shown.value.encode(), self.secret.encode()) else 403
+
+
+def serve() -> None:
+    "Voila behind a `Guard`, until its parent has gone: what the child process runs."
+    import json
+    import os
+    import shutil
+    from pathlib import Path
+
+    from tornado.ioloop import IOLoop, PeriodicCallback
+    from tornado.web import HTTPError, RequestHandler, stream_request_body
+    from voila.app import Voila
+
+    given = json.loads(os.environ.pop("MULTIINDEX_SERVE"))  # kernels need not know it
+    guard = Guard(given["port"], given["token"], given["once"])
+    alone = lambda: os.getppid() != given["parent"]
+    full = f"{given['pages']} pages are open: close one, or wait a minute for one that is closed."
+    starting: list[None] = []  # one for each kernel that is not listed yet
+
+    @stream_request_body  # to answer at once, whatever is still to come
+    class Answer(RequestHandler):
+        "The answers that are not Voila's."
+
+        def initialize(self, status: int):
+            self.status = status
+
+        def prepare(self):
+            if self.status == 302:
+                self.set_cookie(guard.cookie, guard.secret, httponly=True, samesite="Strict")
+                self.set_header("Cache-Control", "no-store")
+                return self.redirect("/")
+            self.set_status(self.status)
+            self.set_header("Content-Type", "text/plain")
+            self.finish("Open the address that multiindex explore has printed, as it stands there, with cookies allowed.\n" if self.status == 403 else full + "\n")
+
+        def data_received(self, chunk):
+            pass
+
+    class Guarded(Voila):
+        "One door for all requests, pages and websockets alike."
+
+        def listen(self):
+            find, start = self.app.find_handler, self.kernel_manager.start_kernel
+
+            def many() -> bool:
+                return len(self.kernel_manager.list_kernel_ids()) + len(starting) >= given["pages"]
+
+            def find_handler(request, **more):
+                status = guard.judge(request) or (503 if request.path == "/" and many() else 0)
+                return self.app.get_handler_delegate(request, Answer, {"status": status}) if status else find(request, **more)
+
+            async def start_kernel(*args, **more):
+                if many():  # by now
+                    raise HTTPError(503, reason=full)
+                starting.append(None)
+                try:
+                    return await start(*args, **more)
+                finally:
+                    starting.pop()
+
+            self.app.find_handler, self.kernel_manager.start_kernel = find_handler, start_kernel
+            self.app.settings["log_function"] = lambda handler: None  # or whoever is refused could fill the disk
+            IOLoop.current().add_callback(Path("ready").touch)
+            PeriodicCallback(lambda: alone() and IOLoop.current().stop(), 500).start()
+            super().listen()
+
+    Guarded.launch_instance()
+    if alone():
+        shutil.rmtree(os.getcwd(), ignore_errors=True)
+
 # %% ../nbs/32_cli.ipynb #7571730c
 STATE = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
 EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
+PAGES = 8  # at a time, each with a kernel
 EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
 {% block notebook_css %}{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/", "data:text/css,") }}{% endblock %}
 """
@@ -641,8 +818,10 @@ def write_page(folder: Path) -> None:
     (folder / "explorer.ipynb").write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
 
 
-def start_voila(folder: Path, port: int):
+def start_voila(folder: Path, port: int, token: str, once: str):
     "The server, as a process whose last words are in `folder`/log; `OSError` if the port is taken."
+    import errno
+    import inspect
     import socket
     import subprocess
 
@@ -650,36 +829,52 @@ def start_voila(folder: Path, port: int):
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last server has just stopped is free
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
-            raise OSError(f"port {port} is taken, choose another with --port") from None
+        except OSError as error:
+            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            raise OSError(f"port {port} {why}, choose another with --port") from None
     widgets = ["@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8"]
     words = ["--Voila.ip=127.0.0.1", f"--port={port}", "--Voila.port_retries=0", "--no-browser", "--template=offline", "--Application.log_level=ERROR"]
     words += [f"--VoilaConfiguration.extension_allowlist={name}" for name in widgets]
-    words += ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20"]  # a page that is gone leaves a kernel behind
+    words += ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20", "--KernelManager.shutdown_wait_time=1"]  # a page that is gone leaves a kernel behind
+    (folder / "serve.py").write_text(f"{inspect.getsource(Guard)}\n\n{inspect.getsource(serve)}\n\nserve()\n")  # to import the package would cost the server 200 MB
+    given = {"port": port, "token": token, "once": once, "pages": PAGES, "parent": os.getpid()}
     paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
     own = {k: str(folder / v) for k, v in STATE.items()}  # a home that is missing, full or set up otherwise changes nothing
-    env = {**os.environ, **own, **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
+    env = {**os.environ, **own, "TMPDIR": str(folder), "MULTIINDEX_SERVE": json.dumps(given), **{k: os.pathsep.join(filter(None, [v, os.environ.get(k)])) for k, v in paths.items()}}
     with (folder / "log").open("w") as log:
-        return subprocess.Popen([sys.executable, "-m", "voila", "explorer.ipynb", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen([sys.executable, "serve.py", "explorer.ipynb", *words], cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True)
 
 
-def wait_for(server, port: int, folder: Path, seconds: float = 60) -> None:
-    "Return when the server answers; `OSError` with its last words if it stops or takes too long."
-    import socket
-
-    for _ in range(int(10 * seconds)):
+def wait_for(server, folder: Path, seconds: float = 60) -> None:
+    "Return when the server says that it listens; `OSError` with its last words if it stops or takes too long."
+    for _ in range(int(20 * seconds)):
+        if (folder / "ready").exists():  # to try the port would be to trust whoever answers there
+            return
         if server.poll() is not None:
             break
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise OSError("voila did not start: " + ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1])
+        time.sleep(0.05)
+    raise OSError("voila did not start: " + last_words(folder))
+
+
+def last_words(folder: Path) -> str:
+    "The last line of the server's log."
+    return ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1]
+
+
+def stop_server(server) -> None:
+    "Ask a process to end, and end it if it does not."
+    import subprocess
+
+    server.terminate()
+    try:
+        server.wait(10)
+    except subprocess.TimeoutExpired:
+        server.kill()
 
 # %% ../nbs/32_cli.ipynb #30c318b9
 def need_lines(needs: list[SampleNeed], d: int, cosine: float) -> list[str]:
     "A table of what each loss asks for; a tilde marks what depends on ten rows."
-    lines = [f"{'loss':16s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>14s} {'rows':>10s} {'T1':>4s}   (d = {d}; rows and steps of stage 1)"]
+    lines = [f"d = {d}; rows and steps T1 are those of stage 1", f"{'loss':16s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>14s} {'rows':>10s} {'T1':>4s}"]
     for need in needs:
         shaky = "~" if any("ten rows" in note for note in need.notes) else ""
         critical, needed = (shaky + format(ratio, f".{k}f") if math.isfinite(ratio) else "-" for ratio, k in ((need.critical, 2), (need.needed, 1)))
@@ -735,7 +930,7 @@ class Parser(argparse.ArgumentParser):
     "An ArgumentParser whose errors take one line."
 
     def error(self, message: str):
-        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+        self.exit(2, fold(f"{self.prog}: error: {message} (see {self.prog} --help)", columns(sys.stderr)) + "\n")
 
 
 def auto_or(kind):
@@ -750,14 +945,19 @@ def auto_or(kind):
     return read
 
 
+DRAWN = {"target": "h4(z1)+h4(z2)", "d": 100, "n_per_d": 40, "noise": 0.0, "condition": 1.0}
+SPEED = {"width": [512], "steps": [4], "path": [*PATHS, "learn"], "device": "cpu"}
+AGAINST = {"target": ["h4(z1)+h4(z2)"], "noise": 0.0, "seeds": 3}
+
+
 def add_learn_arguments(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex learn`."
     source = p.add_argument_group("the problem")
-    source.add_argument("--target", default="h4(z1)+h4(z2)", help="link in h_k(z_i), z_i, numbers, + - * ** (default %(default)s)")
-    source.add_argument("--d", type=int, default=100, help="input dimension (default %(default)s)")
-    source.add_argument("--n-per-d", type=int, default=40, help="rows for each stage, in units of d (default %(default)s)")
-    source.add_argument("--noise", type=float, default=0.0, help="standard deviation of the label noise, in units of y")
-    source.add_argument("--condition", type=float, default=1.0, help="condition number of U (default 1)")
+    source.add_argument("--target", help=f"link in h_k(z_i), z_i, numbers, + - * ** (default {DRAWN['target']})")
+    source.add_argument("--d", type=int, help=f"input dimension (default {DRAWN['d']})")
+    source.add_argument("--n-per-d", type=int, metavar="N", help=f"rows for each stage, in units of d (default {DRAWN['n_per_d']})")
+    source.add_argument("--noise", type=float, help="standard deviation of the label noise, in units of y (default 0)")
+    source.add_argument("--condition", type=float, help="condition number of U (default 1)")
     source.add_argument("--data", metavar="FILE", help="real X and y instead of a target: .npz, .csv or .parquet")
     source.add_argument("--label", metavar="NAME", help="label's column in a table (default y, else the last)")
     source.add_argument("--r", type=int, help="number of directions to look for; needed with --data")
@@ -781,7 +981,7 @@ def add_reproduce_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--scale", choices=("small", "full"), default="small", help="size of the grids (default %(default)s)")
     p.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR", help="folder for figures and report (default %(default)s)")
     p.add_argument("--store", type=Path, metavar="DIR", help="folder for results, read and completed (default DIR/results)")
-    p.add_argument("--jobs", type=int, default=-1, help="worker processes; -1 is one for each core (default)")
+    p.add_argument("--jobs", type=int, default=-1, help="worker processes, -1 (default) or at least 1; -1 is one for each core")
 
 
 def add_bench_arguments(p: argparse.ArgumentParser) -> None:
@@ -789,17 +989,17 @@ def add_bench_arguments(p: argparse.ArgumentParser) -> None:
     p.add_argument("--d", type=int, nargs="+", metavar="D", help="input dimensions (default 1000; one only with --peers, default 50)")
     p.add_argument("--n-per-d", type=int, nargs="+", default=[20], metavar="N", help="rows, in units of d (default 20; one only with --peers)")
     p.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default none); --peers goes on from what is there")
-    speed = p.add_argument_group("speed of our own paths (without --peers)")
-    speed.add_argument("--width", type=int, nargs="+", default=[512], metavar="M", help="neurons (default 512)")
-    speed.add_argument("--steps", type=int, nargs="+", default=[4], metavar="T1", help="steps of stage 1 (default 4)")
-    speed.add_argument("--path", nargs="+", choices=(*PATHS, "learn"), default=[*PATHS, "learn"], help="paths to time (default all); 32 is float32, learn is both stages")
+    speed = p.add_argument_group("our own paths (without --peers)")
+    speed.add_argument("--width", type=int, nargs="+", metavar="M", help="neurons (default 512)")
+    speed.add_argument("--steps", type=int, nargs="+", metavar="T1", help="steps of stage 1 (default 4)")
+    speed.add_argument("--path", nargs="+", choices=(*PATHS, "learn"), metavar="PATH", help=f"paths to time: {', '.join(PATHS)}, learn (default all); 32 is float32, learn is both stages")
     speed.add_argument("--matrix-free", action="store_true", help="give the step size, so that no d x d matrix is formed for it")
-    speed.add_argument("--device", default="cpu", help="cpu or cuda (default cpu)")
+    speed.add_argument("--device", help="cpu or cuda (default cpu)")
     peers = p.add_argument_group("other methods (with --peers)")
     peers.add_argument("--peers", action="store_true", help="compare with other packages and ordinary training, tuned on the same data")
-    peers.add_argument("--target", nargs="+", default=["h4(z1)+h4(z2)"], metavar="G", help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")
-    peers.add_argument("--noise", type=float, default=0.0, help="label noise, in standard deviations of y (default 0)")
-    peers.add_argument("--seeds", type=int, default=3, help="data sets to draw (default %(default)s)")
+    peers.add_argument("--target", nargs="+", metavar="G", help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")
+    peers.add_argument("--noise", type=float, help="label noise, in standard deviations of y (default 0)")
+    peers.add_argument("--seeds", type=int, help="data sets to draw (default 3)")
     peers.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
 
 
@@ -827,38 +1027,112 @@ def make_parser() -> Parser:
     "The parser of the whole command."
     parser = Parser(prog="multiindex", description="Feature learning in multi-index models, layer by layer (arXiv 2511.15120).")
     parser.add_argument("--version", action="version", version=f"multiindex-nb {multiindex_nb.__version__}")
+    usage = "%(prog)s [options]"  # they are listed below it, in lines of any width
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     about = "Run both stages on a synthetic target or on your data; print a table, write a picture and a record."
-    learner = commands.add_parser("learn", help=about, description=about)
+    learner = commands.add_parser("learn", usage=usage, help=about, description=about)
     add_learn_arguments(learner)
     learner.set_defaults(run=run_learn)
     about = "Test the claims of the paper: sweep, judge, draw, and write REPRODUCTION.md."
-    again = commands.add_parser("reproduce", help=about, description=about)
+    again = commands.add_parser("reproduce", usage=usage, help=about, description=about)
     add_reproduce_arguments(again)
     again.set_defaults(run=run_reproduce)
     about = "Time every path through stage 1 against the machine's own speed; or, with --peers, compare with other methods."
-    bench = commands.add_parser("bench", help=about, description=about)
+    bench = commands.add_parser("bench", usage=usage, help=about, description=about)
     add_bench_arguments(bench)
     bench.set_defaults(run=run_bench)
     about = "Say by theory alone how many rows each loss needs, and what spectrum and neurons to expect."
     words = ("critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d for 0.9: at which gradient descent finds "
              "every direction with that cosine. rows, T1: rows and steps of stage 1; stage 2 needs its own rows. -: never, or unknown: see the notes. "
              "~: rests on a few large labels, an order of magnitude only. Chapters 28 and 29 derive all this.")
-    predict = commands.add_parser("predict", help=about, description=about, epilog=words)
+    predict = commands.add_parser("predict", usage=usage, help=about, description=about, epilog=words)
     add_predict_arguments(predict)
     predict.set_defaults(run=run_predict)
     about = "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it."
-    explore = commands.add_parser("explore", help=about, description=about)
+    explore = commands.add_parser("explore", usage=usage, help=about, description=about)
     add_explore_arguments(explore)
     explore.set_defaults(run=run_explore)
     return parser
+
+# %% ../nbs/32_cli.ipynb #stops-code
+@contextmanager
+def stoppable() -> Iterator[None]:
+    "Inside, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, the last two with their number, unless they are ignored."
+    import signal
+    import threading
+
+    def stop(number, frame):
+        raise KeyboardInterrupt(number)
+
+    before: dict = {}
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+            number = getattr(signal, name, None)  # Windows has no SIGHUP
+            if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+                before[number] = signal.signal(number, signal.default_int_handler if name == "SIGINT" else stop)
+    try:
+        yield
+    finally:
+        for number, answer in before.items():
+            signal.signal(number, answer)
+
+
+@contextmanager
+def no_orphans(folder: Path | None, kept: str) -> Iterator[None]:
+    "End joblib's workers if the work inside is interrupted, clear the parts of files in `folder`, and note what is kept."
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        if "joblib.externals.loky" in sys.modules:
+            from joblib.externals.loky import get_reusable_executor
+
+            get_reusable_executor(reuse=True, kill_workers=True).shutdown(wait=True, kill_workers=True)
+        for part in () if folder is None else folder.rglob(".*.part"):
+            if not running(int(part.suffixes[-2][1:])):
+                part.unlink(missing_ok=True)
+        error.add_note(kept)
+        raise
+
+
+@contextmanager
+def unheard() -> Iterator[None]:
+    "Ctrl-C and a hang-up reach this process, not those that it starts inside, which would add their own tracebacks."
+    import signal
+    import threading
+    from multiprocessing import resource_tracker
+
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    numbers, done = {signal.SIGINT, signal.SIGHUP}, threading.Event()
+    threading.Thread(target=done.wait, daemon=True).start()  # hears what this thread and its children block; the answer is given here
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    resource_tracker.ensure_running()  # joblib's helper, which would lift the block when it is started
+    signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        done.set()
+
+
+def running(number: int) -> bool:
+    "Is there a process of this number?"
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
 
 # %% ../nbs/32_cli.ipynb #84556991
 def run_learn(args: argparse.Namespace) -> None:
     "`multiindex learn`."
     losses = [as_loss(text) for text in args.loss]
-    if args.out.exists() and not args.out.is_dir():
-        raise ValueError(f"--out must be a folder, got the file {args.out}")
+    if args.steps != "auto" and args.steps > MANY:
+        raise ValueError(f"--steps must be at most {MANY}, got {args.steps}")
+    check_folder("--out", args.out)
     problem = make_problem(args)
     settings = {k: getattr(args, k) for k in ("steps", "width", "lr", "weight_decay", "engine", "activation", "readout_loss", "seed")}
     runs = [run_loss(problem, loss, settings) for loss in losses]
@@ -869,11 +1143,11 @@ def run_learn(args: argparse.Namespace) -> None:
     trivial = relative_error(torch.full_like(problem.test[1], problem.D2[1].mean().item()), problem.test[1])
     options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "command")}
     written, failed = write_outputs(args.out, lambda: draw(problem, runs), record(problem, runs, best, trivial, options))
-    print(summary(problem, runs, best, trivial))
+    say(summary(problem, runs, best, trivial))
     if written:
-        print("wrote " + " and ".join(map(str, written)))
+        say("wrote " + " and ".join(map(str, written)))
     if failed:
-        raise OSError("; ".join(f"not written: {error}" for error in failed))
+        raise OSError("; ".join(dict.fromkeys(f"not written: {error}" for error in failed)))
 
 
 def run_reproduce(args: argparse.Namespace) -> None:
@@ -881,20 +1155,23 @@ def run_reproduce(args: argparse.Namespace) -> None:
     from joblib import parallel_config
 
     find_claims(args.claim)
-    if args.jobs == 0:
-        raise ValueError("--jobs must be a number of processes or -1, got 0")
-    for name, folder in (("--out", args.out), ("--store", args.store)):
-        if folder is not None and folder.exists() and not folder.is_dir():
-            raise ValueError(f"{name} must be a folder, got the file {folder}")
-    with parallel_config(n_jobs=args.jobs):
+    most = 4 * (os.cpu_count() or 1)
+    if args.jobs != -1 and not 1 <= args.jobs <= most:
+        raise ValueError(f"--jobs must be -1 or in [1, {most}], four for each core, got {args.jobs}")
+    check_folder("--out", args.out)
+    check_folder("--store", args.store)
+    kept = "finished cells are kept and the same command goes on from there"
+    with nullcontext() if args.jobs == 1 else unheard(), no_orphans(args.store or args.out, kept), parallel_config(n_jobs=args.jobs):
         found = reproduce(args.claim, args.scale, args.out, args.store)
     for claim, verdict in found:
-        print(f"{claim.id:4s} {verdict.holds:14s} {claim.statement}\n{'':19s} {verdict.measured}")
-    print(f"wrote {args.out / 'REPRODUCTION.md'} and {len(found)} figures")
+        say(f"{claim.id:4s} {verdict.holds:14s} {claim.statement}\n{'':19s} {verdict.measured}")
+    say(f"wrote {args.out / 'REPRODUCTION.md'} and {len(found)} figures")
 
 
 def run_speed(args: argparse.Namespace) -> None:
     "`multiindex bench` without peers."
+    refuse(args, [*AGAINST, "peer"], "without --peers")
+    fill(args, SPEED)
     problems, rows = speed_problems(args.d or [1000], args.n_per_d, args.width, args.steps, args.path, args.device), []
     with tqdm(total=len(problems) * len(args.path), desc="bench", disable=None, delay=2, leave=False) as bar:
         for problem in problems:
@@ -905,23 +1182,27 @@ def run_speed(args: argparse.Namespace) -> None:
             if args.out is not None:
                 args.out.mkdir(parents=True, exist_ok=True)
                 write_table(rows, args.out / "speed.parquet")
-            tqdm.write("\n".join(speed_lines([r for r in rows if all(r[k] == v for k, v in problem.items())])))
-    print("\n".join(slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
+            tqdm.write(fold("\n".join(speed_lines([r for r in rows if all(r[k] == v for k, v in problem.items())])), columns(sys.stdout)))
+    say("\n".join(slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
 
 
 def run_bench(args: argparse.Namespace) -> None:
     "`multiindex bench`."
-    if args.out is not None and args.out.exists() and not args.out.is_dir():
-        raise ValueError(f"--out must be a folder, got the file {args.out}")
+    check_folder("--out", args.out)
+    kept = NOTHING if args.out is None else f"what is finished is kept in {args.out}"
     if not args.peers:
-        return run_speed(args)
+        with no_orphans(args.out, kept):
+            return run_speed(args)
+    refuse(args, [*SPEED, "matrix_free"], "with --peers")
+    fill(args, AGAINST)
     if len(args.d or [50]) > 1 or len(args.n_per_d) > 1:
         raise ValueError("--peers takes one --d and one --n-per-d")
     sweep = bench_sweep(bench_names(args.peer), args.target, (args.d or [50])[0], args.n_per_d[0], args.noise, args.seeds)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the peers' own; what failed is said beneath the table
-        rows = run_sweep(sweep, args.out or scratch, retry_failed=True)
-    print("\n".join(bench_lines(rows)))
+        with no_orphans(args.out, kept):
+            rows = run_sweep(sweep, args.out or scratch, retry_failed=True)
+    say("\n".join(bench_lines(rows)))
 
 
 def run_predict(args: argparse.Namespace) -> None:
@@ -930,36 +1211,35 @@ def run_predict(args: argparse.Namespace) -> None:
         raise ValueError(f"--cosine must be in (0, 1), got {args.cosine}")
     names = [short(as_loss(text)) for text in args.loss]
     if args.data is not None:
-        if args.tune or any(v is not None for v in (args.n_per_d, args.target, args.d, args.noise)):
-            raise ValueError("--target, --d, --noise, --n-per-d and --tune do not go with --data")
+        refuse(args, ("target", "d", "noise", "n_per_d", "tune"), "with --data")
         table = read_file(args.data, args.label)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConstantColumnWarning)
             X = whiten(table.X)[0] if args.whiten else table.X
         lines = data_lines(Path(args.data).name, X, table.y, names, args.cosine)
-        print("\n".join([lines[0], *label_lines(table.label, table.names), *lines[1:], *(f"note: {note}" for note in table.notes)]))
+        say("\n".join([lines[0], *label_lines(table.label, table.names), *lines[1:], *(f"note: {note}" for note in table.notes)]))
         return
-    if args.label is not None or args.whiten:
-        raise ValueError("--label and --whiten go with --data only")
-    target, d, noise = Target.parse("h4(z1)+h4(z2)" if args.target is None else args.target), 100 if args.d is None else args.d, args.noise or 0.0
-    if args.n_per_d is not None and not (math.isfinite(args.n_per_d) and args.n_per_d > 0):
-        raise ValueError(f"--n-per-d must be a finite number > 0, got {args.n_per_d}")
+    refuse(args, ("label", "whiten"), "without --data")
+    fill(args, {k: DRAWN[k] for k in ("target", "d", "noise")})
+    target, d, noise = Target.parse(args.target), args.d, args.noise
+    if args.n_per_d is not None and not 0 < args.n_per_d <= 1e12:
+        raise ValueError(f"--n-per-d must be in (0, 1e12], got {args.n_per_d}")
     tuned = tuned_losses(target, names, args.cosine, noise) if args.tune else []
     names = list(dict.fromkeys(names + tuned))
     needs = samples_needed(target, d, names, args.cosine, noise)
     easy, all_of_them = best_ratio(target, noise)
-    print(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of them below {all_of_them:.2f}\n")
-    print("\n".join(need_lines(needs, d, args.cosine)))
+    say(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of them below {all_of_them:.2f}\n")
+    say("\n".join(need_lines(needs, d, args.cosine)))
     if args.tune:
-        print(f"tuned: {', '.join(tuned) or 'no member of these families is enough'}")
-    print("\n".join(try_lines(needs, target, d, noise)))
+        say(f"tuned: {', '.join(tuned) or 'no member of these families is enough'}")
+    say("\n".join(try_lines(needs, target, d, noise)))
     for name in names if args.n_per_d is not None else ():
-        print("\n" + "\n".join(spectrum_lines(slope_law(target, name, noise), name, args.n_per_d, d)))
+        say("\n" + "\n".join(spectrum_lines(slope_law(target, name, noise), name, args.n_per_d, d)))
 
 
 def run_explore(args: argparse.Namespace) -> None:
     "`multiindex explore`."
-    import signal
+    import secrets
     import webbrowser
     from importlib.util import find_spec
 
@@ -967,33 +1247,24 @@ def run_explore(args: argparse.Namespace) -> None:
         raise ValueError(f"--port must be in [1, 65535], got {args.port}")
     if find_spec("voila") is None:
         raise ImportError("explore needs the package voila, which comes with multiindex-nb[explore]")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped below
-    with tempfile.TemporaryDirectory() as name:
+    token, once = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         write_page(Path(name))
-        server = start_voila(Path(name), args.port)
+        server = start_voila(Path(name), args.port, token, once)
         try:
-            wait_for(server, args.port, Path(name))
-            print(f"explorer at http://127.0.0.1:{args.port}/ (Ctrl-C ends it)", flush=True)
+            wait_for(server, Path(name))
+            print(fold(f"explorer at http://127.0.0.1:{args.port}/?token={token} (Ctrl-C ends it)", columns(sys.stdout)), flush=True)
             if not args.no_browser:
-                webbrowser.open(f"http://127.0.0.1:{args.port}/")
+                webbrowser.open(f"http://127.0.0.1:{args.port}/?token={once}")
             if server.wait() != 0:
-                raise OSError("voila stopped: " + ((Path(name) / "log").read_text().strip().splitlines() or ["no message"])[-1])
-        except KeyboardInterrupt:
+                raise OSError("voila stopped: " + last_words(Path(name)))
+        except KeyboardInterrupt as error:
+            error.add_note("the server and its kernels are ended")
+            if error.args:  # a signal, not Ctrl-C
+                raise
             print()
         finally:
             stop_server(server)
-
-
-def stop_server(server) -> None:
-    "Ask a process to end, and end it if it does not."
-    import signal
-    import subprocess
-
-    server.send_signal(signal.SIGINT)
-    try:
-        server.wait(5)
-    except subprocess.TimeoutExpired:
-        server.kill()
 
 
 def make_problem(args: argparse.Namespace) -> Problem:
@@ -1002,42 +1273,42 @@ def make_problem(args: argparse.Namespace) -> Problem:
         warnings.simplefilter("ignore", HopelessWarning)  # `learn` says it again, and is heard there
         warnings.simplefilter("ignore", ConstantColumnWarning)  # a note says it by name
         if args.data is not None:
+            refuse(args, list(DRAWN), "with --data")
             return file_problem(args.data, args.label, args.r, args.whiten, args.seed)
-        if args.label is not None or args.whiten:
-            raise ValueError("--label and --whiten go with --data only")
+        refuse(args, ("label", "whiten"), "without --data")
+        fill(args, DRAWN)
         if args.n_per_d < 1:
             raise ValueError(f"--n-per-d must be at least 1, got {args.n_per_d}")
+        rows = 2 * args.n_per_d * args.d + 10_000
+        check_bytes(8 * (args.d * rows + 4 * args.width * (args.d + args.width)), "--d, --n-per-d or --width")
         target = Target.parse(args.target)
         if args.r not in (None, target.r):
             raise ValueError(f"--r must be {target.r}, the number of variables of {args.target!r}, or left out; got {args.r}")
         return synthetic_problem(args.target, args.d, args.n_per_d, args.noise, args.condition, args.seed)
 
-
+# %% ../nbs/32_cli.ipynb #main
 def main(
     words: list[str] | None = None,  # the words after `multiindex`; those of the shell if None
-) -> int:  # exit code: 0 done, 2 bad input, 130 interrupted
+) -> int:  # exit code: 0 done, 2 bad input, 128 and more for a signal
     "The command `multiindex`."
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is no error
+    if words is None:
+        os.environ.pop("MPLBACKEND", None)  # pictures are drawn without a screen, whatever it says
     try:
-        return run_words(words)
+        with stoppable():
+            return run_words(words)
     except BrokenPipeError:  # the reader, such as head, has seen enough
         return 0
+    except KeyboardInterrupt as error:  # before the work, or again after it
+        return stopped("", error)
     finally:
         for stream in filter(None, (sys.stdout, sys.stderr)):
             try:
                 stream.flush()
             except OSError:  # what is left goes nowhere, so that Python's own last flush does not fail
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def complain(command: str, text: str) -> None:
-    "One line on standard error, if anybody listens."
-    try:
-        print(f"multiindex {command}: {' '.join(text.split())}", file=sys.stderr, flush=True)
-    except OSError:
-        pass
 
 
 def run_words(words: list[str] | None) -> int:
@@ -1052,19 +1323,43 @@ def run_words(words: list[str] | None) -> int:
         print(end="", flush=True)
     except BrokenPipeError:
         raise
-    except (ValueError, TypeError, OSError, ImportError, ArithmeticError) as error:
-        complain(args.command, f"error: {error}")
+    except (ValueError, TypeError, OSError, ImportError, ArithmeticError, MemoryError, RuntimeError) as error:
+        complain(args.command, f"error: {reason(error)}")
         return 2
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
-            raise
-        complain(args.command, "error: not enough memory, take smaller --d or --n-per-d")
-        return 2
-    except KeyboardInterrupt:
-        left = {"reproduce": "finished cells are kept and the same command goes on from there", "bench": "finished cells are kept in --out"}.get(args.command, "nothing written")
-        complain(args.command, f"interrupted, {left}")
-        return 130
+    except KeyboardInterrupt as error:
+        return stopped(args.command, error)
     return 0
+
+
+def reason(error: Exception) -> str:
+    "What went wrong, without PyTorch's own stack and never without a word."
+    text = str(error)
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text):
+        return "not enough memory: take a smaller problem"
+    if type(error) in (OverflowError, ZeroDivisionError, FloatingPointError):
+        return f"a number is too large or too small to compute with ({error.args[-1] if error.args else text})"
+    if isinstance(error, (RuntimeError, TypeError)):
+        text = text.partition("\n")[0]
+    return text or type(error).__name__
+
+
+def complain(command: str, text: str) -> None:
+    "One line on standard error, if anybody listens."
+    line = f"{' '.join(['multiindex', command]).strip()}: {' '.join(text.split())}"
+    try:
+        print(fold(line, columns(sys.stderr)), file=sys.stderr, flush=True)
+    except OSError:
+        pass
+
+
+def stopped(command: str, error: KeyboardInterrupt) -> int:
+    "Say what stopped the command and what is kept; the exit code."
+    import signal
+
+    number = error.args[0] if error.args else signal.SIGINT
+    how = f"ended by {signal.Signals(number).name}" if error.args else "interrupted"
+    complain(command, f"{how}, {'; '.join(getattr(error, '__notes__', [NOTHING]))}")
+    return 128 + number
 
 # %% ../nbs/32_cli.ipynb #534576eb
 if __name__ == "__main__" and "__file__" in globals():  # python -m multiindex_nb.cli

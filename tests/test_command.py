@@ -1,11 +1,16 @@
 """The command as a process: any folder, no display, one line for an error."""
 
+import fcntl
+import io
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +19,11 @@ import pytest
 from pyarrow import parquet
 
 import multiindex_nb as mi
+from multiindex_nb import cli
 
 SCRIPT = Path(sys.executable).with_name("multiindex")
 QUICK = ["learn", "--d", "20", "--n-per-d", "40", "--width", "32"]
-ENV = {k: v for k, v in os.environ.items() if k not in ("DISPLAY", "MPLBACKEND")}
+ENV = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "DISPLAY", "MPLBACKEND")}
 
 
 def run(words, folder, start=(str(SCRIPT),)):
@@ -281,3 +287,232 @@ def test_the_label_is_printed_and_recorded(tmp_path):
     assert record["label"].startswith("'price'") and record["inputs"] == ["a", "b", "c", "unit"]
     done = run(["predict", "--data", "t.csv", "--label", "a", "--whiten", "--loss", "mse"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "") and "label   'a' (as asked for" in done.stdout
+
+
+@pytest.fixture
+def command(tmp_path, monkeypatch, capsys):
+    "The command in this process and in an empty folder: exit code, output, errors."
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def call(*words):
+        capsys.readouterr()
+        try:
+            code = cli.main([str(word) for word in words])
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def refused(answer, name):
+    "One line on standard error that begins like an error of this command, nothing else; its text."
+    code, out, err = answer
+    assert (code, out) == (2, "") and err.count("\n") == 1 and err.startswith(f"multiindex {name}: error: "), answer
+    return err
+
+
+X = np.random.default_rng(0).standard_normal((100, 3))
+Y = X[:, 0] ** 2
+ARRAYS = {
+    "complex inputs": (X * 1j, Y, "must hold real numbers, got dtype complex128"),
+    "complex labels": (X, Y * 1j, "must hold real numbers"),
+    "text": (X.astype(str), Y, "must hold real numbers"),
+    "dates": (X, np.arange(100).astype("datetime64[D]"), "must hold real numbers, got dtype datetime64[D]"),
+    "objects": (X.astype(object), Y, "cannot be read"),
+    "a structure": (np.zeros(100, [("a", float)]), Y, "must hold real numbers"),
+    "inputs of 1e200": (X * 1e200, Y, "choose another unit"),
+    "labels of 1e-300": (X, Y * 1e-300, "choose another unit"),
+    "constant inputs": (np.ones_like(X), Y, "every input is constant"),
+    "no rows": (X[:0], Y[:0], "at least 2 rows"),
+    "NaN": (X * np.nan, Y, "must be finite"),
+}
+
+
+@pytest.mark.parametrize("inputs, labels, words", ARRAYS.values(), ids=ARRAYS)
+def test_arrays_that_are_no_data(inputs, labels, words, command):
+    "Refused by name, in one line; nothing is written."
+    np.savez("a.npz", X=inputs, y=labels)
+    err = refused(command("learn", "--data", "a.npz", "--r", 1, "--width", 8), "learn")
+    assert words in err and "a.npz" in err and os.listdir() == ["a.npz"]
+
+
+def test_damaged_files(command, tmp_path):
+    "A flipped byte anywhere, a header that asks for a terabyte, a name that stands twice, a folder with the name of a file: one line each."
+    np.savez("a.npz", X=X, y=Y)
+    whole = Path("a.npz").read_bytes()
+    for place in range(0, len(whole), 97):
+        Path("a.npz").write_bytes(whole[:place] + bytes([whole[place] ^ 255]) + whole[place + 1 :])
+        try:
+            cli.read_data("a.npz")
+        except (ValueError, OSError) as error:
+            assert str(error)
+    Path("a.npz").write_bytes(whole[:1000] + bytes([whole[1000] ^ 255]) + whole[1001:])
+    assert "a.npz cannot be read: Bad CRC" in refused(command("learn", "--data", "a.npz", "--r", 1), "learn")
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 30)})
+    with zipfile.ZipFile("a.npz", "w") as file:
+        file.writestr("X.npy", header.getvalue()), file.writestr("y.npy", header.getvalue())
+    assert "not enough memory" in refused(command("predict", "--data", "a.npz"), "predict")
+    Path("a.csv").write_text("a,a,y\n" + "1,2,3\n4,5,6\n" * 20)
+    assert "2 columns named 'a'" in refused(command("learn", "--data", "a.csv", "--r", 1), "learn")
+    Path("b.csv").mkdir()
+    assert "b.csv is a folder" in refused(command("predict", "--data", "b.csv"), "predict")
+
+
+@pytest.mark.parametrize("option, value", [("--target", "z1"), ("--d", 5), ("--n-per-d", 3), ("--noise", 0), ("--condition", 1)])
+def test_an_option_that_data_would_ignore_is_an_error(option, value, command):
+    "Even at its default value: who writes --noise 0 believes that it is heard."
+    np.savez("a.npz", X=X, y=Y)
+    err = refused(command("learn", "--data", "a.npz", "--r", 1, option, value), "learn")
+    assert f"{option} does not go with --data" in err
+
+
+@pytest.mark.parametrize("words", ["--seeds 2", "--noise 0", "--target z1", "--peer SIR", "--peers --width 8", "--peers --steps 2", "--peers --path power", "--peers --device cpu", "--peers --matrix-free"])
+def test_an_option_that_bench_would_ignore_is_an_error(words, command):
+    "Those of the peers without --peers, those of the paths with it."
+    assert f"{words.split()[-2 if '--matrix' not in words else -1]} does not go with" in refused(command("bench", *words.split()), "bench")
+
+
+HUGE = ["learn --d {n}", "learn --n-per-d {n}", "learn --width {n}", "learn --steps {n}", "bench --d {n}", "bench --n-per-d {n}", "bench --width {n}", "bench --steps {n}", "bench --peers --target z1 --peer one-step --seeds {n}", "bench --peers --d {n}", "bench --peers --n-per-d {n}", "reproduce --jobs {n}", "explore --port {n}", "predict --n-per-d {n}0000"]
+
+
+@pytest.mark.parametrize("number", [10**9, 10**20])
+@pytest.mark.parametrize("line", HUGE)
+def test_numbers_that_cannot_be_meant(line, number, command):
+    "Refused at once, by the name of an option, without a word of PyTorch's."
+    words = line.format(n=number).split()
+    begin = time.perf_counter()
+    err = refused(command(*words), words[0])
+    assert any(option in err for option in words if option.startswith("--")) and "Exception" not in err and os.listdir() == []
+    assert time.perf_counter() - begin < 10
+
+
+@pytest.mark.parametrize("jobs", [-99, -2, 0])
+def test_number_of_processes(jobs, command):
+    "-1 or at least 1; joblib itself takes any number below zero."
+    assert "--jobs must be -1 or in [1," in refused(command("reproduce", "--claim", "C1", "--jobs", jobs), "reproduce")
+    assert os.listdir() == []
+
+
+def test_a_folder_below_a_file(command):
+    "Said before the work, which would be lost."
+    Path("file").touch()
+    for words in (["learn"], ["bench", "--path", "power"], ["reproduce", "--claim", "C1"]):
+        assert "below the file file" in refused(command(*words, "--out", "file/o"), words[0])
+
+
+TINY = ["learn", "--d", 10, "--n-per-d", 30, "--width", 8, "--out", "o"]
+
+
+def test_numbers_that_are_not_finite_are_null_in_the_record(command):
+    "The results of a run with an infinite number in it are kept, and any reader of JSON takes them."
+    code, out, err = command(*TINY, "--lr", 1e308)
+    record = json.loads(Path("o/learn.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert code in (0, 2) and err.count("\n") <= 1 and "verdict" in out
+    assert record["runs"][0]["lr"] == 1e308 and None in record["runs"][0]["history"]["norm"] + record["runs"][0]["history"]["loss"]
+    assert not [name for name in os.listdir("o") if "part" in name]
+
+
+def test_interrupted_while_drawing(command, monkeypatch):
+    "The line says that the record is written, and it is; no part of the picture is left."
+    monkeypatch.setattr(cli, "draw", lambda *_: signal.raise_signal(signal.SIGINT))
+    code, out, err = command(*TINY)
+    assert (code, out, err) == (130, "", "multiindex learn: interrupted, o/learn.json is written\n") and os.listdir("o") == ["learn.json"]
+
+
+@pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
+def test_signals_before_anything_is_written(name, code, command, monkeypatch):
+    "One line, and the exit code of the shell; the answers of this process come back."
+    before = signal.getsignal(getattr(signal, name))
+    monkeypatch.setattr(cli, "run_loss", lambda *_: signal.raise_signal(getattr(signal, name)))
+    got, out, err = command(*TINY)
+    assert (got, out) == (code, "") and err.count("\n") == 1 and "nothing is written" in err and os.listdir() == []
+    assert signal.getsignal(getattr(signal, name)) == before
+
+
+def children(process):
+    "Processes below this one."
+    psutil = pytest.importorskip("psutil")
+    return psutil.Process(process.pid).children(recursive=True)
+
+
+@pytest.mark.parametrize("name, code, group", [("SIGTERM", 143, False), ("SIGHUP", 129, True)])
+def test_reproduce_ends_its_workers(name, code, group, tmp_path):
+    "One line says what is kept; joblib's workers and helpers end too, without a word, and no part of a file is left. A closed terminal reaches all of them at once."
+    words = [SCRIPT, "reproduce", "--claim", "C6", "--jobs", "2"]
+    with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        begin = time.monotonic()
+        while not list(tmp_path.rglob("*.parquet")) and time.monotonic() - begin < 60:
+            time.sleep(0.02)
+        below = children(process)
+        (os.killpg if group else os.kill)(process.pid, getattr(signal, name))
+        out, err = process.communicate(timeout=60)
+    psutil = pytest.importorskip("psutil")
+    assert len(below) >= 2 and psutil.wait_procs(below, timeout=10)[1] == []
+    assert (process.returncode, out) == (code, "") and err == f"multiindex reproduce: ended by {name}, finished cells are kept and the same command goes on from there\n"
+    assert list(tmp_path.rglob("*.parquet")) and list(tmp_path.rglob("*.part")) == []
+
+
+def test_workers_are_ended_before_the_parts_of_files_are_cleared():
+    "Also those that have no part in what was interrupted."
+    from joblib.externals.loky import get_reusable_executor
+
+    executor = get_reusable_executor(max_workers=1)
+    task = executor.submit(time.sleep, 20)
+    (worker,) = executor._processes.values()
+    with pytest.raises(KeyboardInterrupt), cli.no_orphans(None, "nothing"):
+        raise KeyboardInterrupt
+    assert not worker.is_alive() and task.exception(10) is not None
+
+
+SLOW = "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
+
+
+@pytest.mark.parametrize("start, code", [((str(SCRIPT), "learn"), 130), ((sys.executable, "-c", "import multiindex_nb"), -signal.SIGINT)], ids=["the command", "another program"])
+def test_ctrl_c_while_importing(start, code, tmp_path, interruptible):
+    "One line from the command; another program that imports the package keeps its own answer, a traceback."
+    (tmp_path / "torch.py").write_text(SLOW)
+    path = os.pathsep.join(filter(None, [str(tmp_path), str(Path(mi.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    with subprocess.Popen(start, cwd=tmp_path, env={**ENV, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "loading\n"
+        process.send_signal(signal.SIGINT)
+        try:
+            err = process.communicate(timeout=30)[1]
+        finally:
+            process.kill()
+    assert process.returncode == code and (err == "multiindex: interrupted\n") == (code == 130)
+
+
+def test_a_backend_that_matplotlib_does_not_know(tmp_path):
+    "No matter: pictures are drawn without one."
+    done = shell(f"$MI learn {SHORT} --out o", tmp_path, MPLBACKEND="no-such-thing")
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "o" / "learn.png").exists()
+
+
+NARROW = [TINY, ["predict", "--loss", "mse", "huber", "--n-per-d", 40], ["learn", "--loss", "hinge"], ["learn", "--d", "ten"], ["--help"], ["learn", "--help"], ["bench", "--help"], ["predict", "--help"]]
+
+
+@pytest.mark.parametrize("words", NARROW, ids=lambda words: " ".join(map(str, words[:3])))
+def test_narrow_terminals(words, command, monkeypatch):
+    "At COLUMNS=40 no line is wider, unless it is one word; otherwise no table is wider than 79, and prose keeps its lines."
+    plain = command(*words)
+    assert plain[2].count("\n") <= 1
+    table = [line for line in plain[1].splitlines() if not line.startswith(("note", "try", "target", "  note", "     ("))]
+    assert max(map(len, table), default=0) <= 79
+    monkeypatch.setenv("COLUMNS", "40")
+    for text in command(*words)[1:]:
+        assert all(len(line) <= 40 or len(line.split()) == 1 for line in text.splitlines()), text
+
+
+def test_width_of_a_terminal(monkeypatch):
+    "Known for a terminal, unknown for a file; COLUMNS goes before both."
+    monkeypatch.delenv("COLUMNS", raising=False)
+    main, side = os.openpty()
+    fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 24, 57, 0, 0))
+    with os.fdopen(main, "rb"), os.fdopen(side, "w") as terminal, open(os.devnull, "w") as file:
+        monkeypatch.setattr(sys, "__stdout__", terminal)
+        assert (cli.columns(terminal), cli.columns(file), cli.columns(None)) == (57, 0, 0)
+        monkeypatch.setenv("COLUMNS", "44")
+        assert (cli.columns(terminal), cli.columns(file)) == (44, 44)
