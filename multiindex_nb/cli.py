@@ -38,9 +38,9 @@ from .network import ACTIVATIONS
 from .peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
 from .power_iteration import ENGINES, plot_history
 from .outside_theory import ConstantColumnWarning, is_white, whiten
-from .reproduce import find_claims, reproduce
+from .reproduce import find_claims, not_judged, reproduce
 from .samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
-from .sweeps import Sweep, cell_key, STYLE, median_interval, product, run_sweep, write_table, write_whole
+from .sweeps import DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, STYLE, median_interval, product, run_sweep, write_table, write_whole
 from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
 from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
@@ -1165,7 +1165,10 @@ def run_reproduce(args: argparse.Namespace) -> None:
         found = reproduce(args.claim, args.scale, args.out, args.store)
     for claim, verdict in found:
         say(f"{claim.id:4s} {verdict.holds:14s} {claim.statement}\n{'':19s} {verdict.measured}")
-    say(f"wrote {args.out / 'REPRODUCTION.md'} and {len(found)} figures")
+    left = not_judged(found)
+    say(f"wrote {args.out / 'REPRODUCTION.md'} and {len(found) - len(left)} figures")
+    if left:
+        raise ValueError(f"{', '.join(left)} not judged, for cells that failed: the report says why, and the same command computes those again")
 
 
 def run_speed(args: argparse.Namespace) -> None:
@@ -1200,6 +1203,8 @@ def run_bench(args: argparse.Namespace) -> None:
     sweep = bench_sweep(bench_names(args.peer), args.target, (args.d or [50])[0], args.n_per_d[0], args.noise, args.seeds)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the peers' own; what failed is said beneath the table
+        for kind in (DamagedFileWarning, OtherVersionWarning):  # the store's are for the user
+            warnings.simplefilter("always", kind)
         with no_orphans(args.out, kept):
             rows = run_sweep(sweep, args.out or scratch, retry_failed=True)
     say("\n".join(bench_lines(rows)))

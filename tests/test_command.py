@@ -164,7 +164,7 @@ def test_bench_prints_a_table_and_goes_on_from_stored_results(tmp_path):
     first = run(words, tmp_path)
     assert (first.returncode, first.stderr) == (0, "")
     assert [line.split()[0] for line in first.stdout.splitlines()[2:4]] == ["one-step", "ours"]
-    (stored,) = (tmp_path / "kept").iterdir()
+    (stored,) = (tmp_path / "kept").glob("*.parquet")
     assert len(parquet.read_table(stored)) == 2
     assert run(words, tmp_path).stdout == first.stdout
 

@@ -42,16 +42,17 @@ def modules():
     for chapter in chapters:
         source = "".join("".join(c["source"]) + "\n" for c in json.loads(chapter.read_text())["cells"])
         name = source.split("#| default_exp ")[1].split()[0]
-        found[name] = folder / f"{name}.py"
+        found[name] = folder / f"{name.replace('.', '/')}.py"
     return found
 
 
 def imported(path):
     "Modules of the package that a module imports, at any depth."
-    out = set()
+    out, package = set(), ["multiindex_nb", *path.relative_to(Path(multiindex_nb.__file__).parent).parts[:-1]]
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level:
-            out |= {node.module} if node.module else {a.name for a in node.names}
+            base = package[: len(package) - node.level + 1] + (node.module or "").split(".") * bool(node.module)
+            out |= {".".join(base[1:])} if node.module else {".".join([*base[1:], a.name]) for a in node.names}
     return out
 
 
