@@ -81,7 +81,8 @@ def permutation_null(
     z = (dev / spread.repeat_interleave(len(T)).clamp(min=1e-6)).amax(dim=1) * (permutations / (permutations - 1))
     unsure = math.sqrt(1 + 1 / permutations) * t.isf(level, permutations - 1) / norm.isf(level) if level < 0.5 else 1.0
     factor = z.mean().item() + float(pearson3.isf(level, 1.0)) * unsure * z.std().item()
-    return Null(logs.mean(dim=0).exp(), (logs.mean(dim=0) + factor * spread.repeat_interleave(len(T))).exp())
+    factor = factor if factor < 1e6 else 1e6  # finite at any level
+    return Null(logs.mean(dim=0).exp(), (logs.mean(dim=0) + factor * spread.repeat_interleave(len(T))).clamp(max=700).exp())
 
 # %% ../nbs/23_adviser.ipynb #5c2eb739
 def expected_cos2(
