@@ -31,12 +31,12 @@ Made by `make test-everywhere`. A chapter fails if an assertion fails, or if a w
 
 def run(setting: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
     "The row of one run, and the names of what failed."
-    workers = max(1, (os.cpu_count() or 1) // int(setting["OMP_NUM_THREADS"]))
+    waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}  # threads of several workers share the cores
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "found.xml"
-        command = [sys.executable, "-m", "pytest", "-n", str(workers), f"--junitxml={xml}", *words]
-        subprocess.run(command, cwd=ROOT, env=os.environ | setting | {"LOKY_MAX_CPU_COUNT": "1", "MPLBACKEND": "agg"}, check=False)
+        command = [sys.executable, "-m", "pytest", "-n", "auto", f"--junitxml={xml}", *words]
+        subprocess.run(command, cwd=ROOT, env=os.environ | setting | waiting | {"LOKY_MAX_CPU_COUNT": "1", "MPLBACKEND": "agg"}, check=False)
         cases = list(ElementTree.parse(xml).iter("testcase"))
     failed = [f"{c.get('classname')}::{c.get('name')}" for c in cases if c.find("failure") is not None or c.find("error") is not None]
     skipped = sum(c.find("skipped") is not None for c in cases)
@@ -46,20 +46,25 @@ def run(setting: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
     return f"| {name} | {versions} | {len(cases) - len(failed) - skipped} | {len(failed)} | {skipped} | {minutes:.0f} |", failed
 
 
+def kept_rows() -> dict[str, str]:
+    "Rows of earlier runs, by setting."
+    lines = REPORT.read_text(encoding="utf-8").splitlines() if REPORT.is_file() else []
+    return {line.split("|")[1]: line for line in lines if line.startswith("| `")}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--setting", type=int, nargs="+", choices=range(len(SETTINGS)), help="some of the settings, by number (default all)")
+    parser.add_argument("--setting", type=int, nargs="+", choices=range(len(SETTINGS)), help="some of the settings, by number (default all); the rows of the others are kept")
     parser.add_argument("words", nargs="*", help="passed on to pytest; the report is then not written")
     args = parser.parse_args()
-    rows, wrong = [], []
+    rows, wrong = kept_rows(), []
     for k in args.setting or range(len(SETTINGS)):
         row, failed = run(SETTINGS[k], args.words)
-        rows.append(row)
+        rows[row.split("|")[1]] = row
         wrong += [f"- {name} under {' '.join(SETTINGS[k].values())}" for name in failed]
-        print(row, flush=True)
-    if not args.words:
-        REPORT.write_text(HEAD + "\n".join([*rows, "", *(wrong or ["Nothing failed."])]) + "\n", encoding="utf-8")
-        print(f"wrote {REPORT.relative_to(ROOT)}")
+        print(row, *wrong, sep="\n", flush=True)
+        if not args.words:
+            REPORT.write_text(HEAD + "\n".join([*rows.values(), "", *(wrong or ["Nothing failed in the last run."])]) + "\n", encoding="utf-8")
     return 1 if wrong else 0
 
 
