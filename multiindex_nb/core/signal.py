@@ -16,12 +16,12 @@ __all__ = ['label_weights', 'naive_matrix', 'noise_edge']
 
 # %% ../../nbs/0a_signal.ipynb #naive
 def label_weights(y: Float[Tensor, "n"], loss: Loss) -> Float[Tensor, "n"]:
-    "w_i = l'(c, y_i) at the best constant prediction c, so that the weights add up to zero."
+    "omega_i = l'(c, y_i) at the best constant prediction c, the location: these weights add up to zero."
     return loss.derivative(y.new_tensor(loss.location(y)), y)
 
 
 def naive_matrix(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) -> Float[Tensor, "d d"]:
-    "S = (1/n) sum_i w_i x_i x_i^T, as it is written."
+    "S = (1/n) sum_i omega_i x_i x_i^T, as it is written."
     return (X.T * label_weights(y, loss)) @ X / len(X)
 
 # %% ../../nbs/0a_signal.ipynb #edge
