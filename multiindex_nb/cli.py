@@ -930,7 +930,7 @@ class Parser(argparse.ArgumentParser):
     "An ArgumentParser whose errors take one line."
 
     def error(self, message: str):
-        self.exit(2, fold(f"{self.prog}: error: {message} (see {self.prog} --help)", columns(sys.stderr)) + "\n")
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
 
 
 def auto_or(kind):
@@ -1258,7 +1258,7 @@ def run_explore(args: argparse.Namespace) -> None:
         server = start_voila(Path(name), args.port, token, once)
         try:
             wait_for(server, Path(name))
-            print(fold(f"explorer at http://127.0.0.1:{args.port}/?token={token} (Ctrl-C ends it)", columns(sys.stdout)), flush=True)
+            print(f"explorer at http://127.0.0.1:{args.port}/?token={token} (Ctrl-C ends it)", flush=True)  # never folded: an address is copied
             if not args.no_browser:
                 webbrowser.open(f"http://127.0.0.1:{args.port}/?token={once}")
             if server.wait() != 0:
@@ -1352,7 +1352,7 @@ def complain(command: str, text: str) -> None:
     "One line on standard error, if anybody listens."
     line = f"{' '.join(['multiindex', command]).strip()}: {' '.join(text.split())}"
     try:
-        print(fold(line, columns(sys.stderr)), file=sys.stderr, flush=True)
+        print(line, file=sys.stderr, flush=True)  # never folded: an error is one line
     except OSError:
         pass
 

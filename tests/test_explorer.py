@@ -32,11 +32,13 @@ def serving(start=(SCRIPT, "explore"), more=("--no-browser",), **env):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = [*start, "--port", str(port), *more]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **env}) as process:
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "40", **env}) as process:  # an address is not folded
         try:
             line = process.stdout.readline()
             found = re.fullmatch(rf"explorer at (http://127\.0\.0\.1:{port}/\?token=([\w-]{{20,}})) \(Ctrl-C ends it\)\n", line)
-            assert found, (line, process.stderr.read())
+            if not found:
+                process.kill()  # or its errors would be read for ever
+                raise AssertionError((line, process.stderr.read()))
             yield SimpleNamespace(process=process, port=port, address=found[1], token=found[2])
         finally:
             process.kill()  # or the tests would wait for ever
