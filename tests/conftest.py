@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,18 @@ def pytest_terminal_summary(terminalreporter):
 def missing(what: str):
     "Skip a test that lacks something; fail instead where the environment says CI_BROWSER=1."
     (pytest.fail if os.environ.get("CI_BROWSER") == "1" else pytest.skip)(f"{what}: tests in a browser were not run")
+
+
+@pytest.fixture(scope="module")
+def plain_signals():
+    "Signals that whoever started the tests ignores, such as nohup, have their usual meaning here and in child processes."
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.getsignal(number) for number in usual}
+    for number, handler in usual.items():
+        signal.signal(number, handler)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ from pyarrow import parquet
 import multiindex_nb as mi
 from multiindex_nb import cli
 
+pytestmark = pytest.mark.usefixtures("plain_signals")
 SCRIPT = Path(sys.executable).with_name("multiindex")
 QUICK = ["learn", "--d", "20", "--n-per-d", "40", "--width", "32"]
 ENV = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "DISPLAY", "MPLBACKEND")}

@@ -20,6 +20,7 @@ import pytest
 psutil = pytest.importorskip("psutil", reason="no psutil, which comes with voila: the explorer was not served")
 websocket = pytest.importorskip("websocket", reason="no websocket-client, which comes with voila: the explorer was not served")
 
+pytestmark = pytest.mark.usefixtures("plain_signals")
 SCRIPT = Path(sys.executable).with_name("multiindex")
 SHOTS = Path(os.environ.get("SCREENSHOTS", Path(__file__).parents[1] / "results" / "screenshots"))
 
