@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 import multiindex_nb
 from .cost import PATHS, speed_cell
+from .gate import EXACT, machine_bytes
 from .learner import LearnResult, learn, oracle, relative_error
 from .losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
 from .network import ACTIVATIONS
@@ -45,12 +46,12 @@ from .targets import HopelessWarning, Target, check_data, generator, random_subs
 from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0
-__all__ = ['EXACT', 'TOO_LARGE', 'SEPARATORS', 'MANY', 'NOTHING', 'STATE', 'EXPLORER_CODE', 'PAGES', 'EXPLORER_TEMPLATE', 'DRAWN',
-           'SPEED', 'AGAINST', 'Problem', 'synthetic_problem', 'decode', 'separator', 'CsvCells', 'text_columns',
-           'ParquetCells', 'Table', 'read_data', 'read_file', 'read_npz', 'array_numbers', 'no_header', 'label_of',
-           'read_table', 'without_row_numbers', 'column_numbers', 'is_number', 'hint', 'file_problem', 'check_bytes',
-           'check_folder', 'refuse', 'fill', 'Run', 'run_loss', 'short', 'columns', 'fold', 'fold_line', 'say',
-           'step_table', 'verdict_table', 'summary', 'label_lines', 'remarks', 'draw', 'record', 'run_record', 'plain',
+__all__ = ['TOO_LARGE', 'SEPARATORS', 'MANY', 'NOTHING', 'STATE', 'EXPLORER_CODE', 'PAGES', 'EXPLORER_TEMPLATE', 'DRAWN', 'SPEED',
+           'AGAINST', 'Problem', 'synthetic_problem', 'decode', 'separator', 'CsvCells', 'text_columns', 'ParquetCells',
+           'Table', 'read_data', 'read_file', 'read_npz', 'array_numbers', 'no_header', 'label_of', 'read_table',
+           'without_row_numbers', 'column_numbers', 'is_number', 'hint', 'file_problem', 'check_bytes', 'check_folder',
+           'refuse', 'fill', 'Run', 'run_loss', 'short', 'columns', 'fold', 'fold_line', 'say', 'step_table',
+           'verdict_table', 'summary', 'label_lines', 'remarks', 'draw', 'record', 'run_record', 'plain',
            'write_outputs', 'bench_names', 'bench_sweep', 'bench_lines', 'speed_problems', 'speed_lines', 'slope_lines',
            'Guard', 'serve', 'write_page', 'start_voila', 'wait_for', 'last_words', 'stop_server', 'need_lines',
            'try_lines', 'spectrum_lines', 'data_lines', 'tuned_losses', 'Parser', 'auto_or', 'add_learn_arguments',
@@ -85,7 +86,6 @@ def synthetic_problem(text: str, d: int, n_per_d: int, noise: float, condition: 
     return Problem(f"{target} ({facts})", target.r, D1, D2, test, U)
 
 # %% ../nbs/32_cli.ipynb #7882d335
-EXACT = 2**53  # float64 keeps every whole number up to here
 TOO_LARGE = "float64 keeps whole numbers up to 2^53 only; leave out identifiers, and subtract a constant from times"
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
@@ -416,7 +416,7 @@ MANY = 10**6  # no option that counts steps or data sets may be larger
 
 def check_bytes(needed: int, options: str) -> None:
     "A `ValueError` that names `options` if numbers of so many bytes would fill the memory of this machine."
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else 2**63
+    have = machine_bytes()
     if needed > 0.7 * have:
         raise ValueError(f"the numbers would take {min(needed, 10**30) / 2**30:.3g} GiB and this machine has {have / 2**30:.0f}: take smaller {options}")
 

@@ -21,7 +21,7 @@ from torch import Tensor
 # %% auto #0
 __all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'as_tensor', 'check_int', 'check_real', 'shown',
            'count', 'real', 'WordError', 'or_none', 'either', 'one_of', 'flag', 'instance', 'drawing', 'tensor',
-           'own_room', 'gated', 'undisturbed', 'check_bytes']
+           'own_room', 'gated', 'undisturbed', 'machine_bytes', 'check_bytes']
 
 # %% ../nbs/33_gate.ipynb #gate-array
 class Array(Protocol):
@@ -249,11 +249,16 @@ def undisturbed(f: Callable[P, R]) -> Callable[P, R]:
     return gated()(f)
 
 # %% ../nbs/33_gate.ipynb #gate-memory
+def machine_bytes() -> float:
+    "Memory of this machine; infinite where the system does not say."
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+
+
 def check_bytes(
     need: float,  # bytes
     what: str,  # the arguments that ask for them, such as "n = 10 and d = 3"
 ) -> None:
     "`ValueError` if that is more than seven tenths of the machine's memory."
-    have = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    have = machine_bytes()
     if need > 0.7 * have:
         raise ValueError(f"{what} would take {need / 2**30:.3g} GiB of the {have / 2**30:.0f} of this machine: take less")

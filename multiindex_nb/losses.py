@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .gate import Array, as_tensor, drawing, check_bytes, check_int, check_real, count, flag, gated, instance, shown, tensor
+from .gate import Array, as_tensor, drawing, check_bytes, check_real, count, flag, gated, instance, shown, tensor
 from .hermite import gauss_hermite, tensor_rule
 from .targets import Target, as_target, check_data, generator, is_lazy, seed_gate, whole_chunk
 

@@ -23,7 +23,7 @@ from .network import index_basis, symmetric_init
 from .power_iteration import auto_steps, train_first_layer
 from .recovery import recovered_subspace, subspace_error
 from .sweeps import Sweep, product
-from .targets import Target, check_data, check_finite, random_subspace, sample, seed_gate
+from .targets import Target, check_data, check_finite, random_subspace, sample
 
 # %% auto #0
 __all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'SEARCHED', 'EXACT', 'MOST', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features',

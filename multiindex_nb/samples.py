@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from .gate import Array, check_int, check_real, count, flag, gated, one_of, or_none, real, shown, tensor
+from .gate import Array, check_int, count, flag, gated, one_of, or_none, real, shown, tensor
 from .losses import Loss, as_loss, label_slope, second_order_matrix
 from .targets import Target, as_target, check_data
-from .theory import (DIMENSION, NOISE, SlopeLaw, bin_law, law_or_target, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
+from .theory import (DIMENSION, NOISE, SlopeLaw, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
                                   side_outliers, signal_matrix, slope_law)
 
 # %% auto #0

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Complex, Float
 
 from .best_steps import projected_error
-from .gate import SEED, drawing, check_bytes, check_int, check_real, count, gated, instance, real, shown, tensor
+from .gate import SEED, drawing, check_bytes, check_real, count, gated, instance, real, shown, tensor
 from .losses import Loss, as_loss, label_slope, second_order_matrix
 from .network import coverage_of, symmetric_init
 from .sweeps import Sweep
