@@ -713,7 +713,7 @@ class Guard:
         self.token, self.tokens = token, {token, once}
 
     def judge(self, request) -> int:
-        "0 for a request that may go on, 302 for a right token at the front door, 403 for any other."
+        "0 for a request that may go on; at the front door 302 for a right token and 200 for a passer-by, told where to look; 403 for any other."
         from hmac import compare_digest
 
         headers, host = request.headers, request.headers.get("Host", "").lower()
@@ -725,8 +725,10 @@ class Guard:
             self.tokens -= known - {self.token}
             return 302
         shown = request.cookies.get(self.cookie)
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") or shown is None:  # a page on another port is the same site
+        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):  # a page on another port is the same site
             return 403
+        if shown is None:
+            return 200 if (request.method, request.path, asked) == ("GET", "/", b"") else 403
         return 0 if compare_digest(shown.value.encode(), self.secret.encode()) else 403
 
 
@@ -761,7 +763,7 @@ def serve() -> None:
                 return self.redirect("/")
             self.set_status(self.status)
             self.set_header("Content-Type", "text/plain")
-            self.finish("Open the address that multiindex explore has printed, as it stands there, with cookies allowed.\n" if self.status == 403 else full + "\n")
+            self.finish("Open the address that multiindex explore has printed, as it stands there, with cookies allowed.\n" if self.status != 503 else full + "\n")
 
         def data_received(self, chunk):
             pass

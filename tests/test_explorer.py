@@ -100,7 +100,6 @@ def kernels(server):
 
 
 STRANGERS = {
-    "no token": ("/", {}),
     "a wrong token": ("/?token=0123456789abcdef0123456789abcdef", {}),
     "a wrong cookie": ("/", {"Cookie": "multiindex-{port}=0123456789abcdef"}),
     "another host": ("/", {"Host": "evil.example"}),
@@ -121,6 +120,13 @@ def test_a_stranger_is_refused_before_a_kernel_is_started(path, headers, server)
     before = kernels(server)
     status, text = ask(f"http://127.0.0.1:{server.port}{fill(path)}", **{name: fill(value) for name, value in headers.items()})
     assert status == 403 and "kernel" not in text and kernels(server) <= before
+
+
+def test_a_passer_by_is_told_where_to_look(server):
+    "The bare front door answers with a sentence and without a kernel."
+    before = kernels(server)
+    status, text = ask(f"http://127.0.0.1:{server.port}/")
+    assert status == 200 and "has printed" in text and "kernel" not in text and kernels(server) <= before
 
 
 def test_token_is_exchanged_for_a_cookie_and_stays_out_of_sight(server):
