@@ -41,25 +41,25 @@ _heed_interrupt()
 # %% ../nbs/api.ipynb #79d4502f
 from typing import TYPE_CHECKING
 
-from .adviser import Advice, advise_loss, plot_advice
-from .cost import Plan, plan_run
+from .estimator.adviser import Advice, advise_loss, plot_advice
+from .engine.cost import Plan, plan_run
 from .explorer import Explorer
-from .hermite import hermite
-from .learner import LearnResult, learn, oracle, relative_error
-from .losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss
-from .losses import empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
-from .network import TwoLayerNet, alignment, coverage, symmetric_init
-from .out_of_core import lazy_sample
-from .pictures import animate_neurons, plot_errors, plot_neurons
-from .polish import Polish, polish_subspace
-from .power_iteration import DivergenceError, History, plot_history, train_first_layer
-from .readout import NotConvergedWarning, ReadoutReport, train_readout
-from .recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
-from .recovery import check_recovery, recovered_subspace, subspace_error
-from .refine import Refinement, refine_subspace
-from .samples import FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio, critical_ratio, samples_needed
-from .targets import FewSamplesWarning, HopelessWarning, Target, random_subspace, sample
-from .theory import NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons, predict_spectrum, slope_law
+from .problem.hermite import hermite
+from .engine.learner import LearnResult, learn, oracle, relative_error
+from .problem.losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss
+from .problem.losses import empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
+from .engine.network import TwoLayerNet, alignment, coverage, symmetric_init
+from .engine.out_of_core import lazy_sample
+from .view.pictures import animate_neurons, plot_errors, plot_neurons
+from .estimator.polish import Polish, polish_subspace
+from .engine.power_iteration import DivergenceError, History, plot_history, train_first_layer
+from .engine.readout import NotConvergedWarning, ReadoutReport, train_readout
+from .engine.recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
+from .engine.recovery import check_recovery, recovered_subspace, subspace_error
+from .estimator.refine import Refinement, refine_subspace
+from .theory.samples import FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio, critical_ratio, samples_needed
+from .problem.targets import FewSamplesWarning, HopelessWarning, Target, random_subspace, sample
+from .theory.prediction import NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons, predict_spectrum, slope_law
 
 # %% ../nbs/api.ipynb #8c552d12
 _all_ = [
@@ -78,13 +78,13 @@ _all_ = [
 
 # %% ../nbs/api.ipynb #a14c3fb6
 if TYPE_CHECKING:
-    from multiindex_nb.regressor import MultiIndexRegressor
+    from multiindex_nb.estimator.regressor import MultiIndexRegressor
 else:
 
     def __getattr__(name: str):
         "`MultiIndexRegressor`, loaded on first use."
         if name != "MultiIndexRegressor":
             raise AttributeError(f"module 'multiindex_nb' has no attribute {name!r}")
-        from multiindex_nb.regressor import MultiIndexRegressor
+        from multiindex_nb.estimator.regressor import MultiIndexRegressor
 
         return MultiIndexRegressor

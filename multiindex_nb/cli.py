@@ -31,19 +31,19 @@ from torch import Tensor
 from tqdm import tqdm
 
 import multiindex_nb
-from .cost import PATHS, speed_cell
+from .engine.cost import PATHS, speed_cell
 from .gate import EXACT, machine_bytes
-from .learner import LearnResult, learn, oracle, relative_error
-from .losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
-from .network import ACTIVATIONS
-from .peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
-from .power_iteration import ENGINES, plot_history
-from .outside_theory import ConstantColumnWarning, is_white, whiten
+from .engine.learner import LearnResult, learn, oracle, relative_error
+from .problem.losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
+from .engine.network import ACTIVATIONS
+from .compare.peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
+from .engine.power_iteration import ENGINES, plot_history
+from .problem.white import ConstantColumnWarning, is_white, whiten
 from .reproduce import find_claims, not_judged, reproduce
-from .samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
+from .theory.samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
 from .sweeps import DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, STYLE, median_interval, product, run_sweep, write_table, write_whole
-from .targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
-from .theory import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
+from .problem.targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
+from .theory.prediction import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0
 __all__ = ['TOO_LARGE', 'SEPARATORS', 'MANY', 'NOTHING', 'STATE', 'EXPLORER_CODE', 'PAGES', 'EXPLORER_TEMPLATE', 'DRAWN', 'SPEED',

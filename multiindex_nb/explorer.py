@@ -16,16 +16,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .gate import check_int, check_real, flag, instance
-from .learner import auto_scale, relative_error
-from .losses import Loss, Spectrum, as_loss, label_slope, plot_spectrum, second_order_matrix
-from .network import TwoLayerNet, index_basis, symmetric_init
-from .pictures import plot_errors, plot_neurons
-from .power_iteration import History, auto_lr, auto_steps, plot_history, train_first_layer
-from .readout import train_readout
-from .recovery import candidate_losses, diagnose_neurons, diagnose_spectrum, independent_neurons
+from .engine.learner import auto_scale, relative_error
+from .problem.losses import Loss, Spectrum, as_loss, label_slope, plot_spectrum, second_order_matrix
+from .engine.network import TwoLayerNet, index_basis, symmetric_init
+from .view.pictures import plot_errors, plot_neurons
+from .engine.power_iteration import History, auto_lr, auto_steps, plot_history, train_first_layer
+from .engine.readout import train_readout
+from .engine.recovery import candidate_losses, diagnose_neurons, diagnose_spectrum, independent_neurons
 from .sweeps import STYLE
-from .targets import HopelessWarning, Target, random_subspace, sample
-from .theory import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
+from .problem.targets import HopelessWarning, Target, random_subspace, sample
+from .theory.prediction import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
 
 # %% auto #0
 __all__ = ['DATA_KNOBS', 'PICTURES', 'CAPTIONS', 'STORIES', 'INTRODUCTION', 'Setting', 'check_setting', 'View', 'same',

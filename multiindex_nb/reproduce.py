@@ -5,23 +5,22 @@
 # %% ../nbs/20_reproduce.ipynb #7e000efa
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 
-from . import best_steps, card, conditioning, end_to_end, gd_is_power, outside_theory, samples_and_time, start_step_split, when_to_stop, which_loss
+from . import claims
 from .sweeps import STYLE, Claim, Sweep, Verdict, product, run_sweep, sign_test, values, write_whole
 
 # %% auto #0
-__all__ = ['MODULES', 'all_claims', 'find_claims', 'judge', 'not_judged', 'report_text', 'write_text', 'reproduce']
+__all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'report_text', 'write_text', 'reproduce']
 
 # %% ../nbs/20_reproduce.ipynb #e5b8315c
-MODULES = (gd_is_power, when_to_stop, samples_and_time, which_loss, conditioning, start_step_split, best_steps, end_to_end, outside_theory, card)
-
-
 def all_claims() -> dict[str, Claim]:
-    "Every claim by its id: C1 to C12 of the paper, E1 to E3 and K1 to K3 of the card."
-    claims = [claim for module in MODULES for claim in module.CLAIMS]
-    return {c.id: c for c in sorted(claims, key=lambda c: (c.id[0], int(c.id[1:])))}
+    "Every claim by its id, from each module of `claims`: C1 to C12 of the paper, E1 to E3 and K1 to K3 of the card."
+    modules = [import_module(f"{claims.__name__}.{found.name}") for found in pkgutil.iter_modules(claims.__path__)]
+    return {c.id: c for c in sorted((claim for module in modules for claim in module.CLAIMS), key=lambda c: (c.id[0], int(c.id[1:])))}
 
 
 def find_claims(ids: Sequence[str] | None) -> list[Claim]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from multiindex_nb.cost import PATHS, learn_run, stage_one_run
-from multiindex_nb.targets import Target, random_subspace, sample
+from multiindex_nb.engine.cost import PATHS, learn_run, stage_one_run
+from multiindex_nb.problem.targets import Target, random_subspace, sample
 
 
 @pytest.mark.parametrize("d", [250, 500, 1000])

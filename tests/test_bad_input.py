@@ -68,7 +68,7 @@ BAD_SETTINGS = [
 @pytest.mark.parametrize("changes, kind, words", BAD_DATA + BAD_SETTINGS)
 def test_learn_refuses(changes, kind, words, monkeypatch):
     "Nothing is trained before the complaint."
-    monkeypatch.setattr("multiindex_nb.learner.train_first_layer", lambda *a, **k: pytest.fail("work was started"))
+    monkeypatch.setattr("multiindex_nb.engine.learner.train_first_layer", lambda *a, **k: pytest.fail("work was started"))
     with pytest.raises(kind, match=words):
         learn(**changes)
 

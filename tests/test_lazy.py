@@ -46,7 +46,7 @@ LIMITED = textwrap.dedent(
     import numpy as np, dask.array as da, torch
     from dask import delayed
     import multiindex_nb as mi
-    from multiindex_nb.out_of_core import lazy_sample
+    from multiindex_nb.engine.out_of_core import lazy_sample
 
     def allocated():
         "Bytes of private writable memory, what RLIMIT_DATA limits."

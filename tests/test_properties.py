@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import multiindex_nb as mi
-from multiindex_nb.hermite import hermite_all
-from multiindex_nb.losses import LOSSES
-from multiindex_nb.network import TwoLayerNet
+from multiindex_nb.problem.hermite import hermite_all
+from multiindex_nb.problem.losses import LOSSES
+from multiindex_nb.engine.network import TwoLayerNet
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.load_profile("fixed")

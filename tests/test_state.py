@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import multiindex_nb as mi
-from multiindex_nb.network import TwoLayerNet
+from multiindex_nb.engine.network import TwoLayerNet
 
 TARGET = mi.Target.parse("h2(z1)+z2")
 U = mi.random_subspace(6, 2, seed=0)

@@ -1,0 +1,1 @@
+"""The method in an hour: the definition."""

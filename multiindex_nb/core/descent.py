@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..losses import Loss
+from ..problem.losses import Loss
 
 # %% auto #0
 __all__ = ['paired_neurons', 'network', 'descend']

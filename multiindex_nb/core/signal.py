@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..losses import Loss
+from ..problem.losses import Loss
 
 # %% auto #0
 __all__ = ['label_weights', 'naive_matrix', 'noise_edge']

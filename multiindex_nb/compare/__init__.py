@@ -1,0 +1,1 @@
+"""Other methods, real tables."""

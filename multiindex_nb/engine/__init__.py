@@ -1,0 +1,1 @@
+"""Both stages, fast and checked."""

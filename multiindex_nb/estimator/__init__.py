@@ -1,0 +1,1 @@
+"""The adviser, refinement, the scikit-learn estimator."""

@@ -1,0 +1,1 @@
+"""Hermite polynomials, targets, losses, white inputs."""
