@@ -57,6 +57,11 @@ def run(shell, cells) -> str:
     return ""
 
 
+def exported_to(notebook: Path) -> str:
+    "The module that a chapter writes."
+    return re.search(r"default_exp ([\w.]+)", notebook.read_text())[1]
+
+
 def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str:
     "Run the module's files of tests/ on a changed copy of the package; the first test that fails, or nothing."
     module = notebook.stem.partition("_")[2]
@@ -68,7 +73,7 @@ def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str
                 shutil.copytree(path, new / path.name)
             elif path.name not in (".git", ".cache"):
                 (new / path.name).symlink_to(path)
-        path = new / "multiindex_nb" / f"{module}.py"
+        path = new / "multiindex_nb" / f"{exported_to(notebook).replace('.', '/')}.py"
         strip = lambda text: re.sub(r"^#\|.*\n", "", text, flags=re.M).strip()
         assert path.read_text().count(strip(source)) == 1, f"{path.name} is out of step with its notebook"
         path.write_text(path.read_text().replace(strip(source), strip(mutant.apply(source))))
