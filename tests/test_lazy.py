@@ -98,7 +98,7 @@ def slow(chunk):
 
 def strike_at(monkeypatch, number, strike):
     "Let `strike` happen a moment after the reading of that number has begun; the list says how many there were."
-    from multiindex_nb import losses
+    from multiindex_nb.problem import losses
 
     read, begun = losses.lazy_sums, []
 
