@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ..problem.losses import MSE, weighted_gram
-from .samples_and_time import samples_needed
+from .samples_and_time import crossing
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
 from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, median_interval, sign_test, significant, values
@@ -62,7 +62,7 @@ def c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
         edges.append(torch.linalg.eigvalsh(null).abs().max().item())
     net = symmetric_init(40_000, d, 1e-30, seed)
     history = train_first_layer(net, X, y, MSE(), steps=6, engine="power", U=U)
-    needed = samples_needed(N_PER_D, shares, 0.5)
+    needed = crossing(N_PER_D, shares, 0.5)
     edge = math.exp(np.interp(math.log(needed), np.log(N_PER_D), np.log(edges)))
     return {"shares": shares, "needed": needed, "edge": edge, "coverage": history.coverage.tolist()}
 

@@ -24,9 +24,9 @@ from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
 __all__ = ['STEPS', 'TARGETS', 'WIDTH', 'PER_D', 'T1', 'CLAIMS', 'population_location', 'needed_law', 'stream_matrices',
-           'limit_subspace', 'neuron_alignments', 'sample_ratios', 'c04_cell', 'samples_needed', 'needed_table',
-           'exponent', 'below_root', 'c04_judge', 'steeper', 'c04_points', 'c04_sweep', 'draw_collapse', 'draw_needed',
-           'c04_draw', 'matrix_free_lr', 'stage_one', 'c05_cell', 'c05_sweep', 'seed_slopes', 'c05_judge', 'c05_draw']
+           'limit_subspace', 'neuron_alignments', 'sample_ratios', 'c04_cell', 'crossing', 'needed_table', 'exponent',
+           'below_root', 'c04_judge', 'steeper', 'c04_points', 'c04_sweep', 'draw_collapse', 'draw_needed', 'c04_draw',
+           'matrix_free_lr', 'stage_one', 'c05_cell', 'c05_sweep', 'seed_slopes', 'c05_judge', 'c05_draw']
 
 # %% ../../nbs/12_samples_and_time.ipynb #35f48241
 def population_location(target: Target, loss: Loss) -> float:
@@ -111,7 +111,7 @@ def c04_cell(target: str, loss: str, d: int, low: float, top: float, seed: int) 
     return found
 
 # %% ../../nbs/12_samples_and_time.ipynb #b1067e7e
-def samples_needed(
+def crossing(
     ratios: list[float],  # n/d, increasing
     quality: list[float],  # larger is better
     level: float,  # what to reach
@@ -132,7 +132,7 @@ def needed_table(rows: list[dict], target: str, curve: str) -> dict[int, np.ndar
     sign, level = (-1, -ACCURATE) if curve == "limit_error" else (1, ALIGNED)
     table = {}
     for row in sorted((r for r in rows if r["target"] == target), key=lambda r: (r["d"], r["seed"])):
-        found = math.inf if row.get("error") else samples_needed(row["ratios"], sign * np.array(row[curve]), level)
+        found = math.inf if row.get("error") else crossing(row["ratios"], sign * np.array(row[curve]), level)
         table.setdefault(row["d"], []).append(found)
     return {d: np.array(v) for d, v in table.items()}
 
