@@ -42,7 +42,8 @@ from .problem.white import ConstantColumnWarning, is_white, whiten
 from .reproduce import find_claims, not_judged, reproduce
 from .theory.samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
 from .sweeps import DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, STYLE, median_interval, product, run_sweep, write_table, write_whole
-from .problem.targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
+from .problem.rows import HopelessWarning, check_data
+from .problem.targets import Target, generator, random_subspace, sample
 from .theory.prediction import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0

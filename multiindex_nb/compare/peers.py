@@ -23,7 +23,8 @@ from ..claims.outside_theory import LINKS
 from ..engine.power_iteration import train_first_layer
 from ..engine.recovery import recovered_subspace, subspace_error
 from ..sweeps import Sweep, product
-from ..problem.targets import HopelessWarning, Target, check_data, generator, random_subspace
+from ..problem.rows import HopelessWarning, check_data
+from ..problem.targets import Target, generator, random_subspace
 
 # %% auto #0
 __all__ = ['RFM_SETTINGS', 'FITS', 'PEERS', 'STATSMODELS', 'PACKAGES', 'POLYNOMIAL', 'OTHER_LINKS', 'PEER_TARGETS', 'LEAST',

@@ -18,10 +18,11 @@ import torch
 
 from ..gate import check_int, count, gated, real
 from .learner import auto_scale, learn
-from ..problem.losses import BLOCK, TILE
+from ..problem.blocks import BLOCK, TILE
 from .network import symmetric_init
 from .power_iteration import forms_matrix, train_first_layer
-from ..problem.targets import HopelessWarning, Target, random_subspace, sample
+from ..problem.rows import HopelessWarning
+from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
 __all__ = ['PATHS', 'Cost', 'gram_flops', 'first_layer_costs', 'count_flops', 'Machine', 'median_seconds', 'measure_machine',

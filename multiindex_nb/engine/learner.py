@@ -22,7 +22,9 @@ from .network import TwoLayerNet, as_activation, index_basis, symmetric_init
 from .power_iteration import DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer
 from .readout import PENALTY, ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
-from ..problem.targets import FewSamplesWarning, Target, as_rows, by_chunk, check_data, check_finite, check_paired, generator, is_lazy, seed_gate, take_rows
+from ..problem.rows import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, is_lazy, take_rows
+from ..problem.targets import Target, generator, seed_gate
+from ..gate import check_finite
 
 # %% auto #0
 __all__ = ['WIDTH', 'split_rows', 'auto_scale', 'LearnResult', 'predict_rows', 'relative_error', 'device_gate', 'learn',

@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..gate import Array, as_tensor, check_bytes, check_real, count, gated, instance, real, shown, tensor, undisturbed
-from ..problem.targets import check_finite, generator, seed_gate
+from ..gate import check_finite
+from ..problem.targets import generator, seed_gate
 
 # %% auto #0
 __all__ = ['ACTIVATIONS', 'UNSUITABLE', 'NET', 'Activation', 'cosine_value', 'logcosh_value', 'root_value', 'root_slope',

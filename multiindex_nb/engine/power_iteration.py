@@ -16,9 +16,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..gate import Array, drawing, check_bytes, check_int, count, flag, gated, instance, one_of, real, tensor
-from ..problem.losses import Huber, Loss, Totals, add_product, as_loss, label_slope, row_sums, weighted_gram
+from ..problem.losses import Huber, Loss, as_loss, label_slope
+from ..problem.blocks import Totals, add_product, row_sums, weighted_gram
 from .network import NET, TwoLayerNet, coverage_of, index_basis, pair_signs, project_neurons
-from ..problem.targets import check_data, is_lazy, labels_in
+from ..problem.rows import check_data, is_lazy, labels_in
 
 # %% auto #0
 __all__ = ['ENGINES', 'Times', 'STEPS', 'RATE', 'DECAY', 'ENGINE', 'gradient_autograd', 'neuron_sums', 'gradient_whole',

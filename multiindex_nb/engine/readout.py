@@ -18,9 +18,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..gate import Array, check_bytes, count, flag, gated, one_of, real
-from ..problem.losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
+from ..problem.losses import L1, MSE, Expectile, Loss, Pinball, as_loss
+from ..problem.blocks import BLOCK, Totals, add_gram, mirror, row_sums
 from .network import NET, TwoLayerNet
-from ..problem.targets import check_data, generator, is_lazy, seed_gate, take_rows
+from ..problem.rows import check_data, is_lazy, take_rows
+from ..problem.targets import generator, seed_gate
 
 # %% auto #0
 __all__ = ['FEW', 'PENALTY', 'draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations',

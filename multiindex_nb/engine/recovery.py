@@ -16,7 +16,8 @@ from ..gate import Array, as_tensor, count, gated, instance, tensor
 from ..problem.losses import L1, MSE, Huber, LogCosh, Loss, Pinball, Spectrum, as_loss, empirical_spectrum
 from .network import NET, TwoLayerNet, alignment, coverage, index_basis
 from .power_iteration import History
-from ..problem.targets import HopelessWarning, check_data, seed_gate
+from ..problem.rows import HopelessWarning, check_data
+from ..problem.targets import seed_gate
 
 # %% auto #0
 __all__ = ['ALIGNED', 'COVERED', 'SCALE', 'ACCURATE', 'WARNINGS', 'recovered_subspace', 'subspace_error', 'RecoveryReport',
