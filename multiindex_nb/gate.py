@@ -203,17 +203,6 @@ def check_finite(t: Tensor, name: str) -> Tensor:
     raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
 
 
-def check_finite(t: Tensor, name: str) -> Tensor:
-    "`t`, or a `ValueError` that says how many entries are NaN or infinite, and where the first is."
-    if torch.isfinite(t.sum()):  # no copies; a sum that overflows is looked at again
-        return t
-    bad = ~torch.isfinite(t)
-    if not bad.any():
-        return t
-    first = tuple(bad.nonzero()[0].tolist())
-    raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
-
-
 def tensor(*sizes: int | None) -> Gate:
     "A gate for finite real numbers in so many dimensions; None leaves a size open."
 
