@@ -35,9 +35,10 @@ from .engine.cost import PATHS, speed_cell
 from .gate import EXACT, machine_bytes
 from .engine.learner import LearnResult, learn, oracle, relative_error
 from .problem.losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
-from .engine.network import ACTIVATIONS
+from .engine.activations import ACTIVATIONS
 from .compare.peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
-from .engine.power_iteration import ENGINES, plot_history
+from .engine.gradients import ENGINES
+from .engine.power_iteration import plot_history
 from .problem.white import ConstantColumnWarning, is_white, whiten
 from .reproduce import find_claims, not_judged, reproduce
 from .theory.samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed

@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..gate import Array, check_int
-from ..engine.network import ACTIVATIONS, symmetric_init
+from ..engine.activations import ACTIVATIONS
+from ..engine.network import symmetric_init
 from ..claims.outside_theory import LINKS
 from ..engine.power_iteration import train_first_layer
 from ..engine.recovery import recovered_subspace, subspace_error

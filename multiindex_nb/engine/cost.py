@@ -20,7 +20,8 @@ from ..gate import check_int, count, gated, real
 from .learner import auto_scale, learn
 from ..problem.blocks import BLOCK, TILE
 from .network import symmetric_init
-from .power_iteration import forms_matrix, train_first_layer
+from .gradients import forms_matrix
+from .power_iteration import train_first_layer
 from ..problem.rows import HopelessWarning
 from ..problem.targets import Target, random_subspace, sample
 

@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from ..gate import Array, as_tensor, count, flag, gated, real, shown, tensor
 from ..problem.losses import Huber, Loss, as_loss, empirical_spectrum, second_order_matrix
-from .network import TwoLayerNet, as_activation, index_basis, symmetric_init
+from .network import TwoLayerNet, index_basis, symmetric_init
+from .activations import as_activation
 from .power_iteration import DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer
 from .readout import PENALTY, ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
