@@ -118,7 +118,7 @@ def alignment(
     "Per neuron, the norm of its part in span(U) over its norm."
     return project_neurons(as_tensor(W, "W"), index_basis(U)).norm(dim=1).clamp(max=1)
 
-# %% ../../nbs/03_network.ipynb #x-coverage
+# %% ../../nbs/03_network.ipynb #x-coverage-0
 @gated(W=tensor(None, None))
 def coverage(
     W: Float[Array, "m d"],  # neurons
@@ -127,7 +127,7 @@ def coverage(
     "How evenly the normalised neurons cover span(U): 1 evenly, 0 when a direction is lost."
     return coverage_of(project_neurons(as_tensor(W, "W"), index_basis(U)))
 
-
+# %% ../../nbs/03_network.ipynb #x-coverage
 def coverage_of(P: Float[Tensor, "m r"]) -> float:
     "r times the smallest share of the squared length of the rows of `P` in any direction."
     values = torch.linalg.svdvals(P) ** 2

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, drawing, check_bytes, check_int, count, flag, gated, instance, one_of, real, tensor
+from ..gate import Array, drawing, check_bytes, count, flag, gated, instance, one_of, real, tensor
 from .gradients import ENGINES, Times, gradient_of, pair_signs, times_matrix
 from .network import NET, TwoLayerNet, coverage_of, index_basis, project_neurons
 from ..problem.losses import Huber, Loss, as_loss
@@ -27,11 +27,12 @@ __all__ = ['STEPS', 'RATE', 'DECAY', 'ENGINE', 'auto_steps', 'log_limit_norm', '
            'train_first_layer', 'plot_history']
 
 # %% ../../nbs/04_power_iteration.ipynb #27a310a8
+@gated(d=count(1))
 def auto_steps(
     d: int,  # input dimension
 ) -> int:  # T1
     "T1 = ceil(sqrt(log d)), at least 1 (the paper's order of magnitude with constant one)."
-    return max(1, math.ceil(math.sqrt(math.log(check_int(d, "d", 1)))))
+    return max(1, math.ceil(math.sqrt(math.log(d))))
 
 # %% ../../nbs/04_power_iteration.ipynb #d533818e
 def log_limit_norm(net: TwoLayerNet, times: Times, steps: int, keep: float, lr: float) -> float:
@@ -129,7 +130,7 @@ def plan_steps(net: TwoLayerNet, X, y, loss: Loss, steps: int, lr, weight_decay,
     beta, keep = (1 / lr, 0.0) if weight_decay == "auto" else (weight_decay, 1 - lr * weight_decay)
     return Steps(engine, loss, steps, lr, beta, keep, gradient_of(engine, X, y, loss, times, net.c))
 
-
+# %% ../../nbs/04_power_iteration.ipynb #x-product-with
 def product_with(net: TwoLayerNet, X, y, loss: Loss, products: int, weight_decay, S) -> Times | None:
     "Multiplication by S, given or not, if there will be any."
     if not products:

@@ -57,11 +57,11 @@ def fit_gd(
         g, steps = gradient(a), steps + 1
     return Fit(a, steps, (g.norm() / first.norm()).item(), bound(g, decay))
 
-# %% ../../nbs/06_readout.ipynb #x-readout-report
+# %% ../../nbs/06_readout.ipynb #x-notconvergedwarning
 class NotConvergedWarning(UserWarning):
     "An optimiser stopped at its limit of iterations, away from the minimum."
 
-
+# %% ../../nbs/06_readout.ipynb #x-readout-report
 @dataclass(frozen=True)
 class ReadoutReport:
     "What stage 2 did."
@@ -102,7 +102,7 @@ def choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed, progress) ->
     found = holdout_scores(rows, y, c, loss, grid, seed, progress)
     return None, dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]
 
-
+# %% ../../nbs/06_readout.ipynb #x-gram-top
 def gram_top(rows: Features) -> float:
     "Largest eigenvalue of Phi^T Phi / n."
     return torch.linalg.eigvalsh(gram(rows))[-1].item()

@@ -17,8 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..gate import Array, as_tensor, count, flag, gated
-from ..engine.learner import leading_directions
-from ..problem.losses import Loss, as_loss
+from ..problem.losses import leading_directions, Loss, as_loss
 from ..engine.network import index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.recovery import recovered_subspace, subspace_error

@@ -22,8 +22,9 @@ from .targets import Target, as_target, generator, seed_gate
 
 # %% auto #0
 __all__ = ['LOSSES', 'Loss', 'some_labels', 'settle', 'MSE', 'Huber', 'LogCosh', 'Expectile', 'weighted_quantile', 'Pinball',
-           'L1', 'as_loss', 'second_order_matrix', 'label_slope', 'population_rule', 'population_matrix',
-           'population_spectrum', 'Spectrum', 'empirical_spectrum', 'mark_outlier', 'plot_spectrum']
+           'L1', 'as_loss', 'loss_named', 'second_order_matrix', 'label_slope', 'population_rule', 'population_matrix',
+           'population_spectrum', 'Spectrum', 'empirical_spectrum', 'leading_directions', 'mark_outlier',
+           'plot_spectrum']
 
 # %% ../../nbs/02_losses.ipynb #33a13b54
 class Loss:
@@ -51,7 +52,7 @@ class Loss:
             return low
         return high if slope(high) <= 0 else brentq(slope, low, high, xtol=1e-14 * (high - low), rtol=1e-14)
 
-# %% ../../nbs/02_losses.ipynb #x-some-labels
+# %% ../../nbs/02_losses.ipynb #x-some-labels-0
 def some_labels(y) -> Float[Tensor, "n"]:
     "Finite labels in float64, at least one."
     y = tensor(None)(y, "y").double()
@@ -59,7 +60,7 @@ def some_labels(y) -> Float[Tensor, "n"]:
         raise ValueError("y must hold at least one label, got none")
     return y
 
-
+# %% ../../nbs/02_losses.ipynb #x-some-labels
 def settle(loss: Loss, name: str, low: float, high: float) -> None:
     "Check the parameter of a loss and keep it as a plain float; `TypeError`, `ValueError`."
     object.__setattr__(loss, name, check_real(getattr(loss, name), name, low, high, strict=True))
@@ -200,6 +201,11 @@ def as_loss(
     if written := re.fullmatch(r"(\w+)\((?:\w+=)?([^()]*)\)", loss.strip()):  # as a loss prints itself: Huber(delta=1.3)
         loss = ":".join(part for part in written.groups() if part)
     name, _, parameter = loss.strip().lower().partition(":")
+    return loss_named(name, parameter, label)
+
+# %% ../../nbs/02_losses.ipynb #x-loss-named
+def loss_named(name: str, parameter: str, label: str) -> Loss:
+    "The loss of that name, with its parameter if it has one."
     if name not in LOSSES:
         raise ValueError(f"unknown {label} {shown(name)}, choose from {', '.join(LOSSES)}")
     try:
@@ -225,7 +231,7 @@ def second_order_matrix(
     X, y = check_data(X, y)
     return weighted_gram(X, label_slope(y, loss))
 
-
+# %% ../../nbs/02_losses.ipynb #x-label-slope
 def label_slope(y: Float[Tensor, "n"], loss: Loss) -> Float[Tensor, "n"]:
     "l'(c, y_i) at the location c of the labels."
     return loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype, device=y.device), y)
@@ -317,6 +323,12 @@ def empirical_spectrum(
     values, vectors = torch.linalg.eigh(S)
     order = torch.argsort(values.abs(), descending=True)
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * X.shape[1] ** (-2 / 3)))
+
+# %% ../../nbs/02_losses.ipynb #x-leading-directions
+def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss, r: int) -> Float[Tensor, "r d"]:
+    "Eigenvectors of the r eigenvalues of S that are largest in magnitude."
+    values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss))
+    return vectors.T[torch.argsort(values.abs(), descending=True)[:r]]
 
 # %% ../../nbs/02_losses.ipynb #x-mark-outlier
 def mark_outlier(ax, value: float, v: Float[Tensor, "d"], name: str, U: Float[Array, "r d"] | None) -> None:

@@ -19,7 +19,7 @@ from ..gate import Array, as_tensor, check_finite
 
 # %% auto #0
 __all__ = ['HopelessWarning', 'FewSamplesWarning', 'check_range', 'labels_in', 'check_paired', 'is_lazy', 'as_rows',
-           'whole_chunk', 'take_rows', 'by_chunk', 'check_units', 'check_data']
+           'whole_chunk', 'take_rows', 'by_chunk', 'check_units', 'check_data', 'quiet_check', 'in_double', 'to_device']
 
 # %% ../../nbs/46_rows.ipynb #3cf936ec
 class HopelessWarning(UserWarning):
@@ -136,3 +136,21 @@ def check_data(
     if len(X) < X.shape[1]:
         warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, stacklevel=3)
     return X, labels_in(y, dtype, y_name)
+
+# %% ../../nbs/46_rows.ipynb #x-quiet-check
+def quiet_check(X, y, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
+    "`check_data` without its warning about few samples."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FewSamplesWarning)
+        return check_data(X, y, names)
+
+
+def in_double(t):
+    "A tensor or Dask array in float64."
+    return t.astype("float64") if is_lazy(t) else t.double()
+
+
+def to_device(data: tuple[Tensor, Tensor], device: str | torch.device | None) -> tuple[Tensor, Tensor]:
+    "X and y on `device`, X untouched if it is a Dask array."
+    X, y = (t if device is None or is_lazy(t) else t.to(device) for t in data)
+    return X, y

@@ -131,7 +131,7 @@ def generator(
     state = np.random.SeedSequence([number, zlib.crc32(stream.encode())]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
-
+# %% ../../nbs/01_targets.ipynb #x-seed-gate
 def seed_gate(value, name: str) -> int | torch.Generator:
     "A gate for seeds."
     return value if isinstance(value, torch.Generator) else SEED(value, name)
