@@ -46,19 +46,18 @@ from .engine.cost import Plan, plan_run
 from .explorer import Explorer
 from .problem.hermite import hermite
 from .engine.learner import LearnResult, learn, oracle, relative_error
-from .problem.losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss
-from .problem.losses import empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
+from .problem.losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss, empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
 from .engine.network import TwoLayerNet, alignment, coverage, symmetric_init
 from .engine.out_of_core import lazy_sample
 from .view.pictures import animate_neurons, plot_errors, plot_neurons
 from .estimator.polish import Polish, polish_subspace
 from .engine.power_iteration import DivergenceError, History, plot_history, train_first_layer
 from .engine.readout import NotConvergedWarning, ReadoutReport, train_readout
-from .engine.recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport
-from .engine.recovery import check_recovery, recovered_subspace, subspace_error
+from .engine.recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport, check_recovery, recovered_subspace, subspace_error
 from .estimator.refine import Refinement, refine_subspace
 from .theory.samples import FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio, critical_ratio, samples_needed
-from .problem.targets import FewSamplesWarning, HopelessWarning, Target, random_subspace, sample
+from .problem.rows import FewSamplesWarning, HopelessWarning
+from .problem.targets import Target, random_subspace, sample
 from .theory.prediction import NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons, predict_spectrum, slope_law
 
 # %% ../nbs/api.ipynb #8c552d12

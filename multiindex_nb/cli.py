@@ -35,14 +35,16 @@ from .engine.cost import PATHS, speed_cell
 from .gate import EXACT, machine_bytes
 from .engine.learner import LearnResult, learn, oracle, relative_error
 from .problem.losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
-from .engine.network import ACTIVATIONS
+from .engine.activations import ACTIVATIONS
 from .compare.peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
-from .engine.power_iteration import ENGINES, plot_history
+from .engine.gradients import ENGINES
+from .engine.power_iteration import plot_history
 from .problem.white import ConstantColumnWarning, is_white, whiten
 from .reproduce import find_claims, not_judged, reproduce
 from .theory.samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
 from .sweeps import DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, STYLE, median_interval, product, run_sweep, write_table, write_whole
-from .problem.targets import HopelessWarning, Target, check_data, generator, random_subspace, sample
+from .problem.rows import HopelessWarning, check_data
+from .problem.targets import Target, generator, random_subspace, sample
 from .theory.prediction import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
 
 # %% auto #0

@@ -24,7 +24,8 @@ from .engine.power_iteration import History, auto_lr, auto_steps, plot_history, 
 from .engine.readout import train_readout
 from .engine.recovery import candidate_losses, diagnose_neurons, diagnose_spectrum, independent_neurons
 from .sweeps import STYLE
-from .problem.targets import HopelessWarning, Target, random_subspace, sample
+from .problem.rows import HopelessWarning
+from .problem.targets import Target, random_subspace, sample
 from .theory.prediction import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
 
 # %% auto #0

@@ -20,8 +20,8 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'as_tensor', 'check_int', 'check_real', 'shown',
-           'count', 'real', 'WordError', 'or_none', 'either', 'one_of', 'flag', 'instance', 'drawing', 'tensor',
-           'own_room', 'gated', 'undisturbed', 'machine_bytes', 'check_bytes']
+           'count', 'real', 'WordError', 'or_none', 'either', 'one_of', 'flag', 'instance', 'drawing', 'check_finite',
+           'tensor', 'own_room', 'gated', 'undisturbed', 'machine_bytes', 'check_bytes']
 
 # %% ../nbs/33_gate.ipynb #gate-array
 class Array(Protocol):
@@ -192,6 +192,17 @@ def drawing(value, name: str):
     return value
 
 
+def check_finite(t: Tensor, name: str) -> Tensor:
+    "`t`, or a `ValueError` that says how many entries are NaN or infinite, and where the first is."
+    if torch.isfinite(t.sum()):  # no copies; a sum that overflows is looked at again
+        return t
+    bad = ~torch.isfinite(t)
+    if not bad.any():
+        return t
+    first = tuple(bad.nonzero()[0].tolist())
+    raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
+
+
 def tensor(*sizes: int | None) -> Gate:
     "A gate for finite real numbers in so many dimensions; None leaves a size open."
 
@@ -199,9 +210,7 @@ def tensor(*sizes: int | None) -> Gate:
         t = as_tensor(value, name)
         if t.ndim != len(sizes) or any(want not in (None, have) for want, have in zip(sizes, t.shape)):
             raise ValueError(f"{name} must have {len(sizes)} dimensions, got shape {tuple(t.shape)}")
-        if not torch.isfinite(t).all():
-            raise ValueError(f"{name} must be finite, got {int((~torch.isfinite(t)).sum())} NaN or infinite entries")
-        return t
+        return check_finite(t, name)
 
     return inside
 

@@ -98,9 +98,9 @@ def slow(chunk):
 
 def strike_at(monkeypatch, number, strike):
     "Let `strike` happen a moment after the reading of that number has begun; the list says how many there were."
-    from multiindex_nb.problem import losses
+    from multiindex_nb.problem import blocks
 
-    read, begun = losses.lazy_sums, []
+    read, begun = blocks.lazy_sums, []
 
     def counted(*args):
         begun.append(time.monotonic())
@@ -108,7 +108,7 @@ def strike_at(monkeypatch, number, strike):
             threading.Timer(0.3, strike).start()
         return read(*args)
 
-    monkeypatch.setattr(losses, "lazy_sums", counted)
+    monkeypatch.setattr(blocks, "lazy_sums", counted)
     return begun
 
 

@@ -8,7 +8,7 @@ import torch
 import multiindex_nb as mi
 from multiindex_nb.problem.white import ConstantColumnWarning, is_white, whiten
 
-pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.targets.HopelessWarning")  # not the subject
+pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")  # not the subject
 U = mi.random_subspace(6, 2, seed=0)
 X, Y = mi.sample(mi.Target.parse("h2(z1)+z2"), U, 400, noise=0.1, seed=0)
 SCALE_FREE = ["mse", "l1", "pinball:0.8", "expectile:0.7"]

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHAPTERS = ["00", "01", "02", "03", "04", "05", "06", "07", "08", "22", "23", "21", "24"]  # the slow ones last
 SIZE, MEMORY = 300, 12 << 30  # mutants, and bytes that one may ask for
 USUAL, SLOW = ["names", "bad_input", "properties"], "not memory_limit and not worker_killed"
-TESTS = {"regressor": ["estimator"]} | dict.fromkeys(["targets", "losses", "power_iteration", "readout", "learner"], ["lazy"])
+TESTS = {"regressor": ["estimator"]} | dict.fromkeys(["rows", "blocks", "losses", "power_iteration", "dual", "decay", "readout", "learner"], ["lazy"])
 
 
 def forked(work, cpu: float):

@@ -10,7 +10,8 @@ import math
 import numpy as np
 import torch
 
-from ..problem.losses import MSE, weighted_gram
+from ..problem.losses import MSE
+from ..problem.blocks import weighted_gram
 from .samples_and_time import crossing
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer

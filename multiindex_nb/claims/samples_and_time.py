@@ -17,7 +17,8 @@ from torch import Tensor
 from ..engine.cost import count_flops
 from ..problem.losses import Loss, as_loss, label_slope, population_rule, second_order_matrix
 from ..engine.network import TwoLayerNet, alignment, symmetric_init
-from ..engine.power_iteration import auto_lr, neuron_sums, train_first_layer
+from ..engine.power_iteration import auto_lr, train_first_layer
+from ..engine.gradients import neuron_sums
 from ..engine.recovery import ACCURATE, ALIGNED, subspace_error
 from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, plot_band, product, sign_test, significant, values
 from ..problem.targets import Target, generator, random_subspace, sample

@@ -18,12 +18,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..gate import Array, check_int
-from ..engine.network import ACTIVATIONS, symmetric_init
+from ..engine.activations import ACTIVATIONS
+from ..engine.network import symmetric_init
 from ..claims.outside_theory import LINKS
 from ..engine.power_iteration import train_first_layer
 from ..engine.recovery import recovered_subspace, subspace_error
 from ..sweeps import Sweep, product
-from ..problem.targets import HopelessWarning, Target, check_data, generator, random_subspace
+from ..problem.rows import HopelessWarning, check_data
+from ..problem.targets import Target, generator, random_subspace
 
 # %% auto #0
 __all__ = ['RFM_SETTINGS', 'FITS', 'PEERS', 'STATSMODELS', 'PACKAGES', 'POLYNOMIAL', 'OTHER_LINKS', 'PEER_TARGETS', 'LEAST',

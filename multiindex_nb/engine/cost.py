@@ -16,12 +16,14 @@ from typing import Literal
 
 import torch
 
-from ..gate import check_int, count, gated, real
+from ..gate import count, gated, real
 from .learner import auto_scale, learn
-from ..problem.losses import BLOCK, TILE
+from ..problem.blocks import BLOCK, TILE
 from .network import symmetric_init
-from .power_iteration import forms_matrix, train_first_layer
-from ..problem.targets import HopelessWarning, Target, random_subspace, sample
+from .gradients import forms_matrix
+from .power_iteration import train_first_layer
+from ..problem.rows import HopelessWarning
+from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
 __all__ = ['PATHS', 'Cost', 'gram_flops', 'first_layer_costs', 'count_flops', 'Machine', 'median_seconds', 'measure_machine',
@@ -37,13 +39,14 @@ class Cost:
     passes: int  # how often X is read
     memory: float  # bytes beyond X at the peak, in float64
 
-
+# %% ../../nbs/08_cost.ipynb #x-gram-flops
 def gram_flops(n: int, d: int) -> int:
     "Operations of `weighted_gram`: tiles on and above the diagonal."
     full, rest = divmod(d, TILE)
     return 2 * n * (sum(TILE * (d - TILE * k) for k in range(full)) + rest * rest)
 
-
+# %% ../../nbs/08_cost.ipynb #x-first-layer-costs
+@gated(n=count(1), d=count(1), width=count(2), steps=count(1))
 def first_layer_costs(
     n: int,  # rows
     d: int,  # columns
@@ -52,8 +55,7 @@ def first_layer_costs(
     auto_lr: bool = True,  # with the products that the automatic step size needs
 ) -> dict[str, Cost]:  # by path
     "Operations, passes and memory of stage 1 by each path, with matching decay; `ValueError`, `TypeError`."
-    n, d, steps = check_int(n, "n", 1), check_int(d, "d", 1), check_int(steps, "steps", 1)
-    m, more = check_int(width, "width", 2), steps * bool(auto_lr)
+    m, more = width, steps * bool(auto_lr)
     weights, block = 5 * 8 * m * d, 8 * min(n, BLOCK) * (2 * m + TILE)
     products = Cost("products", 2 * n * d * m * (steps + more), steps + more, weights + block)
     matrix = Cost("matrix", gram_flops(n, d) + m * d * d * (steps + more), 1, 8 * d * d + weights + block)
@@ -76,7 +78,7 @@ def count_flops(
         run()
     return counter.get_total_flops()
 
-# %% ../../nbs/08_cost.ipynb #da6eddca
+# %% ../../nbs/08_cost.ipynb #x-machine
 @dataclass(frozen=True)
 class Machine:
     "What the machine can do now."
@@ -85,7 +87,7 @@ class Machine:
     threads: int  # used for one product
     device: str  # "cpu" or "cuda"
 
-
+# %% ../../nbs/08_cost.ipynb #x-median-seconds
 def median_seconds(
     run: Callable[[], object],  # what to time
     min_seconds: float = 0.5,  # repeat for so long
@@ -96,7 +98,7 @@ def median_seconds(
     timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
     return timer.blocked_autorange(min_run_time=min_seconds).median
 
-
+# %% ../../nbs/08_cost.ipynb #da6eddca
 def measure_machine(
     size: int = 2000,  # of the square matrices
     device: str = "cpu",  # where
@@ -111,7 +113,7 @@ def measure_machine(
         rate[name] = 2 * size**3 / median_seconds(lambda: A @ A, min_seconds)
     return Machine(rate, torch.get_num_threads(), device)
 
-# %% ../../nbs/08_cost.ipynb #111a5c97
+# %% ../../nbs/08_cost.ipynb #x-resident
 def resident(field: str) -> float:
     "'VmRSS' (now) or 'VmHWM' (peak) of this process in bytes; NaN where the system does not say."
     try:
@@ -120,7 +122,7 @@ def resident(field: str) -> float:
     except (OSError, StopIteration):
         return math.nan
 
-
+# %% ../../nbs/08_cost.ipynb #111a5c97
 def peak_memory(
     run: Callable[[], object],  # what to watch
 ) -> float:  # bytes
@@ -137,7 +139,7 @@ def peak_memory(
     run()
     return resident("VmHWM") - before
 
-# %% ../../nbs/08_cost.ipynb #dff46220
+# %% ../../nbs/08_cost.ipynb #x-paths
 PATHS = {
     "autograd": ("autograd", torch.float64), "fused": ("fused", torch.float64), "power": ("power", torch.float64),
     "fused32": ("fused", torch.float32), "power32": ("power", torch.float32),
@@ -151,7 +153,7 @@ def stage_one_run(path: str, X, y, width: int, steps: int, matrix_free: bool) ->
     lr: float | Literal["auto"] = 100.0 if matrix_free else "auto"  # any number will do: with matching decay it changes the scale only
     return lambda: train_first_layer(copy.deepcopy(start), X, y, "huber", steps, lr=lr, engine=engine, progress=False)
 
-
+# %% ../../nbs/08_cost.ipynb #x-learn-run
 def learn_run(X, y, width: int, steps: int) -> Callable[[], object]:
     "A call of `learn` with the halves of these rows as D1 and D2."
     n = len(X) // 2
@@ -163,7 +165,7 @@ def learn_run(X, y, width: int, steps: int) -> Callable[[], object]:
 
     return run
 
-
+# %% ../../nbs/08_cost.ipynb #dff46220
 def speed_cell(
     path: str,  # a key of PATHS, or "learn"
     d: int,  # columns
@@ -188,7 +190,7 @@ def speed_cell(
     return {"seconds": seconds, "flops": flops[0], "rate": rate, "ratio": seconds * rate / flops[0], "memory": memory,
             "threads": torch.get_num_threads(), "cores": os.cpu_count() or 1}
 
-# %% ../../nbs/08_cost.ipynb #4a5671a1
+# %% ../../nbs/08_cost.ipynb #x-plan
 @dataclass(frozen=True)
 class Plan:
     "How to run stage 1 and stage 2 on n rows each, and what that takes."
@@ -200,14 +202,14 @@ class Plan:
     read: float  # bytes read in all
     memory: float  # bytes beyond X, at the peak
 
-
+# %% ../../nbs/08_cost.ipynb #x-readout-cost
 def readout_cost(n: int, d: int, width: int, memory: float = 2**28) -> Cost:
     "Stage 2 by ridge with hold-out: features once or in every pass, one Gram matrix, two eigen-decompositions of about 10 m^3."
     kept = 8 * n * width <= memory
     features = 2 * n * d * width * (1 if kept else 3.25)  # a quarter of the rows for the hold-out scores
     return Cost("readout", features + gram_flops(n, width) + 20 * width**3, 4, (8 * n * width if kept else 0) + 8 * 4 * width**2)
 
-
+# %% ../../nbs/08_cost.ipynb #4a5671a1
 @gated(n=count(1, 10**15), d=count(1, 10**12), width=count(1, 10**9), steps=count(0, 10_000), 
        memory=real(1, 1e30), rate=real(1, 1e30), read=real(1, 1e30))
 def plan_run(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -16,18 +17,19 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, as_tensor, count, flag, gated, real, shown, tensor
-from ..problem.losses import Huber, Loss, as_loss, empirical_spectrum, second_order_matrix
-from .network import TwoLayerNet, as_activation, index_basis, symmetric_init
+from ..gate import Array, as_tensor, check_finite, count, flag, gated, real, shown, tensor
+from .activations import as_activation
+from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer
 from .readout import PENALTY, ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
-from ..problem.targets import FewSamplesWarning, Target, as_rows, by_chunk, check_data, check_finite, check_paired, generator, is_lazy, seed_gate, take_rows
+from ..problem.losses import Huber, Loss, as_loss, empirical_spectrum
+from ..problem.rows import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, in_double, is_lazy, quiet_check, take_rows, to_device
+from ..problem.targets import Target, generator, seed_gate
 
 # %% auto #0
-__all__ = ['WIDTH', 'split_rows', 'auto_scale', 'LearnResult', 'predict_rows', 'relative_error', 'device_gate', 'learn',
-           'leading_directions', 'to_device', 'in_double', 'quiet_check', 'check_learn_data', 'oracle',
-           'projected_error']
+__all__ = ['WIDTH', 'Stage1', 'Stage2', 'split_rows', 'auto_scale', 'LearnResult', 'predict_rows', 'relative_error',
+           'check_learn_data', 'device_gate', 'run_stages', 'learn', 'oracle', 'projected_error']
 
 # %% ../../nbs/07_learner.ipynb #52a1097a
 def split_rows(
@@ -72,12 +74,12 @@ class LearnResult:
             return by_chunk(partial(predict_rows, self.net), X)
         return torch.cat([self.net(block) for block in check_finite(X, "X").to(self.net.W.device).split(8192)])
 
-
+# %% ../../nbs/07_learner.ipynb #x-predict-rows
 def predict_rows(net: TwoLayerNet, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
     "The network on rows in memory, as an array in memory."
     return torch.cat([net(block.to(net.W.device)) for block in torch.from_numpy(X).split(8192)]).cpu().numpy()
 
-
+# %% ../../nbs/07_learner.ipynb #x-relative-error
 @gated(prediction=tensor(None), y=tensor(None))
 def relative_error(
     prediction: Float[Array, "n"],  # f at the test inputs
@@ -92,7 +94,32 @@ def relative_error(
     unit = (y.max() - y.min()).double()  # so that squares are neither zero nor infinite
     return (((prediction - y) / unit).square().mean() / (y / unit).var(correction=0)).item()
 
-# %% ../../nbs/07_learner.ipynb #12b18d22
+# %% ../../nbs/07_learner.ipynb #x-check-learn-data
+def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
+    if (X2 is None) != (y2 is None):
+        raise ValueError("X2 and y2 must be given together")
+    check_paired(X, y)
+    X, y = (quiet_check if X2 is None else check_data)(in_double(as_rows(X)), y)
+    if r > X.shape[1]:
+        raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
+    if U is not None and index_basis(U).shape != (r, X.shape[1]):
+        raise ValueError(f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got {tuple(as_tensor(U, 'U').shape)}")
+    if X2 is None:
+        D1, D2 = split_rows(X, y, seed)
+        if min(len(D1[1].unique()), len(D2[1].unique())) < 2:
+            raise ValueError("y must differ in both halves of the rows, got a half with one value only: give X2 and y2, or more rows with the rare label")
+        return check_data(*D1), D2
+    check_paired(X2, y2, ("X2", "y2"))
+    D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))  # a readout may have fewer rows than d
+    if D2[0].shape[1] != X.shape[1]:
+        raise ValueError(f"X2 must have as many columns as X, got {D2[0].shape[1]} and {X.shape[1]}")
+    return (X, y), D2
+
+# %% ../../nbs/07_learner.ipynb #x-device-gate
+WIDTH = count(2, 10**6)
+
+
 def device_gate(value, name: str) -> torch.device:
     "A gate for devices."
     if not isinstance(value, (str, torch.device)):
@@ -102,10 +129,28 @@ def device_gate(value, name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # PyTorch raises either, by build
         raise ValueError(f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
 
+# %% ../../nbs/07_learner.ipynb #x-run-stages
+Stage1 = Callable[..., History]  # given U, S and progress
+Stage2 = Callable[..., ReadoutReport]  # given progress
 
-WIDTH = count(2, 10**6)
 
+def run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, stage1: Stage1, stage2: Stage2, U, seed: int, progress) -> LearnResult:
+    "Spectrum, stage 1, check, stage 2; a hopeless verdict is a warning."
+    hide = None if progress is None else not progress
+    with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
+        warnings.simplefilter("ignore", FewSamplesWarning)  # said once, by check_learn_data
+        spectrum = empirical_spectrum(*D1, loss, seed=seed)
+        history = stage1(U=spectrum.vectors[:r] if U is None else U, progress=progress, S=spectrum.matrix)
+        bar.update()
+        report = check_recovery(net, *D1, r, loss, history, U, seed, spectrum)
+        bar.update()
+        readout = stage2(progress=progress)
+        bar.update()
+    if report.verdict in WARNINGS:
+        warnings.warn(f"{report.reason}; {report.remedy}", WARNINGS[report.verdict], stacklevel=4)
+    return LearnResult(net, history, report.subspace, report, readout)
 
+# %% ../../nbs/07_learner.ipynb #12b18d22
 @gated(r=count(1), loss=as_loss, steps=STEPS, width=WIDTH, lr=RATE, weight_decay=DECAY, engine=ENGINE, activation=as_activation,
        init_scale=real(1e-300, 1e100, "auto"), readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate, progress=flag, device=device_gate)
 def learn(
@@ -136,67 +181,10 @@ def learn(
     T1 = auto_steps(d) if steps == "auto" else steps
     net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed, activation).to(D1[1].device)
     check_first_layer(net, T1, engine, D1[0], U)
-    check_readout(net, D2[0], D2[1], as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
-    hide = None if progress is None else not progress
-    with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
-        warnings.simplefilter("ignore", FewSamplesWarning)  # said once, by check_learn_data
-        spectrum = empirical_spectrum(*D1, loss, seed=seed)
-        guide = spectrum.vectors[:r] if U is None else U
-        history = train_first_layer(net, *D1, loss, T1, lr, weight_decay, engine, U=guide, progress=progress, S=spectrum.matrix)
-        bar.update()
-        report = check_recovery(net, *D1, r, loss, history, U, seed, spectrum)
-        bar.update()
-        readout = train_readout(net, *D2, readout_loss, weight_decay=readout_decay, seed=seed, progress=progress)
-        bar.update()
-    if report.verdict in WARNINGS:
-        warnings.warn(f"{report.reason}; {report.remedy}", WARNINGS[report.verdict], stacklevel=3)
-    return LearnResult(net, history, report.subspace, report, readout)
-
-
-def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss, r: int) -> Float[Tensor, "r d"]:
-    "Eigenvectors of the r eigenvalues of S that are largest in magnitude."
-    values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss))
-    return vectors.T[torch.argsort(values.abs(), descending=True)[:r]]
-
-
-def to_device(data: tuple[Tensor, Tensor], device: str | torch.device | None) -> tuple[Tensor, Tensor]:
-    "X and y on `device`, X untouched if it is a Dask array."
-    X, y = (t if device is None or is_lazy(t) else t.to(device) for t in data)
-    return X, y
-
-
-def in_double(t):
-    "A tensor or Dask array in float64."
-    return t.astype("float64") if is_lazy(t) else t.double()
-
-
-def quiet_check(X, y, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
-    "`check_data` without its warning about few samples."
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewSamplesWarning)
-        return check_data(X, y, names)
-
-
-def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
-    if (X2 is None) != (y2 is None):
-        raise ValueError("X2 and y2 must be given together")
-    check_paired(X, y)
-    X, y = (quiet_check if X2 is None else check_data)(in_double(as_rows(X)), y)
-    if r > X.shape[1]:
-        raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
-    if U is not None and index_basis(U).shape != (r, X.shape[1]):
-        raise ValueError(f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got {tuple(as_tensor(U, 'U').shape)}")
-    if X2 is None:
-        D1, D2 = split_rows(X, y, seed)
-        if min(len(D1[1].unique()), len(D2[1].unique())) < 2:
-            raise ValueError("y must differ in both halves of the rows, got a half with one value only: give X2 and y2, or more rows with the rare label")
-        return check_data(*D1), D2
-    check_paired(X2, y2, ("X2", "y2"))
-    D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))  # a readout may have fewer rows than d
-    if D2[0].shape[1] != X.shape[1]:
-        raise ValueError(f"X2 must have as many columns as X, got {D2[0].shape[1]} and {X.shape[1]}")
-    return (X, y), D2
+    check_readout(net, *D2, as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
+    stage1 = partial(train_first_layer, net, *D1, loss, T1, lr, weight_decay, engine)
+    stage2 = partial(train_readout, net, *D2, readout_loss, weight_decay=readout_decay, seed=seed)
+    return run_stages(net, D1, r, loss, stage1, stage2, U, seed, progress)
 
 # %% ../../nbs/07_learner.ipynb #7f43568f
 @gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation, seed=seed_gate)

@@ -5,124 +5,19 @@
 # %% ../../nbs/03_network.ipynb #30809e95
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..gate import Array, as_tensor, check_bytes, check_real, count, gated, instance, real, shown, tensor, undisturbed
-from ..problem.targets import check_finite, generator, seed_gate
+from .activations import Activation, as_activation
+from ..gate import Array, as_tensor, check_bytes, check_finite, check_real, count, gated, instance, real, shown, tensor
+from ..problem.targets import generator, seed_gate
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'UNSUITABLE', 'NET', 'Activation', 'cosine_value', 'logcosh_value', 'root_value', 'root_slope',
-           'activation_slopes', 'check_activation', 'as_activation', 'measured_slope', 'TwoLayerNet', 'precision',
-           'symmetric_init', 'is_even', 'pair_signs', 'index_basis', 'project_neurons', 'alignment', 'coverage',
+__all__ = ['NET', 'TwoLayerNet', 'precision', 'symmetric_init', 'index_basis', 'project_neurons', 'alignment', 'coverage',
            'coverage_of']
-
-# %% ../../nbs/03_network.ipynb #821434ec
-@dataclass(frozen=True)
-class Activation:
-    "A scalar activation s with its slope; both act elementwise on tensors."
-
-    name: str
-    value: Callable[[Tensor], Tensor]  # s(z)
-    derivative: Callable[[Tensor], Tensor]  # s'(z)
-
-
-def cosine_value(z: Tensor) -> Tensor:
-    "1 - cos z without cancellation at small z."
-    return 2 * torch.sin(z / 2) ** 2
-
-
-def logcosh_value(z: Tensor) -> Tensor:
-    "log cosh z without overflow."
-    return torch.logaddexp(z, -z) - math.log(2)
-
-
-def root_value(z: Tensor) -> Tensor:
-    "sqrt(1 + z^2) - 1 without cancellation at small z."
-    return z**2 / (1 + torch.sqrt(1 + z**2))
-
-
-def root_slope(z: Tensor) -> Tensor:
-    "Slope of `root_value`."
-    return z / torch.sqrt(1 + z**2)
-
-
-ACTIVATIONS = {
-    "cosine": Activation("cosine", cosine_value, torch.sin),
-    "logcosh": Activation("logcosh", logcosh_value, torch.tanh),
-    "root": Activation("root", root_value, root_slope),
-}
-UNSUITABLE = {
-    "relu": "it has a kink at 0",
-    "tanh": "s'(0) = 1, so every neuron follows the same first-order direction",
-    "sigmoid": "s'(0) = 1/4, so every neuron follows the same first-order direction",
-    "gelu": "s'(0) = 1/2, so every neuron follows the same first-order direction",
-    "identity": "s'(0) = 1 and s''(0) = 0",
-}
-
-# %% ../../nbs/03_network.ipynb #a674e03d
-@undisturbed
-def activation_slopes(
-    value: Callable[[Tensor], Tensor],  # s
-    z: Float[Tensor, "k"],  # where
-) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:  # s'(z) and s''(z)
-    "First and second derivative of `value` by automatic differentiation."
-    z = z.detach().double().clone().requires_grad_()
-    (first,) = torch.autograd.grad(value(z).sum(), z, create_graph=True)
-    if not first.requires_grad:
-        return first.detach(), torch.zeros_like(z)
-    (second,) = torch.autograd.grad(first.sum(), z, allow_unused=True)
-    return first.detach(), torch.zeros_like(z) if second is None else second.detach()
-
-
-def check_activation(
-    activation: Activation,  # to be tested
-) -> Activation:  # the same
-    "`ValueError` unless s'(0) = 0 and s''(0) = 1; a warning if s''' looks unbounded on |z| <= 20."
-    try:
-        first, second = activation_slopes(activation.value, torch.zeros(1))
-    except Exception as error:  # of the user's own function
-        raise ValueError(f"activation {activation.name!r} must be a smooth function of a tensor: {str(error)[:100]}") from None
-    if first.abs().item() > 1e-6 or abs(second.item() - 1) > 1e-6:
-        raise ValueError(
-            f"activation {activation.name!r} must have s'(0) = 0 and s''(0) = 1, "
-            f"got {first.item():.3g} and {second.item():.3g}"
-        )
-    grid = torch.linspace(-20, 20, 4001, dtype=torch.float64)
-    third = torch.diff(activation_slopes(activation.value, grid)[1]) / (grid[1] - grid[0])
-    if not third.abs().max() < 50:
-        warnings.warn(f"activation {activation.name!r}: its third derivative looks unbounded", stacklevel=3)
-    return activation
-
-# %% ../../nbs/03_network.ipynb #e7df6be0
-def as_activation(
-    activation: str | Activation | Callable,  # a name, an `Activation`, or a function of a tensor
-    name: str = "activation",  # what to call it in an error
-) -> Activation:  # with s'(0) = 0 and s''(0) = 1
-    "An `Activation` that fulfils the conditions of the paper; `ValueError` or `TypeError` otherwise."
-    if isinstance(activation, Activation):
-        return activation if activation in ACTIVATIONS.values() else check_activation(activation)
-    if isinstance(activation, str):
-        if activation in UNSUITABLE:
-            raise ValueError(f"{name} {activation!r} is unsuitable: {UNSUITABLE[activation]}")
-        if activation not in ACTIVATIONS:
-            raise ValueError(f"unknown {name} {shown(activation)}, choose from {', '.join(ACTIVATIONS)}")
-        return ACTIVATIONS[activation]
-    if not callable(activation):
-        raise TypeError(f"{name} must be a name, an Activation or a function, got {shown(activation)}")
-    return check_activation(Activation(getattr(activation, "__name__", "custom"), activation, partial(measured_slope, activation)))
-
-
-def measured_slope(value: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
-    "s'(z) by automatic differentiation, in the shape and dtype of z."
-    return activation_slopes(value, z.reshape(-1))[0].reshape(z.shape).to(z.dtype)
 
 # %% ../../nbs/03_network.ipynb #5a9998d3
 class TwoLayerNet(nn.Module):
@@ -165,7 +60,7 @@ class TwoLayerNet(nn.Module):
     def extra_repr(self) -> str:
         return f"m={self.W.shape[0]}, d={self.W.shape[1]}, activation={self.activation.name!r}"
 
-# %% ../../nbs/03_network.ipynb #390c0833
+# %% ../../nbs/03_network.ipynb #x-net
 NET = instance(TwoLayerNet, "make one with symmetric_init")
 
 
@@ -175,7 +70,7 @@ def precision(value, name: str) -> torch.dtype:
         raise TypeError(f"{name} must be torch.float32 or torch.float64, got {shown(value)}")
     return value
 
-
+# %% ../../nbs/03_network.ipynb #390c0833
 @gated(width=count(2, 10**6), d=count(1, 10**6), scale=real(1e-300, 1e100), seed=seed_gate, activation=as_activation, dtype=precision)
 def symmetric_init(
     width: int,  # number of neurons m, even
@@ -195,25 +90,6 @@ def symmetric_init(
     net = TwoLayerNet(torch.cat([W, W.flip(0)]), torch.cat([a, -a.flip(0)]), torch.zeros(width).double(), activation)
     return net.to(dtype)
 
-# %% ../../nbs/03_network.ipynb #a72c4d9e
-def is_even(activation: Activation) -> bool:
-    "Whether s(-z) = s(z), seen on a grid."
-    z = torch.linspace(0, 20, 401, dtype=torch.float64)
-    same = (activation.value(z) - activation.value(-z)).abs().max() + (activation.derivative(z) + activation.derivative(-z)).abs().max()
-    return same.item() < 1e-12
-
-
-def pair_signs(
-    net: TwoLayerNet,  # any network
-) -> Float[Tensor, "m/2 1"] | None:  # +1 or -1 for each pair
-    "The sign with which neuron m-1-j repeats neuron j, where all pairs cancel so that f = c; None where they do not."
-    half = len(net.W) // 2
-    W, partner = net.W[:half], net.W[half:].flip(0)
-    if len(net.W) % 2 or net.b.any() or not torch.equal(net.a, -net.a.flip(0)) or not is_even(net.activation):
-        return None
-    equal, opposite = (W == partner).all(dim=1), (W == -partner).all(dim=1)
-    return torch.where(equal, 1.0, -1.0).to(W.dtype)[:, None] if (equal | opposite).all() else None
-
 # %% ../../nbs/03_network.ipynb #83e7e3a1
 def index_basis(U: Float[Array, "r d"], name: str = "U") -> Float[Tensor, "r d"]:
     "Orthonormal rows that span the rows of `U`; `ValueError` if they are dependent."
@@ -224,7 +100,7 @@ def index_basis(U: Float[Array, "r d"], name: str = "U") -> Float[Tensor, "r d"]
         raise ValueError(f"{name} must be finite and have linearly independent rows")
     return torch.linalg.qr(U.T)[0].T
 
-
+# %% ../../nbs/03_network.ipynb #x-project-neurons
 def project_neurons(W: Float[Tensor, "m d"], Q: Float[Tensor, "r d"]) -> Float[Tensor, "m r"]:
     "Coordinates of the normalised neurons in the orthonormal basis `Q`; zero neurons give zero."
     if W.ndim != 2 or W.shape[1] != Q.shape[1]:
@@ -233,7 +109,7 @@ def project_neurons(W: Float[Tensor, "m d"], Q: Float[Tensor, "r d"]) -> Float[T
     largest = W.abs().amax(dim=1, keepdim=True)  # so that the squares of tiny neurons are not zero
     return nn.functional.normalize(torch.where(largest > 0, W / largest, 0.0), dim=1) @ Q.T.to(W.device)
 
-
+# %% ../../nbs/03_network.ipynb #x-alignment
 @gated(W=tensor(None, None))
 def alignment(
     W: Float[Array, "m d"],  # neurons
@@ -242,7 +118,7 @@ def alignment(
     "Per neuron, the norm of its part in span(U) over its norm."
     return project_neurons(as_tensor(W, "W"), index_basis(U)).norm(dim=1).clamp(max=1)
 
-
+# %% ../../nbs/03_network.ipynb #x-coverage-0
 @gated(W=tensor(None, None))
 def coverage(
     W: Float[Array, "m d"],  # neurons
@@ -251,7 +127,7 @@ def coverage(
     "How evenly the normalised neurons cover span(U): 1 evenly, 0 when a direction is lost."
     return coverage_of(project_neurons(as_tensor(W, "W"), index_basis(U)))
 
-
+# %% ../../nbs/03_network.ipynb #x-coverage
 def coverage_of(P: Float[Tensor, "m r"]) -> float:
     "r times the smallest share of the squared length of the rows of `P` in any direction."
     values = torch.linalg.svdvals(P) ** 2

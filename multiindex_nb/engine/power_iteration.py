@@ -15,139 +15,31 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, drawing, check_bytes, check_int, count, flag, gated, instance, one_of, real, tensor
-from ..problem.losses import Huber, Loss, Totals, add_product, as_loss, label_slope, row_sums, weighted_gram
-from .network import NET, TwoLayerNet, coverage_of, index_basis, pair_signs, project_neurons
-from ..problem.targets import check_data, is_lazy, labels_in
+from ..gate import Array, drawing, check_bytes, count, flag, gated, instance, one_of, real, tensor
+from .gradients import ENGINES, Times, gradient_of, pair_signs, times_matrix
+from .network import NET, TwoLayerNet, coverage_of, index_basis, project_neurons
+from ..problem.losses import Huber, Loss, as_loss
+from ..problem.rows import check_data, is_lazy, labels_in
 
 # %% auto #0
-__all__ = ['ENGINES', 'Times', 'STEPS', 'RATE', 'DECAY', 'ENGINE', 'gradient_autograd', 'neuron_sums', 'gradient_whole',
-           'gradient_fused', 'forms_matrix', 'times_matrix', 'gradient_power', 'gradient_of', 'auto_steps',
-           'log_limit_norm', 'auto_lr', 'History', 'DivergenceError', 'Recorder', 'check_first_layer',
-           'train_first_layer', 'run_steps', 'plot_history']
-
-# %% ../../nbs/04_power_iteration.ipynb #c2c058ec
-def gradient_autograd(
-    net: TwoLayerNet,  # the network as it is
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels
-    loss: Loss,  # the loss
-) -> tuple[float, Float[Tensor, "m d"]]:  # average loss and its gradient in W
-    "The definition: differentiate the average loss of the network."
-    W = net.W.clone().requires_grad_()
-    average = loss.value(torch.func.functional_call(net, {"W": W}, X), y).mean()
-    (gradient,) = torch.autograd.grad(average, W)
-    return average.item(), gradient
-
-# %% ../../nbs/04_power_iteration.ipynb #d81b4a6b
-def neuron_sums(
-    W: Float[Tensor, "h d"],  # neurons
-    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
-    slope: Float[Tensor, "n"],  # a weight for each row
-    derivative: Callable[[Tensor], Tensor] | None = None,  # s'; None is its limit s'(z) = z
-) -> Float[Tensor, "h d"]:
-    "sum_i slope_i s'(w_j . x_i) x_i for each neuron."
-
-    def add(totals: Totals, Xb: Tensor, gb: Tensor) -> None:
-        Xb = Xb.to(W.dtype)
-        Z = W @ Xb.T
-        Z = Z if derivative is None else derivative(Z)
-        add_product(totals[0], Z * gb, Xb)
-
-    return row_sums(X, [slope.to(W.dtype)], lambda: (torch.zeros_like(W, dtype=torch.float64),), add)[0].to(W)
-
-
-def gradient_whole(net: TwoLayerNet, X, y, loss: Loss) -> tuple[float, Float[Tensor, "m d"]]:
-    "Average loss and gradient of any network, in blocks of rows."
-
-    def add(totals: Totals, Xb: Tensor, yb: Tensor) -> None:
-        Xb = Xb.to(net.W.dtype)
-        Z = net.W @ Xb.T + net.b[:, None]
-        f = net.c + net.a @ net.activation.value(Z)
-        totals[0].add_(loss.value(f, yb).sum())
-        add_product(totals[1], net.activation.derivative(Z).mul_(loss.derivative(f, yb)), Xb)
-
-    zeros = lambda: (net.W.new_zeros((), dtype=torch.float64), torch.zeros_like(net.W, dtype=torch.float64))
-    total, gradient = row_sums(X, [y], zeros, add)
-    return total.item() / len(y), gradient.to(net.W) * (net.a / len(y))[:, None]
-
-
-def gradient_fused(
-    net: TwoLayerNet,  # the network as it is
-    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once
-    y: Float[Tensor, "n"],  # labels
-    loss: Loss,  # the loss
-) -> tuple[float, Float[Tensor, "m d"]]:  # average loss and its gradient in W
-    "The same gradient by hand, in blocks of rows, and from half of the neurons where the pairs cancel."
-    signs, half = pair_signs(net), len(net.W) // 2
-    if signs is None:
-        return gradient_whole(net, X, y, loss)
-    G = neuron_sums(net.W[:half], X, loss.derivative(net.c, y), net.activation.derivative) * (net.a[:half] / len(y))[:, None]
-    return loss.value(net.c, y).mean().item(), torch.cat([G, (-signs * G).flip(0)])
-
-# %% ../../nbs/04_power_iteration.ipynb #e00efe4b
-ENGINES = ("autograd", "fused", "power")
-Times = Callable[[Tensor], Tensor]  # W -> W S
-
-
-def forms_matrix(n: int, d: int, neurons: int, products: int) -> bool:
-    "Whether S and `products` products with it take fewer operations than products with X."
-    return n * d * d + 2 * d * d * neurons * products <= 4 * n * d * neurons * products
-
-
-def times_matrix(
-    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once, or once a product where S is too large to hold
-    y: Float[Tensor, "n"],  # labels
-    loss: Loss,  # the loss
-    neurons: int,  # rows of W
-    products: int,  # how often it will be called
-) -> Times:  # W -> W S
-    "Multiplication by the second-order matrix, formed only if that pays."
-    n, d = X.shape
-    slope = label_slope(y, loss)
-    if 8 * d * d <= 2**30 if is_lazy(X) else forms_matrix(n, d, neurons, products):
-        S = weighted_gram(X, slope)
-        return lambda W: W @ S.to(W.dtype)
-    return lambda W: neuron_sums(W, X, slope) / n
-
-
-def gradient_power(net: TwoLayerNet, times: Times) -> Float[Tensor, "m d"]:
-    "The small-weight limit a_j S w_j of the gradient, from half of the neurons where they repeat."
-    signs, half = pair_signs(net), len(net.W) // 2
-    if signs is None:
-        return net.a[:, None] * times(net.W)
-    P = net.a[:half, None] * times(net.W[:half])
-    return torch.cat([P, (-signs * P).flip(0)])
-
-
-def gradient_of(
-    engine: str,  # "autograd", "fused" or "power"
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels
-    loss: Loss,  # the loss
-    times: Times | None,  # multiplication by S, used by "power" only
-    c: Float[Tensor, ""],  # location of the labels
-) -> Callable[[TwoLayerNet], tuple[float, Tensor]]:  # net -> (average loss, gradient)
-    "The function that an engine uses for one gradient."
-    if engine == "autograd":
-        return lambda net: gradient_autograd(net, X, y, loss)
-    if engine == "fused" or times is None:  # None where no step will be taken
-        return lambda net: gradient_fused(net, X, y, loss)
-    constant = loss.value(c, y).mean().item()
-    return lambda net: (constant, gradient_power(net, times))
+__all__ = ['STEPS', 'RATE', 'DECAY', 'ENGINE', 'auto_steps', 'log_limit_norm', 'auto_lr', 'lr_with_decay', 'History',
+           'DivergenceError', 'Steps', 'plan_steps', 'product_with', 'Recorder', 'run_steps', 'check_first_layer',
+           'train_first_layer', 'plot_history']
 
 # %% ../../nbs/04_power_iteration.ipynb #27a310a8
+@gated(d=count(1))
 def auto_steps(
     d: int,  # input dimension
 ) -> int:  # T1
     "T1 = ceil(sqrt(log d)), at least 1 (the paper's order of magnitude with constant one)."
-    return max(1, math.ceil(math.sqrt(math.log(check_int(d, "d", 1)))))
+    return max(1, math.ceil(math.sqrt(math.log(d))))
 
 # %% ../../nbs/04_power_iteration.ipynb #d533818e
 def log_limit_norm(net: TwoLayerNet, times: Times, steps: int, keep: float, lr: float) -> float:
     "Log of the median neuron norm after `steps` steps w <- keep * w - lr * a S w, safe from underflow."
     same = keep == 0 and pair_signs(net) is not None  # partners have equal norms: half will do
-    W, a, log_scale = (net.W[: len(net.W) // 2], net.a[: len(net.W) // 2, None], 0.0) if same else (net.W, net.a[:, None], 0.0)
+    m = len(net.W) // (2 if same else 1)
+    W, a, log_scale = net.W[:m], net.a[:m, None], 0.0
     for _ in range(steps):
         W = keep * W - lr * a * times(W)
         largest = W.abs().max().item()
@@ -156,7 +48,7 @@ def log_limit_norm(net: TwoLayerNet, times: Times, steps: int, keep: float, lr: 
         W, log_scale = W / largest, log_scale + math.log(largest)
     return log_scale + W.norm(dim=1).median().log().item()
 
-
+# %% ../../nbs/04_power_iteration.ipynb #x-auto-lr
 def auto_lr(
     net: TwoLayerNet,  # at its start
     S: Float[Tensor, "d d"] | Times,  # second-order matrix, or multiplication by it
@@ -170,8 +62,11 @@ def auto_lr(
     if not math.isfinite(growth):
         raise ValueError("lr='auto' needs X and y whose second-order matrix does not annihilate the weights of net")
     lr = math.exp((math.log(feature_scale) - growth) / steps)
-    if weight_decay == "auto":
-        return lr
+    return lr if weight_decay == "auto" else lr_with_decay(net, times, steps, weight_decay, feature_scale, lr)
+
+# %% ../../nbs/04_power_iteration.ipynb #x-lr-with-decay
+def lr_with_decay(net: TwoLayerNet, times: Times, steps: int, weight_decay: float, feature_scale: float, lr: float) -> float:
+    "The step that does the same with a decay of its own, sought from the matched step size `lr` upwards."
     from scipy.optimize import brentq
 
     excess = lambda u: log_limit_norm(net, times, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) - math.log(feature_scale)
@@ -202,7 +97,7 @@ class History:
         "Number of steps taken."
         return len(self.norm) - 1
 
-
+# %% ../../nbs/04_power_iteration.ipynb #x-divergence
 class DivergenceError(ArithmeticError):
     "Stage 1 produced a number that is not finite; `.step` says when, `.history` holds the steps before."
 
@@ -212,6 +107,38 @@ class DivergenceError(ArithmeticError):
 
     def __reduce__(self):
         return DivergenceError, (self.step, self.history)  # it has to come back from other processes
+
+# %% ../../nbs/04_power_iteration.ipynb #x-steps
+@dataclass(frozen=True)
+class Steps:
+    "What stage 1 will do: `count` times W <- keep * W - lr * gradient(W)."
+
+    engine: str
+    loss: Loss
+    count: int  # T1
+    lr: float  # eta1
+    weight_decay: float  # beta1
+    keep: float  # 1 - lr * weight_decay
+    gradient: Callable[[TwoLayerNet], tuple[float, Tensor]]  # net -> (average loss, gradient)
+
+# %% ../../nbs/04_power_iteration.ipynb #x-plan-steps
+def plan_steps(net: TwoLayerNet, X, y, loss: Loss, steps: int, lr, weight_decay, engine: str, feature_scale: float, S) -> Steps:
+    "Step size, decay and gradient, chosen where they are \"auto\"."
+    times = product_with(net, X, y, loss, steps * ((engine == "power") + (lr == "auto")), weight_decay, S)
+    if lr == "auto":
+        lr = auto_lr(net, times, steps, weight_decay, feature_scale) if times else 1.0  # none where no step will be taken
+    beta, keep = (1 / lr, 0.0) if weight_decay == "auto" else (weight_decay, 1 - lr * weight_decay)
+    return Steps(engine, loss, steps, lr, beta, keep, gradient_of(engine, X, y, loss, times, net.c))
+
+# %% ../../nbs/04_power_iteration.ipynb #x-product-with
+def product_with(net: TwoLayerNet, X, y, loss: Loss, products: int, weight_decay, S) -> Times | None:
+    "Multiplication by S, given or not, if there will be any."
+    if not products:
+        return None
+    if S is not None:
+        return lambda W: W @ S.to(W)
+    paired = weight_decay == "auto" and pair_signs(net) is not None
+    return times_matrix(X, y, loss, len(net.W) // (2 if paired else 1), products)
 
 # %% ../../nbs/04_power_iteration.ipynb #51a5ea47
 class Recorder:
@@ -234,12 +161,28 @@ class Recorder:
         if self.keep_weights:
             self.weights.append(W.clone())
 
-    def history(self, engine: str, loss: Loss, lr: float, weight_decay: float) -> History:
+    def history(self, plan: Steps) -> History:
         "The record so far."
         norm, *both = (torch.tensor(c, dtype=torch.float64) for c in zip(*self.rows))
         aligned, covered = both or (None, None)
         weights = torch.stack(self.weights) if self.keep_weights else None
-        return History(engine, str(loss), lr, weight_decay, torch.tensor(self.losses, dtype=torch.float64), norm, aligned, covered, weights)
+        losses = torch.tensor(self.losses, dtype=torch.float64)
+        return History(plan.engine, str(plan.loss), plan.lr, plan.weight_decay, losses, norm, aligned, covered, weights)
+
+# %% ../../nbs/04_power_iteration.ipynb #x-run-steps
+def run_steps(net: TwoLayerNet, plan: Steps, recorder: Recorder, progress: bool | None) -> History:
+    "Take the steps of `plan`, recording each."
+    recorder.see(net.W)
+    hide = None if progress is None else not progress
+    for t in tqdm(range(plan.count), desc="stage 1", disable=hide, delay=2, leave=False):
+        value, G = plan.gradient(net)
+        W = plan.keep * net.W - plan.lr * G
+        if not (torch.isfinite(W).all() and math.isfinite(value)):
+            raise DivergenceError(t + 1, recorder.history(plan))
+        net.W.copy_(W)
+        recorder.losses.append(value)
+        recorder.see(net.W)
+    return recorder.history(plan)
 
 # %% ../../nbs/04_power_iteration.ipynb #6982df9a
 STEPS, RATE, DECAY = count(0, 10_000, "auto"), real(0, 1e300, "auto", strict=True), real(0, 1e300, "auto")
@@ -279,35 +222,14 @@ def train_first_layer(
     S: Float[Tensor, "d d"] | None = None,  # second-order matrix of these data, if it is already there
 ) -> History:  # what happened
     "Stage 1 (algorithm of arXiv 2511.15120): T1 full-batch gradient steps on W; raises `DivergenceError`, `ValueError`, `TypeError`."
-    loss = as_loss(loss)
-    X, y = check_data(X, y)
+    loss, (X, y) = as_loss(loss), check_data(X, y)
     steps = check_first_layer(net, steps, engine, X, U, S)
     check_bytes(keep_weights * (steps + 1) * net.W.nbytes, f"keep_weights over {steps} steps")
     y, engine = labels_in(y, net.W.dtype).to(net.W.device), "fused" if engine == "auto" else engine
-    recorder = Recorder(U, keep_weights, net.W.device)
-    net.b.zero_(), net.c.fill_(loss.location(y))
-    products = steps * ((engine == "power") + (lr == "auto"))
-    neurons = len(net.W) // (1 if weight_decay != "auto" or pair_signs(net) is None else 2)
-    times = None if not products else times_matrix(X, y, loss, neurons, products) if S is None else lambda W: W @ S.to(W)
-    eta = auto_lr(net, times, steps, weight_decay, feature_scale) if lr == "auto" and times else 1.0 if lr == "auto" else lr
-    beta = 1 / eta if weight_decay == "auto" else weight_decay
-    keep = 0.0 if weight_decay == "auto" else 1 - eta * beta
-    return run_steps(net, gradient_of(engine, X, y, loss, times, net.c), steps, keep, eta, recorder, progress, (engine, loss, eta, beta))
-
-
-def run_steps(net, gradient, steps, keep, eta, recorder, progress, names) -> History:
-    "Take `steps` steps W <- keep * W - eta * gradient, recording each."
-    recorder.see(net.W)
-    hide = None if progress is None else not progress
-    for t in tqdm(range(steps), desc="stage 1", disable=hide, delay=2, leave=False):
-        value, G = gradient(net)
-        W = keep * net.W - eta * G
-        if not (torch.isfinite(W).all() and math.isfinite(value)):
-            raise DivergenceError(t + 1, recorder.history(*names))
-        net.W.copy_(W)
-        recorder.losses.append(value)
-        recorder.see(net.W)
-    return recorder.history(*names)
+    net.b.zero_()
+    net.c.fill_(loss.location(y))
+    plan = plan_steps(net, X, y, loss, steps, lr, weight_decay, engine, feature_scale, S)
+    return run_steps(net, plan, Recorder(U, keep_weights, net.W.device), progress)
 
 # %% ../../nbs/04_power_iteration.ipynb #17bfd94f
 @gated(history=instance(History, "from train_first_layer"), ax=drawing, legend=flag)

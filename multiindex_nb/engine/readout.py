@@ -7,28 +7,25 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from tqdm import tqdm
 
 from ..gate import Array, check_bytes, count, flag, gated, one_of, real
-from ..problem.losses import L1, MSE, BLOCK, Expectile, Loss, Pinball, Totals, add_gram, as_loss, mirror, row_sums
+from .decay import FEW, fit_solver, held_losses, holdout_scores, ridge_scores
+from .dual import Features, RidgePath, hidden_rows
+from .kinks import Fit, bound, curvature, gradient_at, gram
 from .network import NET, TwoLayerNet
-from ..problem.targets import check_data, generator, is_lazy, seed_gate, take_rows
+from ..problem.losses import MSE, Loss, as_loss
+from ..problem.rows import check_data
+from ..problem.targets import generator, seed_gate
 
 # %% auto #0
-__all__ = ['FEW', 'PENALTY', 'draw_biases', 'Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations',
-           'normal_equations', 'ridge_path', 'ridge_paths', 'feature_blocks', 'dual_path', 'curvature', 'Fit',
-           'gradient_at', 'gram', 'fit_gd', 'bound', 'fit_smooth', 'SmoothPinball', 'rounded', 'fit_kinked',
-           'gcv_scores', 'held_parts', 'HeldOut', 'held_losses', 'holdout_scores', 'ridge_scores', 'warm_fits',
-           'fit_solver', 'NotConvergedWarning', 'ReadoutReport', 'check_readout', 'train_readout', 'gram_top',
-           'fit_ridge']
+__all__ = ['PENALTY', 'draw_biases', 'fit_gd', 'NotConvergedWarning', 'ReadoutReport', 'check_readout', 'choose_decay',
+           'gram_top', 'fit_ridge', 'train_readout']
 
 # %% ../../nbs/06_readout.ipynb #f5542838
 def draw_biases(net: TwoLayerNet, seed: int) -> None:
@@ -36,204 +33,7 @@ def draw_biases(net: TwoLayerNet, seed: int) -> None:
     b = torch.randn(len(net.b), generator=generator(seed, "biases"), dtype=torch.float64)
     net.b.copy_(b)
 
-# %% ../../nbs/06_readout.ipynb #4deefd98
-@dataclass(frozen=True)
-class Features:
-    "Rows of the hidden layer: `source` holds them, or the inputs from which `net` makes them block by block."
-
-    source: Float[Tensor, "n k"]  # features, or inputs X (a Dask array too)
-    net: TwoLayerNet | None = None  # None: `source` holds the features themselves
-
-    def __len__(self) -> int:
-        return self.source.shape[0]
-
-    @property
-    def width(self) -> int:
-        "Number of features m."
-        return self.source.shape[1] if self.net is None else len(self.net.W)
-
-    @property
-    def device(self) -> torch.device:
-        "Where sums are made."
-        return self.source.device if self.net is None else self.net.W.device
-
-    def of(self, block: Float[Tensor, "k d"]) -> Float[Tensor, "k m"]:
-        "Features of some rows of the source, in float64."
-        return block if self.net is None else self.net.features(block.to(self.net.W.dtype)).double()
-
-    def sums(self, columns, zeros: Callable[[], Totals], add: Callable[..., None]) -> Totals:
-        "`row_sums` over blocks of features; `ValueError` if a row of a Dask array, not seen before, is not finite."
-        totals = row_sums(self.source, columns, zeros, lambda totals, block, *cut: add(totals, self.of(block), *cut))
-        if not all(torch.isfinite(total).all() for total in totals):
-            raise ValueError("X must be finite, got NaN or infinite entries, or features too large to add")
-        return totals
-
-    def zeros(self, *shape: int) -> Tensor:
-        "A float64 total."
-        return torch.zeros(shape, dtype=torch.float64, device=self.device)
-
-    def take(self, rows: Tensor) -> Features:
-        "Some of the rows, by number in ascending order."
-        return replace(self, source=take_rows(self.source, rows))
-
-
-def as_features(Phi: Float[Tensor, "n m"] | Features) -> Features:
-    "Features from a plain matrix."
-    return Phi if isinstance(Phi, Features) else Features(Phi.double())
-
-
-def hidden_rows(
-    net: TwoLayerNet,  # after stage 1, with its biases
-    X: Float[Tensor, "n d"],  # inputs
-    memory: int = 2**28,  # bytes that the features may take
-) -> Features:
-    "Features of X, kept if they fit in `memory` and X does."
-    made = Features(X, net)
-    if is_lazy(X) or 8 * X.shape[0] * made.width > memory:
-        return made
-    Phi = made.zeros(len(X), made.width)
-    for block, out in zip(X.split(BLOCK), Phi.split(BLOCK)):
-        out.copy_(made.of(block))
-    return Features(Phi)
-
-# %% ../../nbs/06_readout.ipynb #cd9af7a5
-@dataclass(frozen=True)
-class RidgePath:
-    "Ridge solutions for every weight decay, from one eigen-decomposition."
-
-    s: Float[Tensor, "k"]  # eigenvalues of Phi^T Phi / n, ascending
-    q: Float[Tensor, "k"]  # Q^T Phi^T t / n, with its eigenvectors in the columns of Q
-    power: float  # mean of t^2
-    n: int  # rows
-    lift: Callable[[Tensor], Tensor]  # v -> Q v
-    drop: Callable[[Tensor], Tensor] | None = None  # u -> Q^T u; None for the dual
-
-    def at(self, weight_decay: float) -> Float[Tensor, "m"]:
-        "a at this weight decay; directions of no variance get zero."
-        keep, s = self.s > 1e-15 * self.s[-1], self.s.clamp(min=0) + weight_decay
-        return self.lift(torch.where(keep, self.q / torch.where(keep, s, 1.0), 0.0))
-
-    def correction(self, gradient: Float[Tensor, "m"], weight_decay: float) -> Float[Tensor, "m"]:
-        "What to take off a, given the gradient that rounding has left there: one step of iterative refinement."
-        if self.drop is None or weight_decay == 0:
-            return torch.zeros_like(gradient)
-        return self.lift(self.drop(gradient) / (self.s.clamp(min=0) + weight_decay))
-
-    def grid(self, points: int = 14) -> list[float]:
-        "Weight decays from the largest eigenvalue down to 1e-13 of it."
-        return (self.s[-1].item() * np.logspace(0, -13, points)).tolist()
-
-
-@dataclass(frozen=True)
-class Equations:
-    "Sums over rows that determine every ridge solution."
-
-    G: Float[Tensor, "m m"]  # Phi^T Phi
-    g: Float[Tensor, "m"]  # Phi^T t
-    power: Float[Tensor, ""]  # t^T t
-    n: int  # rows
-
-    def __add__(self, other: Equations) -> Equations:
-        return Equations(self.G + other.G, self.g + other.g, self.power + other.power, self.n + other.n)
-
-    def path(self) -> RidgePath:
-        "Decompose the Gram matrix."
-        s, Q = torch.linalg.eigh(self.G / self.n)
-        return RidgePath(s, Q.T @ self.g / self.n, self.power.item() / self.n, self.n, lambda v: Q @ v, lambda u: Q.T @ u)
-
-
-def normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[Equations, Equations]:
-    "Equations of the rows where `held` is False and of the others, in one pass."
-    m = rows.width
-
-    def add(totals: Totals, Phi: Tensor, t: Tensor, held: Tensor) -> None:
-        for k, mine in enumerate((~held, held)):
-            part, labels = (Phi, t) if mine.all() else (Phi[mine], t[mine])
-            add_gram(totals[k], part, torch.ones_like(labels))
-            totals[2 + k].add_(part.T @ labels)
-            totals[4 + k].add_(labels @ labels)
-
-    sums = rows.sums([t, held], lambda: tuple(rows.zeros(*shape) for shape in ((m, m), (m, m), (m,), (m,), (), ())), add)
-    counts = (int((~held).sum()), int(held.sum()))
-    fit, out = (Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
-    return fit, out
-
-
-def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> RidgePath:
-    "Every ridge solution for these features and centred labels t."
-    return ridge_paths(as_features(Phi), t.double(), torch.zeros(len(t), dtype=torch.bool, device=t.device))[1]
-
-
-def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor, whole: bool = True) -> tuple[RidgePath, RidgePath]:
-    "Paths of the rows that are not held out, and of all rows (the first again if not wanted); by the dual where there are more features than rows."
-    if len(rows) < rows.width:
-        fit = dual_path(rows, t, ~held)
-        return fit, dual_path(rows, t, held | ~held) if whole else fit
-    some, out = normal_equations(rows, t, held)
-    fit = some.path()
-    return fit, (some if out.n == 0 else some + out).path() if whole else fit
-
-# %% ../../nbs/06_readout.ipynb #60adc0ee
-def feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, "n k"]]:
-    "All rows, some features at a time; a Dask array is read into memory."
-    if rows.net is None:
-        yield from rows.source.split(block, dim=1)
-        return
-    net, X = rows.net, torch.as_tensor(rows.source.compute() if is_lazy(rows.source) else rows.source).to(rows.net.W)
-    for W, b in zip(net.W.split(block), net.b.split(block)):
-        yield net.activation.value(X @ W.T + b).double()
-
-
-def dual_path(rows: Features, t: Float[Tensor, "n"], used: Tensor) -> RidgePath:
-    "The path of the rows where `used` is True, from their n x n matrix K."
-    n, t = int(used.sum()), t[used]
-    s, V = torch.linalg.eigh(sum(Phi[used] @ Phi[used].T for Phi in feature_blocks(rows)) / n)
-    root = s.clamp(min=1e-300).sqrt()
-
-    def lift(v: Tensor) -> Tensor:
-        dual = V @ (v / (root * math.sqrt(n)))
-        return torch.cat([Phi[used].T @ dual for Phi in feature_blocks(rows)])
-
-    return RidgePath(s, root / math.sqrt(n) * (V.T @ t), t.square().mean().item(), n, lift)
-
 # %% ../../nbs/06_readout.ipynb #fa136a8d
-def curvature(loss: Loss) -> float:
-    "The largest second derivative of the loss in its prediction; infinite at a kink."
-    if isinstance(loss, Expectile):
-        return max(loss.tau, 1 - loss.tau)
-    return math.inf if loss.kinked else getattr(loss, "curvature", 1.0)
-
-
-@dataclass(frozen=True)
-class Fit:
-    "A readout with the record of its optimiser."
-
-    a: Float[Tensor, "m"]  # the readout
-    iterations: int  # steps taken; 0 for a direct solve
-    gradient: float  # norm of the gradient over its norm at a = 0
-    gap: float  # bound on F(a) - min F
-
-
-def gradient_at(a, Phi, y, c, loss, decay) -> tuple[float, Float[Tensor, "m"]]:
-    "F(a) and its gradient, in one pass over the features."
-    rows = as_features(Phi)
-
-    def add(totals: Totals, Phi: Tensor, y: Tensor) -> None:
-        f = c + Phi @ a
-        totals[0].add_(loss.value(f, y).sum())
-        totals[1].add_(Phi.T @ loss.derivative(f, y))
-
-    value, slope = rows.sums([y], lambda: (rows.zeros(), rows.zeros(rows.width)), add)
-    return (value / len(y) + decay / 2 * (a @ a)).item(), slope.to(a) / len(y) + decay * a
-
-
-def gram(Phi: Float[Tensor, "n m"] | Features) -> Float[Tensor, "m m"]:
-    "Phi^T Phi / n."
-    rows = as_features(Phi)
-    add = lambda totals, Phi: add_gram(totals[0], Phi, torch.ones_like(Phi[:, 0]))
-    return mirror(rows.sums([], lambda: (rows.zeros(rows.width, rows.width),), add)[0] / len(rows))
-
-
 def fit_gd(
     Phi: Float[Tensor, "n m"] | Features,  # features
     y: Float[Tensor, "n"],  # labels
@@ -257,189 +57,11 @@ def fit_gd(
         g, steps = gradient(a), steps + 1
     return Fit(a, steps, (g.norm() / first.norm()).item(), bound(g, decay))
 
-
-def bound(g: Float[Tensor, "m"], decay: float) -> float:
-    "F(a) - min F <= |grad|^2 / (2 beta2), since F is beta2-strongly convex."
-    return (g @ g).item() / (2 * decay) if decay else math.inf
-
-# %% ../../nbs/06_readout.ipynb #70041f3b
-def fit_smooth(
-    Phi: Float[Tensor, "n m"] | Features,  # features
-    y: Float[Tensor, "n"],  # labels
-    c: float,  # constant
-    loss: Loss,  # a loss without kink
-    decay: float,  # beta2 > 0
-    start: Float[Tensor, "m"] | None = None,  # where to begin, zero if None
-    max_iter: int = 1000,  # of L-BFGS
-) -> Fit:
-    "Minimise F by L-BFGS in the variables that turn its quadratic part into the identity."
-    from scipy.optimize import minimize
-
-    H = curvature(loss) * gram(Phi)
-    floor = max(decay, 1e-14 * H.diagonal().sum().item())
-    C = torch.linalg.cholesky(H + floor * torch.eye(len(H)).to(H))
-    zero = torch.zeros_like(H[0])
-    F0, first = gradient_at(zero, Phi, y, c, loss, decay)
-    unit = math.sqrt(abs(F0)) or 1.0  # F over F0, and v over its root, do not know the unit of y
-    back = lambda v: unit * torch.linalg.solve_triangular(C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
-
-    def objective(v):
-        value, g = gradient_at(back(v), Phi, y, c, loss, decay)
-        return value / unit**2, torch.linalg.solve_triangular(C, g[:, None] / unit, upper=False)[:, 0].cpu().numpy()
-
-    v0 = np.zeros(len(H)) if start is None else (C.T @ start / unit).cpu().numpy()
-    options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 30}
-    found = minimize(objective, v0, jac=True, method="L-BFGS-B", options=options)
-    a = back(found.x)
-    g = gradient_at(a, Phi, y, c, loss, decay)[1]
-    return Fit(a, int(found.nit), (g.norm() / first.norm().clamp(min=1e-300)).item(), bound(g, decay))
-
-# %% ../../nbs/06_readout.ipynb #66d95ebd
-@dataclass(frozen=True)
-class SmoothPinball(Loss):
-    "scale * pinball loss with its kink rounded off within `mu` of the label; below the true one by at most mu/4."
-
-    tau: float  # level
-    mu: float  # radius of the rounding, in units of y
-    scale: float = 1.0  # factor in front
-
-    @property
-    def curvature(self) -> float:
-        return self.scale / (2 * self.mu)
-
-    def value(self, t, y):
-        u = t - y
-        rounded = torch.where(u.abs() <= self.mu, u**2 / (2 * self.mu), u.abs() - self.mu / 2)
-        return self.scale * (rounded / 2 + (0.5 - self.tau) * u)
-
-    def derivative(self, t, y):
-        return self.scale * (((t - y) / self.mu).clamp(-1, 1) / 2 + 0.5 - self.tau)
-
-
-def rounded(loss: L1 | Pinball, mu: float) -> SmoothPinball:
-    "The smooth stand-in for L1 or pinball loss."
-    return SmoothPinball(0.5, mu, 2.0) if isinstance(loss, L1) else SmoothPinball(loss.tau, mu)
-
-
-def fit_kinked(Phi, y, c, loss, decay, start=None, rounds: int = 4, max_iter: int = 1000) -> Fit:
-    "Minimise F for L1 or pinball loss, with mu falling tenfold from a third of the labels' spread."
-    spread, total = y.std().item(), 0
-    for k in range(rounds):
-        smooth = rounded(loss, spread / 3 * 10.0**-k)
-        fit = fit_smooth(Phi, y, c, smooth, decay, start, max_iter)
-        start, total = fit.a, total + fit.iterations
-    F, F_mu = (gradient_at(fit.a, Phi, y, c, L, decay)[0] for L in (loss, smooth))
-    return Fit(fit.a, total, fit.gradient, F - F_mu + fit.gap)
-
-# %% ../../nbs/06_readout.ipynb #81e969b4
-def gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
-    "Generalised cross-validation for each weight decay."
-    scores, s = [], path.s.clamp(min=0)
-    for decay in grid:
-        shrink = s / (s + decay)
-        fitted = torch.where(s > 1e-15 * s[-1], path.q**2 * (s + 2 * decay) / (s + decay) ** 2, 0.0)
-        residual = max(path.power - fitted.sum().item(), 1e-16 * path.power)
-        scores.append(residual / max(1 - shrink.sum().item() / path.n, 1e-12) ** 2)
-    return scores
-
-
-def held_parts(n: int, seed: int) -> list[Tensor]:
-    "A random quarter of the row numbers to hold out, ascending; of few rows, the other quarters too."
-    first, rest = (order := torch.randperm(n, generator=generator(seed, "holdout"))).split([k := max(1, n // 4), n - k])
-    return [part.sort().values for part in (first, *(rest.chunk(3) if n < FEW else ()))]
-
-
-FEW = 4000  # rows below which every row is held out once
-
-
-@dataclass(frozen=True)
-class HeldOut:
-    "Losses of some readouts, largest weight decay first, summed over held-out rows."
-
-    total: Float[Tensor, "k"]  # loss of each readout
-    squares: Float[Tensor, "k k"]  # product of the losses of two readouts on a row
-    n: int  # rows
-
-    def __add__(self, other: HeldOut) -> HeldOut:
-        return HeldOut(self.total + other.total, self.squares + other.squares, self.n + other.n)
-
-    @property
-    def average(self) -> list[float]:
-        "Average loss of each readout."
-        return (self.total / self.n).tolist()
-
-    def choice(self, few: bool) -> int:
-        "The readout of least loss before losses have risen to twice the least so far; of few rows, the first within one standard error of it."
-        mean = self.total / self.n
-        risen = (mean > 2 * mean.cummin(0).values).nonzero()
-        mean = mean[: int(risen[0]) if len(risen) else None]
-        best, k = int(mean.argmin()), len(mean)
-        if not few:
-            return best
-        square = (self.squares.diagonal() - 2 * self.squares[best] + self.squares[best, best])[:k] / self.n
-        error = ((square - (mean - mean[best]).square()).clamp(min=0) / self.n).sqrt()
-        return int((mean - mean[best] <= error).to(torch.int).argmax())
-
-
-def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> HeldOut:
-    "Losses of each readout, in one pass."
-    k = readouts.shape[1]
-
-    def add(totals: Totals, Phi: Tensor, y: Tensor) -> None:
-        losses = loss.value(c + Phi @ readouts, y[:, None])
-        totals[0].add_(losses.sum(dim=0)), totals[1].add_(losses.T @ losses)
-
-    total, squares = rows.sums([y], lambda: (rows.zeros(k), rows.zeros(k, k)), add)
-    return HeldOut(total, squares, len(y))
-
-
-def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> HeldOut:
-    "Losses on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
-    rows, parts, found = as_features(Phi), held_parts(len(y), seed), []
-    with tqdm(total=len(parts) * len(grid), desc="weight decay", disable=None if progress is None else not progress, delay=2, leave=False) as bar:
-        for out in parts:
-            fit = torch.ones(len(y), dtype=torch.bool).index_fill(0, out, False).nonzero()[:, 0]
-            readouts = torch.stack([(a, bar.update())[0] for a in warm_fits(rows.take(fit), y[fit], c, loss, grid)], dim=1)
-            found.append(held_losses(rows.take(out), readouts, y[out], c, loss))
-    return sum(found[1:], start=found[0])
-
-
-def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict[float, float], float]:
-    "For squared loss: the path of all rows, weight decay -> score by `rule`, and its choice (NaN if it is given)."
-    path: RidgePath | None = None
-    found = []
-    for out in held_parts(len(y), seed) if rule == "holdout" else [torch.zeros(0, dtype=torch.long)]:
-        held = torch.zeros(len(y), dtype=torch.bool, device=y.device).index_fill(0, out := out.to(y.device), True)
-        fit, whole = ridge_paths(rows, y - c, held, path is None)
-        path = path or whole
-        grid = path.grid()
-        if len(out):
-            found.append(held_losses(rows.take(out), torch.stack([fit.at(decay) for decay in grid], dim=1), y[out], c, MSE()))
-    assert path is not None  # there is at least one part
-    if found:
-        sums = sum(found[1:], start=found[0])
-        return path, dict(zip(grid, sums.average)), grid[sums.choice(len(y) < FEW)]
-    scores = dict(zip(grid, gcv_scores(path, grid))) if rule == "gcv" else {}
-    return path, scores, min(scores, key=scores.__getitem__, default=math.nan)
-
-
-def warm_fits(Phi, y, c, loss, grid):
-    "Readouts for falling weight decays, each started from the last."
-    a = None
-    for decay in grid:
-        a = fit_solver(Phi, y, c, loss, decay, a).a
-        yield a
-
-
-def fit_solver(Phi, y, c, loss, decay, start=None) -> Fit:
-    "The solver for this loss."
-    return (fit_kinked if loss.kinked else fit_smooth)(Phi, y, c, loss, decay, start)
-
-# %% ../../nbs/06_readout.ipynb #1f7c2163
+# %% ../../nbs/06_readout.ipynb #x-notconvergedwarning
 class NotConvergedWarning(UserWarning):
     "An optimiser stopped at its limit of iterations, away from the minimum."
 
-
+# %% ../../nbs/06_readout.ipynb #x-readout-report
 @dataclass(frozen=True)
 class ReadoutReport:
     "What stage 2 did."
@@ -454,7 +76,7 @@ class ReadoutReport:
     gap: float  # bound on F(a) - min F
     scores: dict[float, float] = field(repr=False)  # weight decay -> score under `rule`
 
-
+# %% ../../nbs/06_readout.ipynb #x-check-readout
 def check_readout(net, X, y, loss, method, weight_decay, names: tuple[str, str] = ("loss", "weight_decay")) -> str:
     "The method to use, after what depends on two arguments of `train_readout` has been checked."
     if X.shape[1] != net.W.shape[1]:
@@ -468,7 +90,33 @@ def check_readout(net, X, y, loss, method, weight_decay, names: tuple[str, str] 
         raise ValueError(f"{names[1]}='gcv' is for {names[0]}='mse', got {loss}; take 'holdout'")
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
+# %% ../../nbs/06_readout.ipynb #x-choose-decay
+def choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed, progress) -> tuple[RidgePath | None, dict[float, float], float]:
+    "Ridge solutions for squared loss, weight decay -> score by `rule`, and its choice (NaN if it is given)."
+    if isinstance(loss, MSE):
+        return ridge_scores(rows, y, c, rule, seed)
+    if rule == "given":
+        return None, {}, math.nan
+    top = gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
+    grid = [top * 10.0**-k for k in range(1, 12, 2)]
+    found = holdout_scores(rows, y, c, loss, grid, seed, progress)
+    return None, dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]
 
+# %% ../../nbs/06_readout.ipynb #x-gram-top
+def gram_top(rows: Features) -> float:
+    "Largest eigenvalue of Phi^T Phi / n."
+    return torch.linalg.eigvalsh(gram(rows))[-1].item()
+
+# %% ../../nbs/06_readout.ipynb #x-fit-ridge
+def fit_ridge(rows: Features, y, c, decay: float, path: RidgePath) -> tuple[Fit, float]:
+    "The ridge solution, refined once against the gradient on the rows themselves, and its average loss."
+    a = path.at(decay)
+    a = a - path.correction(gradient_at(a, rows, y, c, MSE(), decay)[1], decay)
+    F, g = gradient_at(a, rows, y, c, MSE(), decay)
+    fit = Fit(a, 0, (g.norm() / path.q.norm()).item(), bound(g, decay))  # |q| is the norm of the gradient at a = 0
+    return fit, F - decay / 2 * (a @ a).item()
+
+# %% ../../nbs/06_readout.ipynb #1f7c2163
 PENALTY = real(0, 1e300, "holdout", "gcv")
 
 
@@ -488,14 +136,8 @@ def train_readout(
     loss, (X, y) = as_loss(loss), check_data(X, y)
     method, rule = check_readout(net, X, y, loss, method, weight_decay), weight_decay if isinstance(weight_decay, str) else "given"
     draw_biases(net, seed)
-    rows, y, c, path = hidden_rows(net, X, memory), y.double().to(net.W.device), loss.location(y), None
-    if isinstance(loss, MSE):
-        path, scores, decay = ridge_scores(rows, y, c, rule, seed)
-    else:
-        top = gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
-        grid = [] if rule == "given" else [top * 10.0**-k for k in range(1, 12, 2)]
-        found = holdout_scores(rows, y, c, loss, grid, seed, progress) if grid else None
-        scores, decay = (dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]) if found else ({}, math.nan)
+    rows, y, c = hidden_rows(net, X, memory), y.double().to(net.W.device), loss.location(y)
+    path, scores, decay = choose_decay(rows, y, c, loss, rule, seed, progress)
     decay = float(weight_decay) if rule == "given" else decay
     if method == "ridge" and path:
         fit, value = fit_ridge(rows, y, c, decay, path)
@@ -504,19 +146,6 @@ def train_readout(
         value = held_losses(rows, fit.a[:, None], y, c, loss).average[0]
     if method == "gd" and fit.gradient > 1e-8:
         warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=3)
-    net.a.copy_(fit.a), net.c.fill_(c)
+    net.a.copy_(fit.a)
+    net.c.fill_(c)
     return ReadoutReport(method, str(loss), decay, rule, value, fit.iterations, fit.gradient, fit.gap, scores)
-
-
-def gram_top(rows: Features) -> float:
-    "Largest eigenvalue of Phi^T Phi / n."
-    return torch.linalg.eigvalsh(gram(rows))[-1].item()
-
-
-def fit_ridge(rows: Features, y, c, decay: float, path: RidgePath) -> tuple[Fit, float]:
-    "The ridge solution, refined once against the gradient on the rows themselves, and its average loss."
-    a = path.at(decay)
-    a = a - path.correction(gradient_at(a, rows, y, c, MSE(), decay)[1], decay)
-    F, g = gradient_at(a, rows, y, c, MSE(), decay)
-    fit = Fit(a, 0, (g.norm() / path.q.norm()).item(), bound(g, decay))  # |q| is the norm of the gradient at a = 0
-    return fit, F - decay / 2 * (a @ a).item()

@@ -16,12 +16,13 @@ from ..gate import Array, as_tensor, count, gated, instance, tensor
 from ..problem.losses import L1, MSE, Huber, LogCosh, Loss, Pinball, Spectrum, as_loss, empirical_spectrum
 from .network import NET, TwoLayerNet, alignment, coverage, index_basis
 from .power_iteration import History
-from ..problem.targets import HopelessWarning, check_data, seed_gate
+from ..problem.rows import HopelessWarning, check_data
+from ..problem.targets import seed_gate
 
 # %% auto #0
 __all__ = ['ALIGNED', 'COVERED', 'SCALE', 'ACCURATE', 'WARNINGS', 'recovered_subspace', 'subspace_error', 'RecoveryReport',
            'candidate_losses', 'loss_order', 'better_loss', 'diagnose_spectrum', 'diagnose_neurons',
-           'independent_neurons', 'check_recovery', 'check_recovery_input', 'NoOutlierWarning', 'BlindLossWarning']
+           'independent_neurons', 'check_recovery_input', 'check_recovery', 'NoOutlierWarning', 'BlindLossWarning']
 
 # %% ../../nbs/05_recovery.ipynb #002a8682
 @gated(W=tensor(None, None), r=count(1))
@@ -91,12 +92,12 @@ def candidate_losses(
     spread = (y - y.median()).abs().median().item() or y.std().item()
     return MSE(), Huber(float(f"{2 * spread:.2g}")), L1(), Pinball(0.9), Pinball(0.1)
 
-
+# %% ../../nbs/05_recovery.ipynb #x-loss-order
 def loss_order(spectrum: Spectrum, r: int) -> tuple[int, float]:
     "Sort key: outliers up to r, then the r-th eigenvalue over the edge."
     return min(spectrum.n_outliers, r), spectrum.values[r - 1].abs().item() / max(spectrum.edge, 1e-300)
 
-
+# %% ../../nbs/05_recovery.ipynb #x-better-loss
 def better_loss(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels
@@ -112,10 +113,7 @@ def better_loss(
     seen = min(spectra[best].n_outliers, r)
     return (candidates[best], seen) if seen > n_seen else None
 
-# %% ../../nbs/05_recovery.ipynb #cbfab836
-ALIGNED, COVERED, SCALE, ACCURATE = 0.7, 0.05, 10.0, 0.5
-
-
+# %% ../../nbs/05_recovery.ipynb #x-diagnose-spectrum
 def diagnose_spectrum(n_outliers: int, r: int, loss: Loss, better: tuple[Loss, int] | None) -> tuple[str, str, str]:
     "Verdict, reason and remedy when S shows fewer than r outliers."
     seen = f"{loss} shows {n_outliers} of {r} directions"
@@ -124,6 +122,9 @@ def diagnose_spectrum(n_outliers: int, r: int, loss: Loss, better: tuple[Loss, i
     if n_outliers == 0:
         return "too-few-samples", f"{seen}, and no other loss shows any", "take more samples, or y may not depend on few directions"
     return "partial-signal", f"{seen}, and no other loss shows more", f"take more samples, or r = {n_outliers}"
+
+# %% ../../nbs/05_recovery.ipynb #cbfab836
+ALIGNED, COVERED, SCALE, ACCURATE = 0.7, 0.05, 10.0, 0.5
 
 
 def diagnose_neurons(
@@ -150,13 +151,26 @@ def diagnose_neurons(
         return "step-too-small", f"the median neuron has norm {norm:.3g}, far below 1", 'use lr="auto"'
     return "recovered", f"all {r} directions stand out of the bulk, and the neurons cover them", ""
 
-# %% ../../nbs/05_recovery.ipynb #e4960ae7
+# %% ../../nbs/05_recovery.ipynb #x-independent-neurons
 def independent_neurons(W: Float[Tensor, "m d"], r: int) -> int:
     "How many directions W could hold: pairs with a neuron that is not zero, at most r."
     half = len(W) // 2
     return min(int((W[:half].abs().amax(dim=1) > 0).sum()), r)
 
+# %% ../../nbs/05_recovery.ipynb #x-check-recovery-input
+def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None, spectrum: Spectrum | None) -> None:
+    "`ValueError` unless `net`, `r`, `U` and `spectrum` go with `X`."
+    d = X.shape[1]
+    if d != net.W.shape[1]:
+        raise ValueError(f"X must have as many columns as net.W, got {d} and {net.W.shape[1]}")
+    if r > d:
+        raise ValueError(f"r must be at most d = {d}, got {r}")
+    if U is not None and tuple(U.shape) != (r, d):
+        raise ValueError(f"U must have shape ({r}, {d}) for r = {r} and this X, got {tuple(U.shape)}")
+    if spectrum is not None and len(spectrum.values) != d:
+        raise ValueError(f"spectrum must be that of X, with {d} eigenvalues, got {len(spectrum.values)}")
 
+# %% ../../nbs/05_recovery.ipynb #e4960ae7
 @gated(net=NET, r=count(1), loss=as_loss, history=instance(History, "from train_first_layer"), U=tensor(None, None), seed=seed_gate,
        spectrum=instance(Spectrum, "from empirical_spectrum"))
 def check_recovery(
@@ -172,44 +186,30 @@ def check_recovery(
 ) -> RecoveryReport:  # print it
     "Say whether stage 1 found all r directions, or name the failure and its remedy; `ValueError`, `TypeError`."
     loss, (X, y) = as_loss(loss), check_data(X, y)
-    V = check_recovery_input(net, X, r, U)
-    if spectrum is not None and len(spectrum.values) != X.shape[1]:
-        raise ValueError(f"spectrum must be that of X, with {X.shape[1]} eigenvalues, got {len(spectrum.values)}")
+    check_recovery_input(net, X, r, U, spectrum)
     spectrum = empirical_spectrum(X, y, loss, seed=seed) if spectrum is None else spectrum
-    found = min(spectrum.n_outliers, r)
-    better = better_loss(X, y, r, found, seed=seed) if found < r else None
     truth = index_basis(U) if U is not None else spectrum.vectors[:r]
-    aligned, covered = alignment(net.W, truth).median().item(), coverage(net.W, truth)
-    norm, error = net.W.norm(dim=1).median().item(), None if U is None else subspace_error(V, U)
-    matched = None if history is None else history.lr * history.weight_decay
+    aligned, covered, norm = alignment(net.W, truth).median().item(), coverage(net.W, truth), net.W.norm(dim=1).median().item()
+    found, better = min(spectrum.n_outliers, r), None
     if found < r:
+        better = better_loss(X, y, r, found, seed=seed)
         said = diagnose_spectrum(found, r, loss, better)
     elif subspace_error(spectrum.vectors[:r], truth) > ACCURATE:
         said = "too-few-samples", "the outliers of S are far from span(U)", "take more samples"
     else:
+        matched = None if history is None else history.lr * history.weight_decay
         said = diagnose_neurons(independent_neurons(net.W, r), r, norm, aligned, covered, matched)
-    strength = spectrum.values[r - 1].abs().item() / max(spectrum.edge, 1e-300)
-    seen = better[0] if better else None
-    return RecoveryReport(*said, r, spectrum.n_outliers, strength, aligned, covered, norm, V, error, seen)
-
-
-def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None) -> Float[Tensor, "r d"]:
-    "The recovered subspace, after `net`, `r` and `U` have been checked against `X`."
-    if X.shape[1] != net.W.shape[1]:
-        raise ValueError(f"X must have as many columns as net.W, got {X.shape[1]} and {net.W.shape[1]}")
-    if r > X.shape[1]:
-        raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
-    if U is not None and tuple(as_tensor(U, "U").shape) != (r, X.shape[1]):
-        raise ValueError(f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got {tuple(as_tensor(U, 'U').shape)}")
-    return recovered_subspace(net.W, min(r, len(net.W)))
+    V = recovered_subspace(net.W, min(r, len(net.W)))
+    error = None if U is None else subspace_error(V, U)
+    return RecoveryReport(*said, r, spectrum.n_outliers, loss_order(spectrum, r)[1], aligned, covered, norm, V, error, better[0] if better else None)
 
 # %% ../../nbs/05_recovery.ipynb #2a3534cd
 class NoOutlierWarning(HopelessWarning):
     "The spectrum of S has no outlier, under this loss or any other that was tried."
 
-
+# %% ../../nbs/05_recovery.ipynb #x-blindlosswarning
 class BlindLossWarning(HopelessWarning):
     "The loss in use does not see a direction that another loss sees."
 
-
+# %% ../../nbs/05_recovery.ipynb #x-warnings
 WARNINGS = {"too-few-samples": NoOutlierWarning, "blind-loss": BlindLossWarning}

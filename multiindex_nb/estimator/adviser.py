@@ -16,9 +16,11 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..gate import Array, drawing, count, flag, gated, instance, real, shown
-from ..problem.losses import Huber, LogCosh, Loss, Totals, as_loss, row_sums, weighted_gram
+from ..problem.losses import Huber, LogCosh, Loss, as_loss
+from ..problem.blocks import Totals, row_sums, weighted_gram
 from ..problem.white import is_white
-from ..problem.targets import HopelessWarning, check_data, generator, is_lazy, seed_gate
+from ..problem.rows import HopelessWarning, check_data, is_lazy
+from ..problem.targets import generator, seed_gate
 
 # %% auto #0
 __all__ = ['CANDIDATES', 'label_slopes', 'first_order', 'top_sizes', 'Null', 'permutation_null', 'expected_cos2', 'Direction',

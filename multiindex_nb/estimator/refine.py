@@ -17,13 +17,14 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..gate import Array, as_tensor, count, flag, gated
-from ..engine.learner import leading_directions
-from ..problem.losses import Loss, as_loss
+from ..problem.losses import leading_directions, Loss, as_loss
 from ..engine.network import index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.recovery import recovered_subspace, subspace_error
 from ..sweeps import Sweep, product
-from ..problem.targets import Target, check_data, check_finite, random_subspace, sample
+from ..problem.targets import Target, random_subspace, sample
+from ..problem.rows import check_data
+from ..gate import check_finite
 
 # %% auto #0
 __all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'SEARCHED', 'EXACT', 'MOST', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features',

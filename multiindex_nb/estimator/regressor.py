@@ -25,7 +25,8 @@ from torch import Tensor
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
 from ..gate import MANY, Array, as_tensor, check_int, count, either, flag, real, undisturbed
 from ..engine.learner import auto_scale, split_rows
-from ..problem.losses import Loss, Totals, add_gram, as_loss, mirror, row_sums, second_order_matrix
+from ..problem.losses import Loss, as_loss, second_order_matrix
+from ..problem.blocks import Totals, add_gram, mirror, row_sums
 from ..engine.network import TwoLayerNet, symmetric_init
 from ..problem.white import column_units, is_white
 from .polish import polish_subspace
@@ -33,7 +34,8 @@ from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import NoOutlierWarning, recovered_subspace
 from .refine import refine_subspace, unknowns
-from ..problem.targets import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, generator, is_lazy, take_rows
+from ..problem.rows import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, is_lazy, take_rows
+from ..problem.targets import generator
 
 # %% auto #0
 __all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'SETTINGS', 'steps_from_spectrum', 'with_constant', 'first_layer', 'Model',

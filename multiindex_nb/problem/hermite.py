@@ -18,21 +18,9 @@ from torch import Tensor
 from ..gate import Array, as_tensor, check_int
 
 # %% auto #0
-__all__ = ['hermite_all', 'hermite', 'gauss_hermite', 'tensor_rule', 'hermite_product', 'hermite_eval', 'hermite_expand']
+__all__ = ['hermite', 'hermite_all', 'gauss_hermite', 'tensor_rule', 'hermite_product', 'hermite_eval', 'hermite_expand']
 
 # %% ../../nbs/00_hermite.ipynb #c946ac0e
-def hermite_all(
-    degree: int,  # the largest degree wanted, >= 0
-    z: Float[Array, "*shape"] | float,  # where to evaluate
-) -> Float[Tensor, "degree+1 *shape"]:  # row k holds h_k(z)
-    "Normalised Hermite polynomials h_0 .. h_degree at `z`, stacked along a new first axis."
-    degree, z = check_int(degree, "degree", 0, 1000), as_tensor(z, "z", keep_grad=True)
-    rows = [torch.ones_like(z), z]
-    for k in range(1, degree):
-        rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
-    return torch.stack(rows[: degree + 1])
-
-
 def hermite(
     k: int,  # degree, >= 0
     z: Float[Array, "*shape"] | float,  # where to evaluate: a number, array or tensor
@@ -43,6 +31,18 @@ def hermite(
     for j in range(k):
         below, here = here, (z * here - math.sqrt(j) * below) / math.sqrt(j + 1)
     return here
+
+# %% ../../nbs/00_hermite.ipynb #x-hermite-all
+def hermite_all(
+    degree: int,  # the largest degree wanted, >= 0
+    z: Float[Array, "*shape"] | float,  # where to evaluate
+) -> Float[Tensor, "degree+1 *shape"]:  # row k holds h_k(z)
+    "Normalised Hermite polynomials h_0 .. h_degree at `z`, stacked along a new first axis."
+    degree, z = check_int(degree, "degree", 0, 1000), as_tensor(z, "z", keep_grad=True)
+    rows = [torch.ones_like(z), z]
+    for k in range(1, degree):
+        rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
+    return torch.stack(rows[: degree + 1])
 
 # %% ../../nbs/00_hermite.ipynb #59c8f4d7
 def gauss_hermite(

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
@@ -17,40 +15,18 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..gate import Array, as_tensor, drawing, check_bytes, check_real, count, flag, gated, instance, shown, tensor
+from .blocks import weighted_gram, weighted_grams
 from .hermite import gauss_hermite, tensor_rule
-from .targets import Target, as_target, check_data, generator, is_lazy, seed_gate, whole_chunk
+from .rows import check_data, is_lazy
+from .targets import Target, as_target, generator, seed_gate
 
 # %% auto #0
-__all__ = ['LOSSES', 'BLOCK', 'TILE', 'Totals', 'weighted_quantile', 'some_labels', 'Loss', 'settle', 'MSE', 'Huber', 'LogCosh',
-           'Pinball', 'L1', 'Expectile', 'as_loss', 'add_product', 'add_gram', 'mirror', 'chunk_sums', 'add_up',
-           'lazy_sums', 'merge_tree', 'sum_chunk', 'row_sums', 'second_order_matrix', 'label_slope', 'weighted_gram',
-           'weighted_grams', 'population_rule', 'population_matrix', 'population_spectrum', 'Spectrum',
-           'empirical_spectrum', 'plot_spectrum']
+__all__ = ['LOSSES', 'Loss', 'some_labels', 'settle', 'MSE', 'Huber', 'LogCosh', 'Expectile', 'weighted_quantile', 'Pinball',
+           'L1', 'as_loss', 'loss_named', 'second_order_matrix', 'label_slope', 'population_rule', 'population_matrix',
+           'population_spectrum', 'Spectrum', 'empirical_spectrum', 'leading_directions', 'mark_outlier',
+           'plot_spectrum']
 
 # %% ../../nbs/02_losses.ipynb #33a13b54
-def weighted_quantile(
-    y: Float[Tensor, "n"],  # values
-    tau: float,  # level in (0, 1)
-    weights: Float[Tensor, "n"] | None = None,  # non-negative weights, equal if None
-) -> float:  # the midpoint where the quantile is an interval
-    "The tau-quantile of weighted values."
-    y, order = torch.sort(y)
-    w = torch.full_like(y, 1 / len(y)) if weights is None else weights[order] / weights.sum()
-    total = torch.cumsum(w, 0)
-    k = min(int(torch.searchsorted(total, tau - 1e-10)), len(y) - 1)
-    if abs(total[k].item() - tau) < 1e-10 and k + 1 < len(y):
-        return (y[k].item() + y[k + 1].item()) / 2
-    return y[k].item()
-
-
-def some_labels(y) -> Float[Tensor, "n"]:
-    "Finite labels in float64, at least one."
-    y = tensor(None)(y, "y").double()
-    if not len(y):
-        raise ValueError("y must hold at least one label, got none")
-    return y
-
-
 class Loss:
     "What the six losses share; `value` and `derivative` take a prediction t and a label y."
 
@@ -76,12 +52,20 @@ class Loss:
             return low
         return high if slope(high) <= 0 else brentq(slope, low, high, xtol=1e-14 * (high - low), rtol=1e-14)
 
-# %% ../../nbs/02_losses.ipynb #99e51174
+# %% ../../nbs/02_losses.ipynb #x-some-labels-0
+def some_labels(y) -> Float[Tensor, "n"]:
+    "Finite labels in float64, at least one."
+    y = tensor(None)(y, "y").double()
+    if not len(y):
+        raise ValueError("y must hold at least one label, got none")
+    return y
+
+# %% ../../nbs/02_losses.ipynb #x-some-labels
 def settle(loss: Loss, name: str, low: float, high: float) -> None:
     "Check the parameter of a loss and keep it as a plain float; `TypeError`, `ValueError`."
     object.__setattr__(loss, name, check_real(getattr(loss, name), name, low, high, strict=True))
 
-
+# %% ../../nbs/02_losses.ipynb #99e51174
 @dataclass(frozen=True)
 class MSE(Loss):
     "Squared loss (t - y)^2 / 2: the labels as they are."
@@ -96,7 +80,7 @@ class MSE(Loss):
         y = some_labels(y)
         return (y.mean() if weights is None else (weights * y).sum() / weights.sum()).item()
 
-
+# %% ../../nbs/02_losses.ipynb #x-huber
 @dataclass(frozen=True)
 class Huber(Loss):
     "Huber's loss (1964): squared near the label, linear beyond `delta`."
@@ -113,7 +97,7 @@ class Huber(Loss):
     def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return (t - y).clamp(-self.delta, self.delta)
 
-
+# %% ../../nbs/02_losses.ipynb #x-logcosh
 @dataclass(frozen=True)
 class LogCosh(Loss):
     "scale^2 log cosh((t - y) / scale): a smooth Huber."
@@ -129,6 +113,41 @@ class LogCosh(Loss):
 
     def derivative(self, t: Tensor, y: Tensor) -> Tensor:
         return self.scale * torch.tanh((t - y) / self.scale)
+
+# %% ../../nbs/02_losses.ipynb #x-expectile
+@dataclass(frozen=True)
+class Expectile(Loss):
+    "Asymmetric squared loss (Newey and Powell 1987): weight tau below the label, 1 - tau above."
+
+    tau: float = 0.9  # level in (0, 1)
+
+    def __post_init__(self):
+        settle(self, "tau", 0, 1)
+
+    def weight(self, t: Tensor, y: Tensor) -> Tensor:
+        "tau where t < y, 1 - tau where t > y."
+        return torch.where(t < y, y.new_tensor(self.tau), 1 - self.tau)  # in the precision of y
+
+    def value(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.weight(t, y) * (t - y) ** 2 / 2
+
+    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
+        return self.weight(t, y) * (t - y)
+
+# %% ../../nbs/02_losses.ipynb #x-weighted-quantile
+def weighted_quantile(
+    y: Float[Tensor, "n"],  # values
+    tau: float,  # level in (0, 1)
+    weights: Float[Tensor, "n"] | None = None,  # non-negative weights, equal if None
+) -> float:  # the midpoint where the quantile is an interval
+    "The tau-quantile of weighted values."
+    y, order = torch.sort(y)
+    w = torch.full_like(y, 1 / len(y)) if weights is None else weights[order] / weights.sum()
+    total = torch.cumsum(w, 0)
+    k = min(int(torch.searchsorted(total, tau - 1e-10)), len(y) - 1)
+    if abs(total[k].item() - tau) < 1e-10 and k + 1 < len(y):
+        return (y[k].item() + y[k + 1].item()) / 2
+    return y[k].item()
 
 # %% ../../nbs/02_losses.ipynb #0ad82c00
 @dataclass(frozen=True)
@@ -150,7 +169,7 @@ class Pinball(Loss):
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         return weighted_quantile(some_labels(y), self.tau, weights)
 
-
+# %% ../../nbs/02_losses.ipynb #x-l1
 @dataclass(frozen=True)
 class L1(Loss):
     "Absolute loss |t - y|: only the sign of the residual."
@@ -165,26 +184,6 @@ class L1(Loss):
 
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         return weighted_quantile(some_labels(y), 0.5, weights)
-
-
-@dataclass(frozen=True)
-class Expectile(Loss):
-    "Asymmetric squared loss (Newey and Powell 1987): weight tau below the label, 1 - tau above."
-
-    tau: float = 0.9  # level in (0, 1)
-
-    def __post_init__(self):
-        settle(self, "tau", 0, 1)
-
-    def weight(self, t: Tensor, y: Tensor) -> Tensor:
-        "tau where t < y, 1 - tau where t > y."
-        return torch.where(t < y, y.new_tensor(self.tau), 1 - self.tau)  # in the precision of y
-
-    def value(self, t: Tensor, y: Tensor) -> Tensor:
-        return self.weight(t, y) * (t - y) ** 2 / 2
-
-    def derivative(self, t: Tensor, y: Tensor) -> Tensor:
-        return self.weight(t, y) * (t - y)
 
 # %% ../../nbs/02_losses.ipynb #5eeb8b0d
 LOSSES = {"mse": MSE, "huber": Huber, "l1": L1, "logcosh": LogCosh, "pinball": Pinball, "expectile": Expectile}
@@ -202,6 +201,11 @@ def as_loss(
     if written := re.fullmatch(r"(\w+)\((?:\w+=)?([^()]*)\)", loss.strip()):  # as a loss prints itself: Huber(delta=1.3)
         loss = ":".join(part for part in written.groups() if part)
     name, _, parameter = loss.strip().lower().partition(":")
+    return loss_named(name, parameter, label)
+
+# %% ../../nbs/02_losses.ipynb #x-loss-named
+def loss_named(name: str, parameter: str, label: str) -> Loss:
+    "The loss of that name, with its parameter if it has one."
     if name not in LOSSES:
         raise ValueError(f"unknown {label} {shown(name)}, choose from {', '.join(LOSSES)}")
     try:
@@ -215,89 +219,6 @@ def as_loss(
     except ValueError as error:
         raise ValueError(f"{label} {name!r}: {error}") from None
 
-# %% ../../nbs/02_losses.ipynb #f53192bb
-BLOCK, TILE = 2048, 128  # rows and columns at a time: a tile of a block stays in the cache
-
-
-def add_product(total: Float[Tensor, "p q"], A: Float[Tensor, "p k"], B: Float[Tensor, "k q"]) -> None:
-    "total += A B, in place; a product in float32 is added up in a float64 total."
-    total.addmm_(A, B) if total.dtype == A.dtype else total.add_(A @ B)
-
-
-def add_gram(S: Float[Tensor, "d d"], X: Float[Tensor, "k d"], weights: Float[Tensor, "k"]) -> None:
-    "Upper triangle of S += X^T diag(weights) X, tile by tile: a little over half of the full product."
-    for k in range(0, X.shape[1], TILE):
-        add_product(S[k : k + TILE, k:], (X[:, k : k + TILE] * weights[:, None]).T, X[:, k:])
-
-
-def mirror(S: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
-    "Copy the upper triangle of S, as `add_gram` leaves it, onto the lower one, in place."
-    for k in range(0, len(S), TILE):
-        own = S[k : k + TILE, k : k + TILE]
-        own.copy_((own + own.T) / 2)
-        S[k + TILE :, k : k + TILE] = S[k : k + TILE, k + TILE :].T
-    return S
-
-# %% ../../nbs/02_losses.ipynb #1818f196
-Totals = tuple[Tensor, ...]
-
-
-def chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable, totals: Totals | None = None) -> Totals:
-    "Totals over the rows of one array in memory, in blocks that keep temporary arrays small; goes on from `totals`, in place."
-    totals, X = totals or zeros(), as_tensor(X, "X")
-    for block in zip(X.split(BLOCK), *(torch.as_tensor(c).split(BLOCK) for c in columns)):
-        add(totals, *(part.to(totals[0].device) for part in block))
-    return totals
-
-
-def add_up(parts: Sequence[Totals]) -> Totals:
-    "Totals of totals."
-    return tuple(sum(same[1:], start=same[0]) for same in zip(*parts))
-
-
-def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
-    "`row_sums` of a Dask array: partial sums in a tree for a scheduler that works in parallel, otherwise in a chain."
-    from uuid import uuid4
-
-    from dask import base, compute
-    from dask.delayed import Delayed
-    from dask.highlevelgraph import HighLevelGraph
-
-    name, edges, parallel = f"row-sums-{uuid4().hex}", np.cumsum((0, *X.chunks[0])).tolist(), bool(base.get_scheduler())
-    plan: dict = {(name, "sums"): partial(chunk_sums, zeros=zeros, add=add)}
-    keys = [row[0] for row in X.__dask_keys__()]
-    length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
-    for k, (key, low, high) in enumerate(zip(keys, edges, edges[1:])):
-        cut = [c.numpy()[low:high] for c in columns]  # views, of which only the slice is sent
-        plan[name, k] = (sum_chunk, (name, "sums"), key, high - low, cut, (name, k - 1) if k % length else None)
-    ends = [(name, min(k + length, len(keys)) - 1) for k in range(0, len(keys), length)]
-    total = Delayed(merge_tree(plan, name, ends, 4 if parallel else 2), HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
-    return compute(total, scheduler=None if parallel else "synchronous")[0]
-
-
-def merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
-    "Add to `plan` a tree that adds the totals under `keys`, and return the key of its root."
-    while len(keys) > 1:
-        groups = [keys[k : k + width] for k in range(0, len(keys), width)]
-        keys = [(name, "tree", len(plan) + k) for k in range(len(groups))]
-        plan |= {key: (add_up, group) for key, group in zip(keys, groups)}
-    return keys[0]
-
-
-def sum_chunk(sums: Callable, chunk: np.ndarray, rows: int, cut: list[np.ndarray], totals: Totals | None) -> Totals:
-    "Totals of one chunk, brought to the processor that will add them up; `ValueError` for another number of rows than planned."
-    return tuple(t.cpu() for t in sums(whole_chunk(chunk, rows), cut, totals=totals))
-
-
-def row_sums(
-    X: Float[Tensor, "n d"],  # rows: a tensor, or a Dask array in chunks of whole rows
-    columns: Sequence[Float[Tensor, "n ..."]],  # what else belongs to each row, in memory
-    zeros: Callable[[], Totals],  # makes the totals
-    add: Callable[..., None],  # add(totals, X_block, *column_blocks) changes the totals in place
-) -> Totals:
-    "Sums over all rows, block by block; a Dask array is read once, with the scheduler in force or else one chunk at a time."
-    return (lazy_sums if is_lazy(X) else chunk_sums)(X, columns, zeros, add)
-
 # %% ../../nbs/02_losses.ipynb #5e917d83
 @gated(loss=as_loss)
 def second_order_matrix(
@@ -310,31 +231,10 @@ def second_order_matrix(
     X, y = check_data(X, y)
     return weighted_gram(X, label_slope(y, loss))
 
-
+# %% ../../nbs/02_losses.ipynb #x-label-slope
 def label_slope(y: Float[Tensor, "n"], loss: Loss) -> Float[Tensor, "n"]:
     "l'(c, y_i) at the location c of the labels."
     return loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype, device=y.device), y)
-
-
-def weighted_gram(X: Float[Tensor, "n d"], weights: Float[Tensor, "n"]) -> Float[Tensor, "d d"]:
-    "(1/n) sum_i weights_i x_i x_i^T."
-    return weighted_grams(X, weights[None])[0]
-
-
-def weighted_grams(X: Float[Tensor, "n d"], weights: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
-    "`weighted_gram` for each row of `weights`, in one pass over X; `ValueError` if an X not seen before is not finite."
-    d, device = X.shape[1], weights.device
-
-    def add(totals: Totals, Xb: Tensor, wb: Tensor) -> None:
-        for S, w in zip(totals[0], wb.T):
-            add_gram(S, Xb, w.to(Xb.dtype))
-
-    (S,) = row_sums(X, [weights.T], lambda: (torch.zeros(len(weights), d, d, dtype=torch.float64, device=device),), add)
-    if not torch.isfinite(S[0]).all():
-        raise ValueError("X must be finite, got NaN or infinite entries")
-    for matrix in S:
-        mirror(matrix.div_(len(X)))
-    return S if is_lazy(X) else S.to(X.dtype)
 
 # %% ../../nbs/02_losses.ipynb #ab37e116
 def population_rule(
@@ -356,7 +256,7 @@ def population_rule(
     Z = torch.from_numpy(norm.ppf(points.clip(1e-12, 1 - 1e-12)))
     return Z, torch.full((len(Z),), 1 / len(Z), dtype=torch.float64)
 
-
+# %% ../../nbs/02_losses.ipynb #x-population-matrix
 def population_matrix(
     target: Target,  # the link
     loss: Loss | str,  # the loss
@@ -369,7 +269,7 @@ def population_matrix(
     slope = w * (slope - w @ slope)  # a jump leaves a remainder the size of one weight: remove it
     return Z.T @ (slope[:, None] * Z)
 
-
+# %% ../../nbs/02_losses.ipynb #x-population-spectrum
 @gated(target=as_target, loss=as_loss)
 def population_spectrum(
     target: Target | str,  # the link
@@ -400,7 +300,7 @@ class Spectrum:
         "How many eigenvalues lie outside the bulk."
         return int((self.values.abs() > self.edge).sum())
 
-
+# %% ../../nbs/02_losses.ipynb #x-empirical-spectrum
 @gated(loss=as_loss, permutations=count(1, 10_000), seed=seed_gate)
 def empirical_spectrum(
     X: Float[Array, "n d"],  # inputs; a Dask array is read once
@@ -424,6 +324,22 @@ def empirical_spectrum(
     order = torch.argsort(values.abs(), descending=True)
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * X.shape[1] ** (-2 / 3)))
 
+# %% ../../nbs/02_losses.ipynb #x-leading-directions
+def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss, r: int) -> Float[Tensor, "r d"]:
+    "Eigenvectors of the r eigenvalues of S that are largest in magnitude."
+    values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss))
+    return vectors.T[torch.argsort(values.abs(), descending=True)[:r]]
+
+# %% ../../nbs/02_losses.ipynb #x-mark-outlier
+def mark_outlier(ax, value: float, v: Float[Tensor, "d"], name: str, U: Float[Array, "r d"] | None) -> None:
+    "A triangle at an outlier; with U known, its cosine with the index space and the colour of the direction that it is closest to."
+    color = "0.25"
+    if U is not None:
+        cosines = torch.linalg.qr(as_tensor(U, "U").to(v).T)[0].T @ v
+        name += f", cosine {cosines.norm().item():.2f} with span U"
+        color = f"C{cosines.abs().argmax().item()}"
+    ax.plot(value, 0, "v", ms=9, clip_on=False, color=color, label=name)
+
 # %% ../../nbs/02_losses.ipynb #fa9a9fbf
 @gated(spectrum=instance(Spectrum, "from empirical_spectrum"), U=tensor(None, None), ax=drawing, legend=flag)
 def plot_spectrum(
@@ -437,7 +353,6 @@ def plot_spectrum(
 
     if U is not None and (U.shape[1] != len(spectrum.values) or U.shape[0] == 0):
         raise ValueError(f"U must have shape (r, {len(spectrum.values)}), got {tuple(U.shape)}")
-
     ax = plt.subplots(figsize=(6, 3), dpi=100)[1] if ax is None else ax
     k = spectrum.n_outliers
     counts, cuts = np.histogram(spectrum.values[k:], bins=40)
@@ -445,12 +360,7 @@ def plot_spectrum(
     for sign in (-1, 1):
         ax.axvline(sign * spectrum.edge, color="k", ls=":", lw=1, label="edge of the bulk" if sign > 0 else None)
     for i, (value, v) in enumerate(zip(spectrum.values[:k].tolist(), spectrum.vectors[:k])):
-        name, color = f"outlier {i + 1}", "0.25"
-        if U is not None:
-            cosines = torch.linalg.qr(as_tensor(U, "U").to(v).T)[0].T @ v
-            name += f", cosine {cosines.norm().item():.2f} with span U"
-            color = f"C{cosines.abs().argmax().item()}"  # of the direction that it is closest to
-        ax.plot(value, 0, "v", ms=9, clip_on=False, color=color, label=name)
+        mark_outlier(ax, value, v, f"outlier {i + 1}", U)
     ax.set(xlabel="eigenvalue of S", ylabel="count")
     if legend:
         ax.set_ylim(0, counts.max() / max(0.4, 0.85 - 0.1 * (k + 1)))  # room for it above the bars

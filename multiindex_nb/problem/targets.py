@@ -5,195 +5,22 @@
 # %% ../../nbs/01_targets.ipynb #4c7ca4f3
 from __future__ import annotations
 
-import ast
 import math
-import re
-import warnings
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from operator import add
-from typing import Any, TypeGuard
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from ..gate import SEED, Array, as_tensor, check_bytes, check_int, count, gated, real, shown, tensor
-from .hermite import hermite_eval, hermite_product
+from .hermite import hermite_eval
+from .parser import parse_series
 
 # %% auto #0
-__all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'MAX_WORK', 'add_series', 'multiply_series', 'text_error', 'parse_tree',
-           'parse_leaf', 'Reading', 'check_size', 'parse_product', 'parse_power', 'parse_node', 'parse_series',
-           'HermiteSeries', 'Target', 'as_target', 'generator', 'seed_gate', 'random_rows', 'random_subspace', 'sample',
-           'HopelessWarning', 'FewSamplesWarning', 'check_finite', 'check_range', 'labels_in', 'check_paired',
-           'is_lazy', 'as_rows', 'take_rows', 'whole_chunk', 'by_chunk', 'check_data']
-
-# %% ../../nbs/01_targets.ipynb #03c0a338
-MAX_DEGREE, MAX_INDEX, MAX_TERMS = 30, 64, 20_000  # the basis is shown stable to degree 30
-MAX_WORK = 300_000  # terms formed while one text is read, about a second of work
-
-
-def add_series(
-    p: dict,  # {multi-index: coefficient}
-    q: dict,  # another one in the same variables
-    sign: float = 1.0,  # p + sign * q
-) -> dict:  # the sum
-    "The Hermite series p + sign * q."
-    return {k: p.get(k, 0.0) + sign * q.get(k, 0.0) for k in {**p, **q}}
-
-
-def multiply_series(
-    p: dict,  # {multi-index: coefficient}
-    q: dict,  # another one in the same variables
-    most: int = MAX_WORK,  # terms that may be formed on the way
-) -> tuple[dict, int]:  # the product, and how many were formed
-    "The Hermite series of the product of two Hermite series; `ValueError` beyond `most`."
-    out: dict = {}
-    formed = 0
-    for alpha, a in p.items():
-        for beta, b in q.items():
-            partial = {tuple(map(add, alpha, beta)): a * b}
-            for place in (i for i, (j, k) in enumerate(zip(alpha, beta)) if j and k):  # elsewhere one factor is h0 = 1
-                factor = hermite_product(alpha[place], beta[place])
-                partial = {key[:place] + (deg,) + key[place + 1 :]: c * f for key, c in partial.items() for deg, f in factor.items()}
-            for key, c in partial.items():
-                out[key] = out.get(key, 0.0) + c
-            if (formed := formed + len(partial)) > most or len(out) > MAX_TERMS:
-                raise ValueError(f"more than {MAX_TERMS} terms, or {MAX_WORK} on the way to them")
-    return out, formed
-
-# %% ../../nbs/01_targets.ipynb #2e8cce83
-def text_error(
-    text: str,  # the whole target
-    column: int,  # 0-based place of the trouble
-    problem: str,  # what is wrong and what to write instead
-) -> ValueError:  # to be raised
-    "A one-line `ValueError` that marks the place in `text` with >>>."
-    return ValueError(f"bad target at column {column + 1}: {problem}; in {text[:column] + '>>>' + text[column:]!r}")
-
-
-def parse_tree(
-    text: str,  # the target
-) -> ast.expr:  # its syntax tree, not yet checked
-    "The syntax tree of `text`; `TypeError` or `ValueError` if there is none."
-    if not isinstance(text, str):
-        raise TypeError(f"a target must be text such as 'h2(z1)+h4(z2)', got {type(text).__name__}")
-    if not text.strip() or len(text) > 2000:
-        raise ValueError(f"a target must have 1 to 2000 characters, got {len(text)}")
-    try:
-        return ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise text_error(text, max((error.offset or 1) - 1, 0), f"not an arithmetic expression ({error.msg})") from None
-    except (RecursionError, MemoryError, ValueError):
-        raise ValueError("bad target: parentheses nested too deeply, or a null character") from None
-
-# %% ../../nbs/01_targets.ipynb #5f7821db
-def parse_leaf(
-    node: ast.expr,  # a leaf of the tree
-    text: str,  # the whole target, for messages
-    r: int,  # number of variables
-) -> dict:  # its Hermite series
-    "The series of a number, `z3` or `h4(z3)`; `ValueError` for anything else."
-    degree, name = 1, node
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
-        return {(0,) * r: float(node.value)}
-    if isinstance(node, ast.Call):
-        called = node.func.id if isinstance(node.func, ast.Name) else "?"
-        if not re.fullmatch(r"h\d{1,4}", called):
-            raise text_error(text, node.col_offset, f"unknown function {called!r}, only h0, h1, h2, ... exist")
-        if len(node.args) != 1 or node.keywords or not isinstance(node.args[0], ast.Name):
-            raise text_error(text, node.col_offset, f"{called} takes one variable, such as {called}(z1)")
-        degree, name = int(called[1:]), node.args[0]
-    if not isinstance(name, ast.Name) or not re.fullmatch(r"z[1-9]\d{0,3}", name.id):
-        what = repr(name.id) if isinstance(name, ast.Name) else ast.get_source_segment(text, name)
-        raise text_error(text, name.col_offset, f"{what} is not a number, a variable z1, z2, ... or h2(z1)")
-    if degree > MAX_DEGREE:
-        raise text_error(text, node.col_offset, f"degree {degree} is above the limit of {MAX_DEGREE}")
-    return {tuple(degree if i == int(name.id[1:]) - 1 else 0 for i in range(r)): 1.0}
-
-# %% ../../nbs/01_targets.ipynb #38305fde
-@dataclass
-class Reading:
-    "A text while it is read."
-
-    text: str  # the whole target, for messages
-    r: int  # number of variables
-    formed: int = 0  # terms formed so far
-
-
-def check_size(p: dict, node: ast.expr, text: str) -> dict:
-    "`p`, unless its degree, its number of terms or a coefficient is out of bounds."
-    if max(map(sum, p)) > MAX_DEGREE or len(p) > MAX_TERMS:
-        raise text_error(text, node.col_offset, f"more than degree {MAX_DEGREE} or {MAX_TERMS} terms")
-    if not all(map(math.isfinite, p.values())):
-        raise text_error(text, node.col_offset, "a number here is too large")
-    return p
-
-
-def parse_product(p: dict, q: dict, node: ast.expr, at: Reading) -> dict:
-    "The product of two series, within the limits."
-    if max(map(sum, p)) + max(map(sum, q)) > MAX_DEGREE:
-        raise text_error(at.text, node.col_offset, f"more than degree {MAX_DEGREE}")
-    try:
-        out, formed = multiply_series(p, q, MAX_WORK - at.formed)
-    except ValueError as error:
-        raise text_error(at.text, node.col_offset, str(error)) from None
-    at.formed += formed
-    return check_size(out, node, at.text)
-
-
-def parse_power(node: ast.BinOp, at: Reading) -> dict:
-    "The series of base ** exponent, the exponent a whole number >= 0."
-    base, exponent = parse_node(node.left, at), node.right
-    if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int and exponent.value <= MAX_DEGREE):
-        raise text_error(at.text, exponent.col_offset, f"an exponent must be a whole number from 0 to {MAX_DEGREE}")
-    out = {(0,) * at.r: 1.0}
-    for _ in range(exponent.value):
-        out = parse_product(out, base, node, at)
-    return out
-
-
-def parse_node(
-    node: ast.expr,  # any node of the tree
-    at: Reading,  # the text it stands in
-) -> dict:  # its Hermite series
-    "The Hermite series of an expression in + - * ** and leaves."
-    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
-        sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
-        return add_series({}, parse_node(node.operand, at), sign)
-    if not isinstance(node, ast.BinOp):
-        return check_size(parse_leaf(node, at.text, at.r), node, at.text)
-    if isinstance(node.op, ast.Pow):
-        return parse_power(node, at)
-    if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
-        raise text_error(at.text, node.col_offset, "only + - * ** are allowed (for a power write **, for 1/2 write 0.5)")
-    left, right = parse_node(node.left, at), parse_node(node.right, at)
-    if isinstance(node.op, ast.Mult):
-        return parse_product(left, right, node, at)
-    return check_size(add_series(left, right, -1.0 if isinstance(node.op, ast.Sub) else 1.0), node, at.text)
-
-# %% ../../nbs/01_targets.ipynb #19c5dca0
-def parse_series(
-    text: str,  # such as "h2(z1)+0.5*h3(z1)*z2"
-) -> tuple[dict[tuple[int, ...], float], int]:  # the Hermite series and r
-    "Hermite coefficients of a target written as text; `ValueError` that points at bad text."
-    text = " ".join(text.split()) if isinstance(text, str) else text  # one line, so that columns mean something
-    tree = parse_tree(text)
-    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and re.fullmatch(r"z[1-9]\d*", n.id)]
-    indices = [int(n.id[1:]) if len(n.id) < 6 else MAX_INDEX + 1 for n in names]
-    if indices and max(indices) > MAX_INDEX:
-        far = names[indices.index(max(indices))]
-        raise text_error(text, far.col_offset, f"{far.id[:12]} is beyond z{MAX_INDEX}")
-    r = max(indices, default=1)
-    try:
-        terms = parse_node(tree, Reading(text, r))
-    except (RecursionError, OverflowError):
-        raise ValueError("bad target: the expression is nested too deeply or a number is too large") from None
-    numbers = [abs(float(n.value)) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, (int, float))]
-    floor = 1e-12 * max([1e-300, *map(abs, terms.values()), *numbers])
-    return {k: terms[k] for k in sorted(terms) if abs(terms[k]) > floor}, r
+__all__ = ['HermiteSeries', 'Facts', 'Target', 'as_target', 'generator', 'seed_gate', 'random_rows', 'random_subspace', 'sample']
 
 # %% ../../nbs/01_targets.ipynb #21ea9e6d
 @dataclass(frozen=True)
@@ -206,9 +33,46 @@ class HermiteSeries:
         "The polynomial at the rows of `Z`."
         return hermite_eval(dict(self.terms), Z)
 
+# %% ../../nbs/01_targets.ipynb #x-facts
+class Facts:
+    "What the Hermite coefficients of a link say exactly; None where there are none."
+
+    g: Callable[[Tensor], Tensor]
+    r: int
+
+    @property
+    def terms(self) -> dict[tuple[int, ...], float] | None:
+        "Hermite coefficients by multi-index; None if the target is not a parsed polynomial."
+        return dict(self.g.terms) if isinstance(self.g, HermiteSeries) else None
+
+    @property
+    def variables(self) -> tuple[int, ...]:
+        "Columns of Z on which g depends, from 0; all of them if the target is not a parsed polynomial."
+        return tuple(range(self.r)) if self.terms is None else tuple(i for i in range(self.r) if any(alpha[i] for alpha in self.terms))
+
+    @property
+    def degree(self) -> int | None:
+        "Total degree; None if not a parsed polynomial."
+        return None if self.terms is None else max(map(sum, self.terms), default=0)
+
+    @property
+    def mean(self) -> float | None:
+        "E[g(z)] for z ~ N(0, I_r), exact; None if not a parsed polynomial."
+        return None if self.terms is None else self.terms.get((0,) * self.r, 0.0)
+
+    @property
+    def variance(self) -> float | None:
+        "Var[g(z)], exact; None if not a parsed polynomial."
+        return None if self.terms is None else math.fsum(c * c for k, c in self.terms.items() if any(k))
+
+    @property
+    def information_exponent(self) -> int | None:
+        "Lowest degree >= 1 with a non-zero coefficient; None for a constant or unparsed target."
+        return None if self.terms is None else min((sum(k) for k in self.terms if any(k)), default=None)
+
 # %% ../../nbs/01_targets.ipynb #55956b22
 @dataclass(frozen=True)
-class Target:
+class Target(Facts):
     "A link function g: R^r -> R; `Target.parse(text)` for polynomials, `Target(g, r)` for any other."
 
     g: Callable[[Tensor], Tensor]  # (n, r) -> (n,)
@@ -241,16 +105,6 @@ class Target:
     def __str__(self) -> str:
         return self.text or f"{getattr(self.g, '__name__', type(self.g).__name__)} of {self.r} variables"
 
-    @property
-    def terms(self) -> dict[tuple[int, ...], float] | None:
-        "Hermite coefficients by multi-index; None if the target is not a parsed polynomial."
-        return dict(self.g.terms) if isinstance(self.g, HermiteSeries) else None
-
-    @property
-    def variables(self) -> tuple[int, ...]:
-        "Columns of Z on which g depends, from 0; all of them if the target is not a parsed polynomial."
-        return tuple(range(self.r)) if self.terms is None else tuple(i for i in range(self.r) if any(alpha[i] for alpha in self.terms))
-
     def compact(self) -> Target:
         "The same link as a function of the columns in `variables` only, one at least."
         kept = self.variables or (0,)
@@ -258,27 +112,7 @@ class Target:
             return self
         return Target(HermiteSeries(tuple((tuple(alpha[i] for i in kept), c) for alpha, c in self.terms.items())), len(kept), f"{self} in {len(kept)} variables")
 
-    @property
-    def degree(self) -> int | None:
-        "Total degree; None if not a parsed polynomial."
-        return None if self.terms is None else max(map(sum, self.terms), default=0)
-
-    @property
-    def mean(self) -> float | None:
-        "E[g(z)] for z ~ N(0, I_r), exact; None if not a parsed polynomial."
-        return None if self.terms is None else self.terms.get((0,) * self.r, 0.0)
-
-    @property
-    def variance(self) -> float | None:
-        "Var[g(z)], exact; None if not a parsed polynomial."
-        return None if self.terms is None else math.fsum(c * c for k, c in self.terms.items() if any(k))
-
-    @property
-    def information_exponent(self) -> int | None:
-        "Lowest degree >= 1 with a non-zero coefficient; None for a constant or unparsed target."
-        return None if self.terms is None else min((sum(k) for k in self.terms if any(k)), default=None)
-
-
+# %% ../../nbs/01_targets.ipynb #x-as-target
 def as_target(target: Target | str, name: str = "target") -> Target:
     "A `Target` from an object or its text; a gate."
     if not isinstance(target, (Target, str)):
@@ -297,18 +131,18 @@ def generator(
     state = np.random.SeedSequence([number, zlib.crc32(stream.encode())]).generate_state(1, np.uint64)[0]
     return torch.Generator().manual_seed(int(state >> np.uint64(1)))
 
-
+# %% ../../nbs/01_targets.ipynb #x-seed-gate
 def seed_gate(value, name: str) -> int | torch.Generator:
     "A gate for seeds."
     return value if isinstance(value, torch.Generator) else SEED(value, name)
 
-# %% ../../nbs/01_targets.ipynb #cb54dafa
+# %% ../../nbs/01_targets.ipynb #x-random-rows
 def random_rows(r: int, d: int, gen: torch.Generator) -> Float[Tensor, "r d"]:
     "Orthonormal rows, uniformly distributed."
     Q, R = torch.linalg.qr(torch.randn(d, r, generator=gen, dtype=torch.float64))
     return (Q * torch.sign(torch.diagonal(R))).T.contiguous()
 
-
+# %% ../../nbs/01_targets.ipynb #cb54dafa
 @gated(d=count(1, 10**6), r=count(1), condition=real(1, 1e12), seed=seed_gate)
 def random_subspace(
     d: int,  # ambient dimension
@@ -347,122 +181,3 @@ def sample(
     if noise:
         y = y + noise * torch.randn(n, generator=generator(seed, "noise"), dtype=U.dtype)
     return X, y
-
-# %% ../../nbs/01_targets.ipynb #3cf936ec
-class HopelessWarning(UserWarning):
-    "Legal input on which the method cannot be expected to find anything."
-
-
-class FewSamplesWarning(HopelessWarning):
-    "Fewer samples than dimensions: far below what any method of this kind needs."
-
-
-def check_finite(t: Tensor, name: str) -> Tensor:
-    "`t`, or a `ValueError` that says how many entries are NaN or infinite, and where the first is."
-    if torch.isfinite(t.sum()):  # no copies; a sum that overflows is looked at again
-        return t
-    bad = ~torch.isfinite(t)
-    if not bad.any():
-        return t
-    first = tuple(bad.nonzero()[0].tolist())
-    raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
-
-# %% ../../nbs/01_targets.ipynb #d741e768
-def check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
-    "A `ValueError` unless the product of three numbers of this size can be stored."
-    most = torch.finfo(dtype).max ** 0.3
-    if not 1 / most <= size <= most:
-        raise ValueError(f"{name} must be between {1 / most:.0e} and {most:.0e} in {str(dtype)[6:]}, got {size.item():.3g}: choose another unit")
-
-
-def labels_in(y: Float[Tensor, "n"], dtype: torch.dtype, name: str = "y") -> Float[Tensor, "n"]:
-    "y in the precision of the computation; `ValueError` if it would lose its digits there."
-    kept = y.to(dtype)
-    if dtype != y.dtype and (kept.to(y.dtype) - y).abs().max() > 1e-3 * y.std():
-        raise ValueError(f"{name} would lose its digits in {str(dtype)[6:]}: subtract a constant from it, or give X and the network in float64")
-    return kept
-
-
-def check_paired(X, y, names: tuple[str, str] = ("X", "y")) -> None:
-    "`ValueError` if both have an index, as pandas' tables do, and the two differ."
-    mine, other = (getattr(t, "index", None) for t in (X, y))
-    same = getattr(mine, "equals", None)
-    if same and hasattr(other, "equals") and not same(other):
-        raise ValueError(f"{names[0]} and {names[1]} must have the same index, since rows are paired by their order: sort one by the other, or give {names[1]}.to_numpy()")
-
-
-def is_lazy(X) -> TypeGuard[Any]:
-    "Whether `X` is a Dask array, whose rows are read a chunk at a time and never all at once."
-    return type(X).__module__.startswith("dask.array")
-
-
-def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, which does here
-    "`X` as a tensor, or as a Dask array of real numbers in chunks of whole rows, of known sizes."
-    if not is_lazy(X):
-        return as_tensor(X, name)
-    if X.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must hold real numbers, got dtype {X.dtype}")
-    if any(math.isnan(size) for size in X.shape):
-        raise ValueError(f"{name} has chunks of unknown size: call X.compute_chunk_sizes(), or to_dask_array(lengths=True) on a data frame")
-    return X.rechunk({1: -1}) if X.ndim == 2 else X
-
-
-def take_rows(X, rows: Int[Tensor, "k"]):
-    "Some rows of `X`, by number in ascending order; of a Dask array, another one that picks them inside each chunk."
-    if not is_lazy(X):
-        return X[rows.to(X.device)]
-    import dask.array as da
-
-    wanted = np.zeros((len(X), 1), dtype=bool)
-    wanted[rows.numpy()] = True
-    sizes = np.diff(np.searchsorted(rows.numpy(), np.cumsum((0, *X.chunks[0])))).tolist()
-    mask = da.from_array(wanted, chunks=(X.chunks[0], 1))
-    pick = lambda chunk, own: whole_chunk(chunk, len(own))[own[:, 0]]
-    return da.map_blocks(pick, X, mask, chunks=(tuple(sizes), X.chunks[1]), dtype=X.dtype, meta=X._meta)
-
-
-def whole_chunk(chunk, rows: int):
-    "The chunk; `ValueError` if it has not as many rows as the array's plan says."
-    if len(chunk) != rows:
-        raise ValueError(f"X has a chunk of {len(chunk)} rows where its plan says {rows}")
-    return chunk
-
-
-def by_chunk(f: Callable, X, shape: tuple[int, ...] = ()):
-    "A Dask array of f(rows), of this shape a row, for each chunk of X; each must have its rows, finite, and an empty one gives an empty part."
-    import dask.array as da
-
-    def part(chunk, own):
-        rows = check_finite(as_tensor(whole_chunk(chunk, len(own)), "X"), "X").numpy()
-        return f(rows) if len(rows) else np.zeros((0, *shape))
-
-    X = as_rows(X)
-    rows = da.zeros((len(X), 1), chunks=(X.chunks[0], 1), dtype=bool)
-    return da.map_blocks(part, X, rows, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), drop_axis=None if shape else 1, chunks=(X.chunks[0], *((k,) for k in shape)))
-
-# %% ../../nbs/01_targets.ipynb #889184c3
-def check_data(
-    X: Float[Array, "n d"],  # inputs; a Dask array stays one, and its entries are looked at when it is first read
-    y: Float[Array, "n"],  # labels
-    names: tuple[str, str] = ("X", "y"),  # what the caller calls them
-) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # the same, as tensors of one dtype
-    "Validated (X, y); `TypeError` or `ValueError` names the argument, `FewSamplesWarning` when n < d."
-    check_paired(X, y, names)
-    (x_name, y_name), X, y = names, as_rows(X, names[0]), as_tensor(y.compute() if is_lazy(y) else y, names[1])
-    if X.ndim != 2 or y.ndim != 1:
-        raise ValueError(f"{x_name} must have shape (n, d) and {y_name} shape (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
-    if len(X) != len(y):
-        raise ValueError(f"{x_name} and {y_name} must have the same length, got {len(X)} and {len(y)}")
-    if len(X) < 2 or X.shape[1] < 1:
-        raise ValueError(f"{x_name} must have at least 2 rows and 1 column, got shape {tuple(X.shape)}")
-    check_finite(y, y_name) if is_lazy(X) else (check_finite(X, x_name), check_finite(y, y_name))
-    if y.min() == y.max():
-        raise ValueError(f"{y_name} must not be constant, got {len(y)} labels equal to {y[0].item():g}")
-    dtype = torch.float64 if is_lazy(X) else X.dtype
-    check_range(y.max().double() - y.min().double(), f"the spread of {y_name}", dtype)
-    check_range(y.abs().max(), f"the largest entry of {y_name}", dtype)
-    if not is_lazy(X) and (largest := max(map(abs, X.aminmax()))) > 0:
-        check_range(largest, f"the largest entry of {x_name}", dtype)
-    if len(X) < X.shape[1]:
-        warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, stacklevel=3)
-    return X, labels_in(y, dtype, y_name)

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from ..gate import Array, check_int, count, flag, gated, one_of, or_none, real, shown, tensor
 from ..problem.losses import Loss, as_loss, label_slope, second_order_matrix
-from ..problem.targets import Target, as_target, check_data
+from ..problem.targets import Target, as_target
+from ..problem.rows import check_data
 from .prediction import (DIMENSION, NOISE, SlopeLaw, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
                                   side_outliers, signal_matrix, slope_law)
 
