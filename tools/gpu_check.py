@@ -11,7 +11,7 @@ import torch
 
 import multiindex_nb as mi
 from multiindex_nb.engine.cost import PATHS, stage_one_run
-from multiindex_nb.problem.targets import HopelessWarning
+from multiindex_nb import HopelessWarning
 
 REPORT = Path(__file__).resolve().parents[1] / "tests" / "GPU.md"
 LINK = mi.Target.parse("h4(z1)+h4(z2)")
