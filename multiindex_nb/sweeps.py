@@ -32,8 +32,8 @@ __all__ = ['RESERVED', 'STYLE', 'World', 'Sweep', 'product', 'cell_key', 'sync_f
            'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'OtherVersionWarning', 'say_versions', 'compute',
            'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval',
            'paired_interval', 'log_slope', 'plot_band', 'Check', 'Verdict', 'Claim', 'sign_test', 'significant',
-           'paired', 'bounded', 'decide', 'trade_settings', 'trade_names', 'trade_entries', 'redraw', 'Falsification',
-           'falsify']
+           'paired', 'bounded', 'claim_box', 'decide', 'trade_settings', 'trade_names', 'trade_entries', 'redraw',
+           'Falsification', 'falsify']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -530,6 +530,14 @@ def bounded(asked: str, found: float | Interval, low: float = -math.inf, high: f
     limits = {(True, True): f"{low:.3g} to {high:.3g}", (True, False): f"at least {low:.3g}", (False, True): f"at most {high:.3g}"}
     kind = "equivalence" if math.isfinite(low) and math.isfinite(high) else "bound"
     return Check(asked, kind, middle, limits[math.isfinite(low), math.isfinite(high)], low <= ends[0] and ends[1] <= high, visible)
+
+
+def claim_box(claim: Claim, rows: list[dict]) -> str:
+    "Claim, verdict, numbers and reservation, in Markdown, for the head of a chapter."
+    verdict = claim.judge(rows)
+    lines = [f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, false alarm {verdict.false_alarm:.1g}."]
+    lines += [f"> *Measured:* {verdict.measured}."] + ([f"> *Reservation:* {claim.reservation}."] if claim.reservation else [])
+    return "\n>\n".join(lines)
 
 
 def decide(
