@@ -70,24 +70,26 @@ def stage() -> Path:
 
 
 def show_sources(folder: Path) -> None:
-    "What a cell exports is described in the cell's own order (nbdev reverses it), and the cell itself follows, folded."
+    "What a cell exports is described in the cell's own order (nbdev reverses it), and the cell itself follows, folded; one that describes nothing too."
     for copy in folder.glob("*.ipynb"):
-        page = json.loads(copy.read_text(encoding="utf-8"))
+        page, after = json.loads(copy.read_text(encoding="utf-8")), -1
         for cell in json.loads((ROOT / "nbs" / copy.name).read_text(encoding="utf-8"))["cells"]:
             first, _, code = "".join(cell["source"]).partition("\n")
             if cell["cell_type"] == "code" and first == "#| export":
-                insert_source(page["cells"], code.strip("\n"), cell["id"])
+                insert_source(page["cells"], code.strip("\n"), cell["id"], after + 1)
+            after = next((k for k, shown in enumerate(page["cells"]) if shown.get("id") == cell["id"]), after)
         copy.write_text(json.dumps(page), encoding="utf-8")
 
 
-def insert_source(cells: list[dict], code: str, name: str) -> None:
-    "One exported cell."
+def insert_source(cells: list[dict], code: str, name: str, place: int) -> None:
+    "One exported cell, after its descriptions or, where it has none, at `place`; imports alone are left out."
     source = f'#| code-fold: true\n#| code-summary: "Source"\n{code}'
     docs = {found[1]: cell for cell in cells if cell["cell_type"] == "code" and (found := DOC.search("".join(cell["source"])))}
-    here = [docs[part.name] for part in ast.parse(code).body if isinstance(part, ast.FunctionDef | ast.ClassDef) and part.name in docs]
-    if not here or any("".join(cell["source"]) == source for cell in cells):
-        return  # nothing described, or a page that was staged before
-    place = min(map(cells.index, here))
+    parts = ast.parse(code).body
+    here = [docs[part.name] for part in parts if isinstance(part, ast.FunctionDef | ast.ClassDef) and part.name in docs]
+    if all(isinstance(part, ast.Import | ast.ImportFrom) for part in parts) or any("".join(cell["source"]) == source for cell in cells):
+        return  # nothing to show, or a page that was staged before
+    place = min(map(cells.index, here), default=place)
     for cell in here:
         cells.remove(cell)
     cells[place:place] = [*here, {"cell_type": "code", "id": name, "metadata": {}, "execution_count": None, "outputs": [], "source": source}]
