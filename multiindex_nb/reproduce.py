@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Sequence
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -95,5 +96,5 @@ def reproduce(
         write_text(report_text(found, scale), out / "REPRODUCTION.md")  # before a picture that may fail
         if not not_judged(found[-1:]):
             with matplotlib.style.context(STYLE):
-                write_whole(out / f"{claim.id}.png", lambda part: claim.draw(rows).savefig(part, format="png"))
+                write_whole(out / f"{claim.id}.png", partial(claim.draw(rows).savefig, format="png"))
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent  # of this environment, on the PATH or not
 KATEX = "0.16.11"
-CDN = re.compile(rf"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
+CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
 HERE = """{
   const bar = document.getElementById("quarto-sidebar"), link = bar.querySelector("a.active, .active");
   let box = link;  // what scrolls: the sidebar or something within it, never the page

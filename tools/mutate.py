@@ -13,6 +13,7 @@ so a run that was interrupted goes on; the report of a run that is complete is t
 
 import argparse, contextlib, json, os, re, resource, select, shutil, signal, subprocess, sys, tempfile, time, traceback
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from mutants import Mutant, mutants_of, read_cells
@@ -110,7 +111,7 @@ def run_chapter(root: Path, notebook: Path, mutants: list[Mutant], log: Path, qu
     for k, (cell, source) in enumerate(cells):
         for mutant in [m for m in mutants if m.cell == cell]:
             start, changed = time.time(), [(cell, mutant.apply(source)), *cells[k + 1 :]]
-            by = forked(lambda: run(shell, changed), grace + 3 * sum(seconds[k:]))
+            by = forked(partial(run, shell, changed), grace + 3 * sum(seconds[k:]))
             by = "dies or hangs" if by is None else by or (quick and " ") or tests_notice(root, notebook, mutant, source)
             write(id=mutant.id, by=by.strip(), tests=by != " ", seconds=round(time.time() - start, 1))
         run(shell, [(cell, source)])
@@ -162,7 +163,7 @@ def main() -> int:
     args = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     sys.path.insert(0, str(ROOT))
-    import fastcore.test, matplotlib.pyplot, scipy.optimize, sklearn.linear_model, torch, tqdm, multiindex_nb  # once, before forking
+    import tqdm  # once, before forking
 
     notebooks = {path.name[:2]: path for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")) if path.name[:2] in CHAPTERS}
     mutants = {m.id: m for path in notebooks.values() for m in mutants_of(path)}

@@ -201,7 +201,7 @@ def real_cell(data: str, model: str, folds: int, rows: int, seed: int) -> dict:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for train, test in KFold(folds, shuffle=True, random_state=seed).split(X):
-            relative = lambda p: np.mean((p - y[test]) ** 2) / y.var()
+            relative = lambda p, truth=y[test]: np.mean((p - truth) ** 2) / y.var()
             fit = models(seed, 0 if rows else 2)[model].fit(X[train], y[train])
             out["errors"].append(relative(fit.predict(X[test])))
             seen = what_it_found(fit, X[train], y[train], model, seed)

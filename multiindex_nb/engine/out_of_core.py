@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from jaxtyping import Float
-from torch import Tensor
 
 from ..gate import Array, count, gated, real, tensor
 from .network import index_basis

@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Complex, Float
 
 from ..engine.learner import projected_error
-from ..gate import SEED, drawing, check_bytes, check_real, count, gated, instance, real, shown, tensor
+from ..gate import SEED, drawing, check_bytes, check_real, count, gated, instance, real, tensor
 from ..problem.losses import Loss, as_loss, label_slope, second_order_matrix
 from ..engine.network import coverage_of, symmetric_init
 from ..sweeps import Sweep
@@ -218,7 +218,7 @@ def side_outliers(law: SlopeLaw, ratio: float, side: int, edge: float | None = N
     if edge is None:
         return found
     for k in np.flatnonzero(np.linalg.eigvalsh(signal_matrix(law, edge)) > 1 / ratio):
-        excess = lambda u: np.linalg.eigvalsh(signal_matrix(law, u))[k] - 1 / ratio
+        excess = lambda u, k=k: np.linalg.eigvalsh(signal_matrix(law, u))[k] - 1 / ratio
         u = brentq(excess, edge * 1e-9, edge, rtol=1e-10)
         v = np.linalg.eigh(signal_matrix(law, u))[1][:, k]
         found.append(Outlier(float(place(law, ratio, u)), cosine_at(law, ratio, u, v), v))

@@ -399,6 +399,6 @@ def predict_from_data(
             continue
         law = law_of_outlier(slopes, value, n / d)
         match = [o for o in predict_spectrum(law, n_per_d=n / d).outliers if o.value * value > 0]
-        enough = lambda ratio: any(o.cosine >= cosine for o in predict_spectrum(law, n_per_d=ratio).outliers)
+        enough = lambda ratio, law=law: any(o.cosine >= cosine for o in predict_spectrum(law, n_per_d=ratio).outliers)
         found.append((value, match[0].cosine, law_ratio(law, 1), first_ratio(enough, digits=0.01)))
     return sorted(found, key=lambda row: -abs(row[0]))
