@@ -14,7 +14,7 @@ from . import claims
 from .sweeps import STYLE, Claim, Sweep, Verdict, product, run_sweep, sign_test, values, write_whole
 
 # %% auto #0
-__all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'report_text', 'write_text', 'reproduce']
+__all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'detail', 'report_text', 'write_text', 'reproduce']
 
 # %% ../nbs/20_reproduce.ipynb #e5b8315c
 def all_claims() -> dict[str, Claim]:
@@ -45,6 +45,13 @@ def not_judged(found: list[tuple[Claim, Verdict]]) -> list[str]:
     return [claim.id for claim, verdict in found if verdict.holds == "not judged"]
 
 
+def detail(claim: Claim, verdict: Verdict) -> str:
+    "Whence a claim, what ran, how it could have failed, what the verdict does not say."
+    checks = "; ".join(f"{c.asked}: {c.found:.2g} ({c.limit}{'' if c.passed else ', missed'})" for c in verdict.checks)
+    parts = {"Source": claim.source, "Ran": claim.ran, "Checks": checks, "Reservation": claim.reservation}
+    return f"- **{claim.id}.** " + " ".join(f"*{name}:* {text}." for name, text in parts.items() if text)
+
+
 def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     "The report in Markdown."
     from multiindex_nb import __version__
@@ -56,6 +63,7 @@ def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     for claim, v in found:
         cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}", f"**{v.holds}**"]
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
+    lines += ["", *(detail(claim, v) for claim, v in found)]
     lines += ["", "*False alarm* is the chance of the verdict \"holds\" under the alternative that the chapter names, such as no effect, or another law; not the chance that the claim is false.", ""]
     return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.png)\n" for claim, _ in found])
 

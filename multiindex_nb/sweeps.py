@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ from tqdm import tqdm
 from .gate import check_int
 
 # %% auto #0
-__all__ = ['RESERVED', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
+__all__ = ['RESERVED', 'STYLE', 'World', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
            'run_cell', 'single_files', 'read_rows', 'merged', 'read_store', 'DamagedFileWarning', 'set_aside',
            'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'OtherVersionWarning', 'say_versions', 'compute',
            'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval',
-           'paired_interval', 'log_slope', 'plot_band', 'Verdict', 'Claim', 'sign_test']
+           'paired_interval', 'log_slope', 'plot_band', 'Check', 'Verdict', 'Claim', 'sign_test', 'significant',
+           'paired', 'bounded', 'claim_box', 'decide', 'trade_settings', 'trade_names', 'trade_entries', 'redraw',
+           'Falsification', 'falsify']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -373,19 +375,21 @@ def spot_check(
 def values(
     rows: list[dict],  # from `run_sweep`
     metric: str,  # which measurement
-    axis: str,  # setting that varies
+    axis: str | tuple[str, ...],  # setting that varies, or several
+    entry: int | None = None,  # of a measurement that is a list; None takes all of it
     **fixed,  # the other settings
-) -> dict:  # value of the axis -> array over seeds, NaN where a cell failed
+) -> dict:  # value of the axis -> array over seeds, of shape (seeds, k) for a list; NaN where a cell failed
     "One metric along one axis, seeds in order, so that arrays of two settings are paired."
+    axes = (axis,) if isinstance(axis, str) else axis
     chosen = [r for r in rows if all(r.get(k) == v for k, v in fixed.items())]
-    if not chosen or metric not in chosen[0] or axis not in chosen[0]:
+    if not chosen or metric not in chosen[0] or not set(axes) <= set(chosen[0]):
         raise ValueError(f"no rows with {fixed}, metric {metric!r} and axis {axis!r}")
-    seeds = sorted({r["seed"] for r in chosen})
-    out = {}
-    for value in dict.fromkeys(r[axis] for r in chosen):
-        found = {r["seed"]: r[metric] for r in chosen if r[axis] == value}
-        out[value] = np.array([np.nan if found.get(s) is None else found[s] for s in seeds], dtype=float)
-    return out
+    place = lambda r: r[axis] if isinstance(axis, str) else tuple(r[a] for a in axes)
+    found = {(place(r), r["seed"]): r.get(metric) if entry is None or r.get(metric) is None else r[metric][entry] for r in chosen}
+    some = next((v for v in found.values() if v is not None), math.nan)
+    lost, seeds = np.full(np.shape(some), math.nan), sorted({r["seed"] for r in chosen})
+    pick = lambda value, seed: lost if found.get((value, seed)) is None else found[value, seed]
+    return {value: np.array([pick(value, s) for s in seeds], dtype=float) for value in dict.fromkeys(map(place, chosen))}
 
 # %% ../nbs/09_sweeps.ipynb #5c5926bb
 @dataclass(frozen=True)
@@ -454,6 +458,18 @@ def plot_band(
 
 # %% ../nbs/09_sweeps.ipynb #3142fa61
 @dataclass(frozen=True)
+class Check:
+    "One way in which a claim could have failed."
+
+    asked: str  # what must be so
+    kind: str  # "paired" (a sign test over seeds), "bound" (on one side of a figure) or "equivalence" (between two)
+    found: float  # p-value of the test, or the figure
+    limit: str  # what it had to keep
+    passed: bool  # whether it did
+    visible: bool = False  # whether failing says only that the effect is not visible at these sizes
+
+
+@dataclass(frozen=True)
 class Verdict:
     "What came out of a claim's sweep."
 
@@ -461,9 +477,13 @@ class Verdict:
     holds: str  # "holds", "does not hold" or "not visible"
     seeds: int  # independent seeds behind it
     false_alarm: float  # chance that "holds" would be said if the claim were false
+    checks: tuple[Check, ...] = field(default=(), repr=False)  # on which it rests
 
 
 STYLE = ["default", "multiindex_nb.style"]  # nothing of the user's own matplotlibrc, which may ask for what is not there, such as LaTeX
+
+
+World = Callable[[list[dict], Sequence[str], np.random.Generator], list[dict]]  # rows, names of what was measured -> rows
 
 
 @dataclass(frozen=True)
@@ -475,6 +495,10 @@ class Claim:
     sweep: Callable[[str], Sweep]  # "small" or "full" -> the grid
     judge: Callable[[list[dict]], Verdict]  # rows -> verdict
     draw: Callable[[list[dict]], Any]  # rows -> matplotlib Figure
+    source: str = ""  # where the paper, or who else, says so
+    ran: str = ""  # network, path through stage 1, matrix
+    reservation: str = ""  # what the verdict does not say; looks at the data before the criterion stood
+    world: World | None = None  # makes rows of a world in which the claim is false; None: settings trade places
 
 # %% ../nbs/09_sweeps.ipynb #afe4ef87
 def sign_test(
@@ -487,3 +511,101 @@ def sign_test(
     difference = np.asarray(a) - np.asarray(b)
     untied = difference[~np.isnan(difference) & (difference != 0)]
     return float(binomtest(int((untied > 0).sum()), len(untied), alternative="greater").pvalue) if len(untied) else 1.0
+
+# %% ../nbs/09_sweeps.ipynb #decide
+def significant(asked: str, p: float, level: float = 1e-3, visible: bool = False) -> Check:
+    "A check on the p-value of a test."
+    return Check(asked, "paired", p, f"p < {level:g}", p < level, visible)
+
+
+def paired(asked: str, worse: np.ndarray, better: np.ndarray, level: float = 1e-3, visible: bool = False) -> Check:
+    "A check that one number a seed is larger than its partner, by the sign test."
+    return significant(asked, sign_test(worse, better), level, visible)
+
+
+def bounded(asked: str, found: float | Interval, low: float = -math.inf, high: float = math.inf, visible: bool = False) -> Check:
+    "A check that a figure, or the whole of an interval, lies between two limits."
+    ends = (found.low, found.high) if isinstance(found, Interval) else (found, found)
+    middle = found.estimate if isinstance(found, Interval) else float(found)
+    limits = {(True, True): f"{low:.3g} to {high:.3g}", (True, False): f"at least {low:.3g}", (False, True): f"at most {high:.3g}"}
+    kind = "equivalence" if math.isfinite(low) and math.isfinite(high) else "bound"
+    return Check(asked, kind, middle, limits[math.isfinite(low), math.isfinite(high)], low <= ends[0] and ends[1] <= high, visible)
+
+
+def claim_box(claim: Claim, rows: list[dict]) -> str:
+    "Claim, verdict, numbers and reservation, in Markdown, for the head of a chapter."
+    verdict = claim.judge(rows)
+    lines = [f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, false alarm {verdict.false_alarm:.1g}."]
+    lines += [f"> *Measured:* {verdict.measured}."] + ([f"> *Reservation:* {claim.reservation}."] if claim.reservation else [])
+    return "\n>\n".join(lines)
+
+
+def decide(
+    measured: str,  # one sentence with numbers
+    checks: Sequence[Check],  # what must be so
+    seeds: int,  # independent seeds behind it
+    false_alarm: float = 0.0,  # at least this much, where the tests' p-values are not all
+) -> Verdict:
+    "The verdict on all checks together."
+    lost = [check for check in checks if not check.passed]
+    holds = "holds" if not lost else "not visible" if all(check.visible for check in lost) else "does not hold"
+    chance = max([false_alarm, *(check.found for check in checks if check.kind == "paired")])
+    return Verdict(measured, holds, seeds, chance, tuple(checks))
+
+# %% ../nbs/09_sweeps.ipynb #falsify
+def trade_settings(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "What was measured trades places among the settings of a seed, where lists have the same lengths."
+    shape = lambda r: (r["seed"], *(np.shape(r[name]) for name in names))
+    groups: dict[tuple, list[int]] = {}
+    for k, row in enumerate(rows):
+        groups.setdefault(shape(row), []).append(k)
+    other = {k: j for group in groups.values() for k, j in zip(group, rng.permutation(group))}
+    return [row | {name: rows[other[k]][name] for name in names} for k, row in enumerate(rows)]
+
+
+def trade_names(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "What was measured trades places among the names within a row, where lists have the same lengths."
+    out = []
+    for row in rows:
+        kinds: dict[tuple, list[str]] = {}
+        for name in names:
+            kinds.setdefault(np.shape(row[name]), []).append(name)
+        out.append(row | {a: row[b] for kind in kinds.values() for a, b in zip(kind, rng.permutation(kind))})
+    return out
+
+
+def trade_entries(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "The entries of every measured list change their order."
+    return [row | {name: rng.permutation(row[name]).tolist() for name in names if np.ndim(row[name])} for row in rows]
+
+
+def redraw(rows: list[dict], rng: np.random.Generator) -> list[dict]:
+    "As many seeds, drawn with replacement."
+    seeds = sorted({row["seed"] for row in rows})
+    drawn = rng.choice(seeds, len(seeds))
+    return [row | {"seed": k} for k, seed in enumerate(drawn) for row in rows if row["seed"] == seed]
+
+
+@dataclass(frozen=True)
+class Falsification:
+    "What became of a claim in worlds where it is false, and on seeds drawn again."
+
+    false_alarms: int  # worlds in which it would have been said to hold
+    worlds: int  # tried
+    power: float  # share of redrawn seeds on which the verdict is the same
+
+
+def falsify(
+    claim: Claim,  # with its judge
+    rows: list[dict],  # of one scale
+    scale: str = "full",  # which
+    worlds: int = 4,  # how many, and how often seeds are drawn again
+    seed: int = 0,  # of both
+) -> Falsification:
+    "Judge false worlds and redrawn seeds."
+    settings = {name for point in claim.sweep(scale).settings for name in point}
+    names = [name for name in rows[0] if name not in settings and name not in RESERVED]
+    rng, kept = np.random.default_rng(seed), claim.judge(rows).holds
+    false = [claim.judge((claim.world or trade_settings)(rows, names, rng)).holds == "holds" for _ in range(worlds)]
+    same = [claim.judge(redraw(rows, rng)).holds == kept for _ in range(worlds)]
+    return Falsification(sum(false), worlds, float(np.mean(same)))

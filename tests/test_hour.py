@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-HOUR = sorted((Path(__file__).resolve().parents[1] / "nbs").glob("0[a-d]_*.ipynb"))
+README = Path(__file__).resolve().parents[1] / "README.md"
+HOUR = sorted((README.parent / "nbs").glob("0[a-d]_*.ipynb"))
 
 
 def figures(path):
@@ -29,6 +30,13 @@ def test_the_hour_is_one():
     assert all(f["exported"] <= 60 and f["before the first picture"] <= 30 for f in found), found
 
 
+def test_the_first_page_is_one_page():
+    "At most 900 words, code and all; a picture before the first command."
+    text = README.read_text(encoding="utf-8")
+    assert len(text.split()) <= 900 and 0 < text.index("![") < text.index("make run")
+
+
 if __name__ == "__main__":
+    print("README", len(README.read_text(encoding="utf-8").split()), "words")
     for chapter in HOUR:
         print(chapter.stem, figures(chapter))

@@ -18,9 +18,9 @@ BIN = Path(sys.executable).parent
 OUTSIDE = re.compile(r"dns error|error sending request|Failed to fetch|tcp connect|network", re.I)
 USE = """
 import importlib, pkgutil, numpy as np, multiindex_nb as mi
-names = [m.name for m in pkgutil.iter_modules(mi.__path__)]
+names = [m.name for m in pkgutil.walk_packages(mi.__path__, "multiindex_nb.") if not m.name.endswith("__main__")]
 for name in names:
-    importlib.import_module(f"multiindex_nb.{name}")
+    importlib.import_module(name)
 X, y = mi.sample(mi.Target.parse("h2(z1)"), mi.random_subspace(6, 1), 300, noise=0.1)
 assert mi.population_spectrum(mi.Target.parse("z1*z2"), "l1").abs().min() > 0.6  # Sobol points
 assert mi.MultiIndexRegressor(1, random_state=0).fit(X.numpy(), y.numpy()).score(X.numpy(), y.numpy()) > 0.9

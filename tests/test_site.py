@@ -4,6 +4,7 @@ import functools
 import http.server
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from urllib.parse import unquote, urldefrag, urlparse
 
 import pytest
 from conftest import missing
+
+import multiindex_nb
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
@@ -72,6 +75,18 @@ def test_links_and_anchors_lead_somewhere(pages, site):
     assert broken == []
 
 
+def test_names_and_chapters_in_the_prose_are_links(pages):
+    "Where a chapter is named by its number, or a public name is set as code."
+    loose, public = [], set(multiindex_nb.__all__) | {"MultiIndexRegressor"}
+    for name, soup in pages.items():
+        for text in soup.select_one("main").find_all(string=re.compile(r"[Cc]hapter \d\d")) if soup.find("main") else ():
+            number = re.search(r"[Cc]hapter (\d\d)", text)[1]
+            if not text.find_parent(["a", "pre", "code", "script", "h1", "h2", "h3"]) and not name.startswith(number):
+                loose.append((name, str(text)[:60]))
+        loose += [(name, c.get_text()) for c in soup.select("main code") if c.get_text() in public and not c.find_parent(["a", "pre", "h1", "h2", "h3", "h4"])]
+    assert loose == []
+
+
 def test_nothing_is_loaded_from_elsewhere(pages):
     "Scripts, styles and pictures are files of the site."
     outside = [(name, tag.get("src") or tag.get("href")) for name, soup in pages.items() for tag in soup.select("script[src], link[rel=stylesheet], img[src], iframe") if urlparse(tag.get("src") or tag.get("href") or "").scheme in ("http", "https")]
@@ -86,8 +101,6 @@ def test_pictures_say_what_they_show(pages):
 
 def test_public_names_lead_to_their_documentation(pages):
     "Name, parameters with their meaning, one sentence."
-    import multiindex_nb
-
     table = {a.get_text(): a["href"] for a in pages["api.html"].select("main table a")}
     assert set(multiindex_nb.__all__) <= set(table)
     page, anchor = urldefrag(table["train_first_layer"])

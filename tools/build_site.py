@@ -94,20 +94,41 @@ def insert_source(cells: list[dict], code: str, name: str) -> None:
 
 
 def homes(pages: dict) -> dict[str, str]:
-    "Public name -> page and anchor where it is documented."
-    public = json.loads(call([sys.executable, "-c", "import json, multiindex_nb as m; print(json.dumps([*m.__all__, 'MultiIndexRegressor']))"], cwd=ROOT))
-    anchors = {}
+    "Name -> page and anchor where it is documented, for every exported name that one page alone documents."
+    anchors: dict[str, set[str]] = {}
     for name, soup in pages.items():
         for tag in soup.select(".cell-output-markdown h2, .cell-output-markdown h3, .cell-output-markdown h4"):
-            anchors[tag.get_text().strip()] = f"{name}#{tag.get('id') or tag['data-anchor-id']}"
-    return {name: anchors[name] for name in public if name in anchors}
+            anchors.setdefault(tag.get_text().strip(), set()).add(f"{name}#{tag.get('id') or tag['data-anchor-id']}")
+    return {name: found.pop() for name, found in anchors.items() if len(found) == 1}
 
 
-def link_names(soup, where: dict[str, str]) -> None:
-    "Make each public name in the tables of the page of all names a link."
-    for code in soup.select("main table code"):
-        if code.get_text() in where:
-            code.wrap(soup.new_tag("a", href=where[code.get_text()]))
+def link_names(soup, page: str, where: dict[str, str]) -> None:
+    "Make each name of the package that the prose or a table sets as code a link to its description, also where it is called."
+    for code in soup.select("main code"):
+        goal = where.get(re.split(r"[(\[]", code.get_text())[0].removeprefix("multiindex_nb."))
+        if goal and not code.find_parent(["a", "pre", "h1", "h2", "h3", "h4"]):
+            code.wrap(soup.new_tag("a", href="../" * page.count("/") + goal))
+
+
+def link_chapters(soup, page: str, chapters: dict[str, str]) -> None:
+    "Make each \"chapter 04\" of the prose a link, and each number of \"chapters 04 and 05\"; the hour counts its own four."
+    hour = page[:2] in ("0a", "0b", "0c", "0d")
+    goals = chapters | {str(k): chapters[f"0{letter}"] for k, letter in enumerate("abcd", start=1)} if hour else chapters
+    word = re.compile(r"((?:[Cc]hapters? |(?<=\d)(?:, | and | to ))\d[\da-d]?)(?![\d.]\d|\d)")
+    for text in soup.select_one("main").find_all(string=re.compile(r"[Cc]hapters? \d")) if soup.find("main") else ():
+        if text.find_parent(["a", "pre", "code", "script", "h1", "h2", "h3"]):
+            continue
+        for part in word.split(text):
+            found = re.fullmatch(r"([Cc]hapters? |, | and | to )(\d[\da-d]?)", part)
+            if not found or goals.get(found[2], page) == page:
+                text.insert_before(part)
+                continue
+            lead = "" if found[1][:1] in "Cc" else found[1]
+            link = soup.new_tag("a", href="../" * page.count("/") + goals[found[2]])
+            link.string = part[len(lead) :]
+            text.insert_before(lead)
+            text.insert_before(link)
+        text.extract()
 
 
 def finish(soup, name: str) -> None:
@@ -140,8 +161,10 @@ def polish(site: Path) -> None:
 
     paths = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*.html"))}
     pages = {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for name, path in paths.items()}
-    link_names(pages["api.html"], homes(pages))
+    where, chapters = homes(pages), {name[:2]: name for name in pages if re.match(r"\d[\da-d]_", name)}
     for name, soup in pages.items():
+        link_names(soup, name, where)
+        link_chapters(soup, name, chapters)
         finish(soup, name)
         (site / name).write_text(str(soup), encoding="utf-8")
     for path in (site / "site_libs" / "themes").glob("*.css"):

@@ -17,7 +17,7 @@ from ..engine.power_iteration import auto_lr, auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import ACCURATE, recovered_subspace, subspace_error
 from .start_step_split import c09_cell, draw_problem
-from ..sweeps import Claim, Interval, Sweep, Verdict, median_interval, plot_band, product, sign_test, values
+from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, median_interval, plot_band, product, sign_test, significant, trade_names, values
 from ..problem.targets import Target, random_subspace, sample
 from .which_loss import strengths
 
@@ -25,8 +25,7 @@ from .which_loss import strengths
 __all__ = ['RUNS', 'RATIOS', 'E3_LRS', 'E3_STEPS', 'DEFAULT', 'AXES', 'K2_LOSSES', 'K2_TARGETS', 'CLAIMS', 'finish', 'e1_cell',
            'e1_sweep', 'e1_judge', 'e1_draw', 'e2_cell', 'e2_sweep', 'e2_judge', 'e2_draw', 'e3_sweep', 'e3_table',
            'e3_judge', 'e3_draw', 'k1_cell', 'k1_sweep', 'k1_ratios', 'k1_judge', 'k1_draw', 'k2_cell', 'k2_sweep',
-           'k2_correlations', 'k2_judge', 'k2_draw', 'k3_cell', 'k3_sweep', 'k3_curves', 'k3_shift', 'k3_judge',
-           'k3_draw']
+           'k2_correlations', 'k2_judge', 'k2_draw', 'k3_cell', 'k3_sweep', 'k3_shift', 'k3_judge', 'k3_draw']
 
 # %% ../../nbs/19_card.ipynb #2e702cfa
 def finish(net, D2, test, seed: int, decay: float | str = "holdout") -> float:
@@ -67,7 +66,7 @@ def e1_judge(rows: list[dict]) -> Verdict:
         p = max(p, sign_test(median[4], median[1]))
         texts.append(f"d = {d}: " + ", ".join(f"{median_interval(v)} at {t}" for t, v in median.items()))
     text = f"median alignment by T1, {'; '.join(texts)}; network and power limit differ by at most {gap:.1g}"
-    return Verdict(text, "holds" if p < 1e-3 and gap < 0.01 else "does not hold", len({r["seed"] for r in rows}), p)
+    return decide(text, [significant("alignment is larger at 4 steps than at 1", p), bounded("gap to the power limit", gap, high=0.01)], len({r["seed"] for r in rows}))
 
 
 def e1_draw(rows: list[dict]):
@@ -117,8 +116,8 @@ def e2_judge(rows: list[dict]) -> Verdict:
         enough = [n for n, s in zip(RATIOS, np.median(share["huber"], axis=0)) if s >= 1 - ACCURATE**2]
         reach = f"recovered from n = {enough[0]} d" if enough else f"not recovered at {RATIOS[-1]} d"
         texts.append(f"d = {d}: Huber {median_interval(share['huber'][:, at])}, MSE {median_interval(share['mse'][:, at])}, Huber {reach}")
-    holds = "does not hold" if p >= 1e-3 else "holds" if low >= 1 - ACCURATE**2 else "not visible"
-    return Verdict("mean squared cosine at n = 10 d, " + "; ".join(texts), holds, len({r["seed"] for r in rows}), p)
+    checks = significant("Huber sees more at n = 10 d", p), bounded("mean squared cosine under Huber", low, low=1 - ACCURATE**2, visible=True)
+    return decide("mean squared cosine at n = 10 d, " + "; ".join(texts), checks, len({r["seed"] for r in rows}))
 
 
 def e2_draw(rows: list[dict]):
@@ -166,7 +165,7 @@ def e3_judge(rows: list[dict]) -> Verdict:
     text = f"best of the card's range without decay: {median_interval(table[card])} ({name(card)}); best of all: {median_interval(table[best])} ({name(best)}); "
     text += f"automatic, T1 = {rule}: {median_interval(auto)}, ratio to the best {ratio} (99.8 %)"
     p = sign_test(1.1 * table[best], auto)
-    return Verdict(text, "holds" if p < 1e-3 else "does not hold", len(auto), p)
+    return decide(text, [significant("the automatic step is within 10 % of the best", p)], len(auto))
 
 
 def e3_draw(rows: list[dict]):
@@ -230,7 +229,7 @@ def k1_judge(rows: list[dict]) -> Verdict:
         p = max(p, sign_test(1.5 * ratios[best], np.ones_like(ratios[best])))
         near = [v for v, r in ratios.items() if np.median(r) <= 1.5]
         texts.append(f"{axis}, d = {d}: default over best ({best}) {loss}, within 1.5 of the default: {', '.join(near)}")
-    return Verdict("; ".join(texts), "holds" if p < 1e-3 else "does not hold", len({r["seed"] for r in rows}), p)
+    return decide("; ".join(texts), [significant("the default is within a factor 1.5 of the best on every axis", p)], len({r["seed"] for r in rows}))
 
 
 def k1_draw(rows: list[dict]):
@@ -286,7 +285,7 @@ def k2_judge(rows: list[dict]) -> Verdict:
     p = max(sign_test(v, np.zeros_like(v)) for v in found.values())
     low = min(np.median(v) for v in found.values())
     text = "rank correlation of predicted strength and measured share over eight losses: " + "; ".join(f"{t} {median_interval(v)}" for t, v in found.items())
-    return Verdict(text, "holds" if p < 1e-3 and low >= 0.5 else "does not hold", len(found[K2_TARGETS[0]]), p)
+    return decide(text, [significant("the rank correlation is positive", p), bounded("its lowest median", low, low=0.5)], len(found[K2_TARGETS[0]]))
 
 
 def k2_draw(rows: list[dict]):
@@ -324,12 +323,6 @@ def k3_sweep(scale: str) -> Sweep:
     return Sweep(f"K3-{scale}", k3_cell, product(kappa=(1.0, 3.0) if small else (1.0, 1.5, 2.0, 3.0), d=[50], n_per_d=[60]), 12 if small else 30)
 
 
-def k3_curves(rows: list[dict], metric: str = "weak_errors") -> dict[float, np.ndarray]:
-    "kappa -> metric, shape (seeds, steps)."
-    kappas = sorted({r["kappa"] for r in rows})
-    return {k: np.array([r[metric] for r in sorted(rows, key=lambda r: r["seed"]) if r["kappa"] == k]) for k in kappas}
-
-
 def k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
     "Best T1 at kappa = 1 minus that at the largest kappa, with a 99.8 % bootstrap over seeds."
     rng, (first, *_, last) = np.random.default_rng(0), curves.values()
@@ -340,15 +333,15 @@ def k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
 # %% ../../nbs/19_card.ipynb #9188b38c
 def k3_judge(rows: list[dict]) -> Verdict:
     "Does conditioning cost error, and does it call for fewer steps?"
-    curves, rule = k3_curves(rows), auto_steps(rows[0]["d"])
+    curves, rule = values(rows, "weak_errors", "kappa"), auto_steps(rows[0]["d"])
     error = {k: t[:, rule - 1] for k, t in curves.items()}
     p, shift = sign_test(error[max(error)], error[min(error)]), k3_shift(curves)
     own = [curves[k].argmin(axis=1) for k in (min(curves), max(curves))]
     fewer = sign_test(*own)
-    whole = {k: np.median(t[:, rule - 1]) for k, t in k3_curves(rows, "errors").items()}
+    whole = {k: np.median(t[:, rule - 1]) for k, t in values(rows, "errors", "kappa").items()}
     text = f"weak error at T1 = {rule}: " + ", ".join(f"{median_interval(v)} at kappa = {k:g}" for k, v in error.items())
     text += "; best T1 " + ", ".join(f"{best_steps(t):.2f}" for t in curves.values()) + f", shift {shift} (99.8 %); test error {min(whole.values()):.3f} to {max(whole.values()):.3f} for all kappa"
-    return Verdict(text, "does not hold" if p >= 1e-3 else "holds" if fewer < 1e-3 else "not visible", len(error[1.0]), max(p, fewer))
+    return decide(text, [significant("the weak error is larger at the largest kappa", p), significant("its best number of steps is smaller", fewer, visible=True)], len(error[1.0]))
 
 
 def k3_draw(rows: list[dict]):
@@ -357,7 +350,7 @@ def k3_draw(rows: list[dict]):
 
     fig = Figure(figsize=(8, 3), dpi=100, layout="constrained")
     for ax, metric in zip(fig.subplots(1, 2), ("weak_errors", "errors")):
-        for i, (kappa, table) in enumerate(k3_curves(rows, metric).items()):
+        for i, (kappa, table) in enumerate(values(rows, metric, "kappa").items()):
             plot_band(dict(zip(range(1, 7), table.T)), ax, f"$\\kappa$ = {kappa:g}", color=f"C{i}")
             if metric == "weak_errors":
                 ax.plot(best_steps(table), np.median(table, axis=0).min(), "v", color=f"C{i}")
@@ -367,10 +360,16 @@ def k3_draw(rows: list[dict]):
 
 # %% ../../nbs/19_card.ipynb #abc0307b
 CLAIMS = (
-    Claim("E1", "alignment of the neurons grows with the number of steps (card, first experiment 1)", e1_sweep, e1_judge, e1_draw),
-    Claim("E2", "at n = 10 d, Huber's loss recovers h4+h4 where squared loss does not (card, first experiment 2)", e2_sweep, e2_judge, e2_draw),
-    Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)", e3_sweep, e3_judge, e3_draw),
-    Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)", k1_sweep, k1_judge, k1_draw),
-    Claim("K2", "the predicted strength ranks the losses (card, next check 2)", k2_sweep, k2_judge, k2_draw),
-    Claim("K3", "conditioning costs the weak direction and calls for fewer steps (card, next check 3)", k3_sweep, k3_judge, k3_draw),
+    Claim("E1", "alignment of the neurons grows with the number of steps (card, first experiment 1)", e1_sweep, e1_judge, e1_draw,
+          source="a third party's card of the paper, first experiment 1", ran="the network beside the power limit", world=trade_names),
+    Claim("E2", "at n = 10 d, Huber's loss recovers h4+h4 where squared loss does not (card, first experiment 2)", e2_sweep, e2_judge, e2_draw,
+          source="a third party's card of the paper, first experiment 2", ran="S alone", reservation="n = 10 d is too few to recover the plane", world=trade_names),
+    Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)", e3_sweep, e3_judge, e3_draw,
+          source="a third party's card of the paper, first experiment 3", ran="the network", reservation="the best is chosen with hindsight"),
+    Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)", k1_sweep, k1_judge, k1_draw,
+          source="a third party's card of the paper, next check 1", ran="the power limit"),
+    Claim("K2", "the predicted strength ranks the losses (card, next check 2)", k2_sweep, k2_judge, k2_draw,
+          source="a third party's card of the paper, next check 2", ran="S alone", world=trade_names),
+    Claim("K3", "conditioning costs the weak direction and calls for fewer steps (card, next check 3)", k3_sweep, k3_judge, k3_draw,
+          source="a third party's card of the paper, next check 3", ran="the power limit, m = 128", reservation="the test error itself hardly changes"),
 )

@@ -12,14 +12,15 @@ import torch
 
 from ..problem.losses import MSE
 from ..problem.blocks import weighted_gram
+from .samples_and_time import crossing
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
-from ..sweeps import Claim, Interval, Sweep, Verdict, log_slope, median_interval, sign_test, values
+from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, median_interval, sign_test, significant, values
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['N_PER_D', 'CLAIMS', 'ideal_coverage', 'difficulty', 'c7_problem', 'crossing', 'c7_cell', 'c7_sweep', 'c7_rates',
-           'c7_judge', 'c7_draw']
+__all__ = ['N_PER_D', 'CLAIMS', 'ideal_coverage', 'difficulty', 'c7_problem', 'c7_cell', 'c7_sweep', 'c7_rates', 'c7_judge',
+           'c7_draw']
 
 # %% ../../nbs/14_conditioning.ipynb #ebaf449f
 def ideal_coverage(
@@ -48,18 +49,6 @@ def c7_problem(kind: str, kappa: float, d: int, seed: int):
     return X, y, U, torch.linalg.svd(U)[2][1] if kind == "U" else U[1]
 
 
-def crossing(shares: list[float], level: float = 0.5) -> float:
-    "n/d at which the share first reaches the level, by log-linear interpolation; NaN if it never does."
-    for k, share in enumerate(shares):
-        if share >= level:
-            if k == 0:
-                return N_PER_D[0]
-            before = shares[k - 1]
-            weight = (level - before) / (share - before)
-            return N_PER_D[k - 1] ** (1 - weight) * N_PER_D[k] ** weight
-    return math.nan
-
-
 def c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
     "Sample needed for the weak direction, and coverage by step at the largest sample."
     X, y, U, weak = c7_problem(kind, kappa, d, seed)
@@ -74,7 +63,7 @@ def c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
         edges.append(torch.linalg.eigvalsh(null).abs().max().item())
     net = symmetric_init(40_000, d, 1e-30, seed)
     history = train_first_layer(net, X, y, MSE(), steps=6, engine="power", U=U)
-    needed = crossing(shares)
+    needed = crossing(N_PER_D, shares, 0.5)
     edge = math.exp(np.interp(math.log(needed), np.log(N_PER_D), np.log(edges)))
     return {"shares": shares, "needed": needed, "edge": edge, "coverage": history.coverage.tolist()}
 
@@ -105,12 +94,14 @@ def c7_judge(rows: list[dict]) -> Verdict:
         slopes.append(log_slope([difficulty(k) for k in needed], needed.values()))
         edges.append(log_slope([1 / k for k in edge], edge.values()))
         p = max(p, sign_test(needed[max(needed)], needed[min(needed)]))
-    rates, inside = c7_rates(rows).values(), lambda i: 0.8 <= i.low and i.high <= 1.2
+    rates = c7_rates(rows).values()
     text = f"slope of log edge in log weakest outlier {edges[0]} (kappa of S), {edges[1]} (of U), predicted 1; "
     text += f"of log n in log(1 + kappa_S^2) {slopes[0]}, 1 only for n >> d; "
     text += f"loss of coverage a step over log kappa_S {min(r.low for r in rates):.2f} to {max(r.high for r in rates):.2f}, predicted 1"
-    good = p < 1e-3 and all(map(inside, [*edges, *rates]))
-    return Verdict(text, "holds" if good else "does not hold", len({r["seed"] for r in rows}), p)
+    checks = [significant("the weak direction needs more rows, for both kinds", p)]
+    checks += [bounded(f"slope of log edge in log weakest outlier, kappa of {kind}", edge, 0.8, 1.2) for kind, edge in zip("SU", edges)]
+    checks += [bounded(f"loss of coverage a step over log kappa_S, kappa = {kappa:g} of {kind}", rate, 0.8, 1.2) for (kind, kappa), rate in c7_rates(rows).items()]
+    return decide(text, checks, len({r["seed"] for r in rows}))
 
 # %% ../../nbs/14_conditioning.ipynb #861c9e14
 def c7_draw(rows: list[dict]):
@@ -141,5 +132,6 @@ def c7_draw(rows: list[dict]):
 
 # %% ../../nbs/14_conditioning.ipynb #1f60e15b
 CLAIMS = (
-    Claim("C7", "a condition number kappa, of U or of S, costs samples and leaves fewer steps", c7_sweep, c7_judge, c7_draw),
+    Claim("C7", "a condition number kappa, of U or of S, costs samples and leaves fewer steps", c7_sweep, c7_judge, c7_draw,
+          source="the paper's dependence on the condition number", ran="S, and the power limit with 40 000 neurons", reservation="the exponent of n is below its limit, since n is not far above d"),
 )

@@ -20,13 +20,13 @@ from ..problem.losses import MSE, Loss, as_loss, population_rule, second_order_m
 from ..engine.network import TwoLayerNet, alignment, index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps
 from .samples_and_time import needed_law, stream_matrices
-from ..sweeps import Claim, Sweep, Verdict, log_slope, median_interval, plot_band, sign_test
+from ..sweeps import Claim, Sweep, Verdict, bounded, decide, log_slope, median_interval, plot_band, sign_test, significant, values
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
 __all__ = ['unit_law', 'POWERS', 'BASE', 'CAP', 'DEGREES', 'CLAIMS', 'tilt', 'start_part', 'tilt_error', 'ratio_at', 'matrices',
-           'power_steps', 'brackets', 'c11_cell', 'side_points', 'c11_sweep', 'table', 'targets_of', 'fall',
-           'side_text', 'c11_judge', 'draw_main', 'draw_brackets', 'draw_degree', 'c11_draw']
+           'power_steps', 'brackets', 'c11_cell', 'side_points', 'c11_sweep', 'targets_of', 'fall', 'side_text',
+           'c11_judge', 'draw_main', 'draw_brackets', 'draw_degree', 'c11_draw']
 
 # %% ../../nbs/17_end_to_end.ipynb #444487a9
 @cache
@@ -144,13 +144,6 @@ def c11_sweep(scale: str) -> Sweep:
     return Sweep(f"C11-{scale}", c11_cell, tuple(points + side_points(small)), 12)
 
 # %% ../../nbs/17_end_to_end.ipynb #56939271
-def table(rows: list[dict], metric: str, axis: str, k: int | None = None, **fixed) -> dict:
-    "Value of the axis -> metric over seeds; entry k of it where it is a list."
-    chosen = sorted((r for r in rows if all(r[a] == v for a, v in fixed.items())), key=lambda r: r["seed"])
-    pick = lambda r: math.nan if r.get("error") else r[metric] if k is None else r[metric][k]
-    return {v: np.array([pick(r) for r in chosen if r[axis] == v]) for v in dict.fromkeys(r[axis] for r in chosen)}
-
-
 def targets_of(rows: list[dict], kind: str) -> list[str]:
     "The targets in the rows of one kind."
     return list(dict.fromkeys(r["target"] for r in rows if r["kind"] == kind))
@@ -169,7 +162,7 @@ def side_text(rows: list[dict]) -> str:
     parts = []
     for kind in ("width", "r", "noise"):
         chosen = [r | {"r": r["target"].count("h")} for r in rows if r["kind"] == kind and r["target"] != DEGREES[2][0]]
-        errors = table(chosen, "test_error", kind, -1)
+        errors = values(chosen, "test_error", kind, -1)
         low, high = min(errors), max(errors)
         parts.append(f"{kind} {low} to {high}: {median_interval(errors[low])} to {median_interval(errors[high])}")
     return "at d = 100, n/d = 49, " + ", ".join(parts)
@@ -179,15 +172,15 @@ def c11_judge(rows: list[dict]) -> Verdict:
     "Does the error fall with d at n = d (log d)^3, without levelling off?"
     p, falls, texts = 0.0, True, []
     for target in targets_of(rows, "d"):
-        by_power = [table(rows, "test_error", "d", k, kind="d", target=target) for k in range(len(POWERS))]
+        by_power = [values(rows, "test_error", "d", k, kind="d", target=target) for k in range(len(POWERS))]
         slope, chance = fall(by_power[-1])
         p, falls = max(p, chance), falls and slope.estimate < 0
         p = p if slope.high < 0 else 1.0
         low, high = min(by_power[-1]), max(by_power[-1])
         first, last, linear = (median_interval(v) for v in (by_power[-1][low], by_power[-1][high], by_power[0][high]))
         texts.append(f"{target}: test error {first} at d = {low}, {last} at {high}, slope {slope} (99.8 %); with n/d constant {linear} at {high}")
-    holds = "does not hold" if not falls else "holds" if p < 1e-3 else "not visible"
-    return Verdict("; ".join([*texts, side_text(rows)]), holds, len(by_power[-1][high]), p)
+    checks = bounded("targets whose error does not fall", float(not falls), high=0), significant("the error falls from the first and from the last d but one, with a slope below zero", p, visible=True)
+    return decide("; ".join([*texts, side_text(rows)]), checks, len(by_power[-1][high]))
 
 # %% ../../nbs/17_end_to_end.ipynb #db117227
 def draw_main(axes, rows: list[dict], target: str) -> None:
@@ -195,11 +188,11 @@ def draw_main(axes, rows: list[dict], target: str) -> None:
     loss, base = BASE[target]
     link, loss = Target.parse(target), as_loss(loss)
     for i, k in enumerate(POWERS):
-        errors = table(rows, "test_error", "d", i, kind="d", target=target)
+        errors = values(rows, "test_error", "d", i, kind="d", target=target)
         plot_band(errors, axes[0], "$n/d$ constant" if k == 0 else f"$n/d\\propto(\\log d)^{k}$", color=f"C{i}")
         axes[0].plot(list(errors), [tilt_error(link, loss, ratio_at(k, d, base)) for d in errors], ":", color=f"C{i}")
     axes[0].set(title=f"{target}; dotted: (2)", ylabel="test error")
-    shares, ratios = table(rows, "bulk", "d", -1, kind="d", target=target), [ratio_at(POWERS[-1], d, base) for d in errors]
+    shares, ratios = values(rows, "bulk", "d", -1, kind="d", target=target), [ratio_at(POWERS[-1], d, base) for d in errors]
     plot_band(shares, axes[1], "measured", color="C2")
     axes[1].plot(list(shares), [tilt(link, loss) / a for a in ratios], "k:", label="tilt A, by (1)")
     axes[1].plot(list(shares), [start_part(link, loss, d, a) for d, a in zip(shares, ratios)], "k--", lw=1, label="start B, chapter 12")
@@ -212,9 +205,9 @@ def draw_main(axes, rows: list[dict], target: str) -> None:
 def draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | None = None, suffix: str = "", **style) -> None:
     "Error, clean and oracle along one setting."
     chosen = [r | {"r": r["target"].count("h")} for r in rows if r["kind"] == kind and target in (None, r["target"])]
-    plot_band(table(chosen, "test_error", axis, -1), ax, f"error{suffix}", color="C2", **style)
+    plot_band(values(chosen, "test_error", axis, -1), ax, f"error{suffix}", color="C2", **style)
     for metric, color in (("clean", "C0"), ("oracle", "0.5")):
-        plot_band(table(chosen, metric, axis), ax, f"{metric}{suffix}", color=color, **style)
+        plot_band(values(chosen, metric, axis), ax, f"{metric}{suffix}", color=color, **style)
     ax.set(yscale="log", ylabel="test error", ylim=(1e-6, 2))
 
 # %% ../../nbs/17_end_to_end.ipynb #24d29bbd
@@ -254,4 +247,7 @@ def c11_draw(rows: list[dict]):
     return fig
 
 # %% ../../nbs/17_end_to_end.ipynb #b069dba5
-CLAIMS = (Claim("C11", "end to end, the test error falls to 0 as d grows at n = d polylog d", c11_sweep, c11_judge, c11_draw),)
+CLAIMS = (
+    Claim("C11", "end to end, the test error falls to 0 as d grows at n = d polylog d", c11_sweep, c11_judge, c11_draw,
+          source="the paper's theorem: the test error goes to zero", ran="the power limit on streamed S, m = 256, readout in the span of the neurons", reservation="d to 2000, where the errors are still far from zero"),
+)

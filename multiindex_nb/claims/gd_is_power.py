@@ -10,7 +10,7 @@ import numpy as np
 from ..engine.learner import auto_scale
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
-from ..sweeps import Claim, Interval, Sweep, Verdict, log_slope, median_interval, product, values
+from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, product, values
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -61,7 +61,8 @@ def c1_judge(rows: list[dict]) -> Verdict:
     low, high = min(s.low for s in slopes.values()), max(s.high for s in slopes.values())
     seeds = len({r["seed"] for r in rows})
     text = f"slope of log gap in log e0 between {low:.3f} and {high:.3f} over {len(slopes)} combinations; gap at e0 = {smallest:g} at most {worst:.1g}"
-    return Verdict(text, "holds" if low >= 0.9 and worst < 1e-6 else "does not hold", seeds, 2.0**-seeds)
+    checks = bounded("lowest end of the slopes of log gap in log e0", low, low=0.9), bounded("largest gap at the smallest e0", worst, high=1e-6)
+    return decide(text, checks, seeds, 2.0**-seeds)
 
 # %% ../../nbs/10_gd_is_power.ipynb #08cc8a36
 def c1_draw(rows: list[dict]):
@@ -86,5 +87,6 @@ def c1_draw(rows: list[dict]):
 
 # %% ../../nbs/10_gd_is_power.ipynb #76c89d3e
 CLAIMS = (
-    Claim("C1", "gradient descent is a power iteration: the gap falls linearly in e0 or faster", c1_sweep, c1_judge, c1_draw),
+    Claim("C1", "gradient descent is a power iteration: the gap falls linearly in e0 or faster", c1_sweep, c1_judge, c1_draw,
+          source="the paper's mechanism: the first layer performs a power iteration", ran="the network, m = 32, autograd and fused, beside powers of S", reservation="d = 30; closeness, not yet learning"),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -20,14 +20,14 @@ from ..engine.network import TwoLayerNet, alignment, symmetric_init
 from ..engine.power_iteration import auto_lr, train_first_layer
 from ..engine.gradients import neuron_sums
 from ..engine.recovery import ACCURATE, ALIGNED, subspace_error
-from ..sweeps import Claim, Interval, Sweep, Verdict, log_slope, median_interval, plot_band, product, sign_test
+from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, plot_band, product, sign_test, significant, values
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
 __all__ = ['STEPS', 'TARGETS', 'WIDTH', 'PER_D', 'T1', 'CLAIMS', 'population_location', 'needed_law', 'stream_matrices',
-           'limit_subspace', 'neuron_alignments', 'sample_ratios', 'c04_cell', 'samples_needed', 'needed_table',
-           'exponent', 'below_root', 'c04_judge', 'c04_points', 'c04_sweep', 'draw_collapse', 'draw_needed', 'c04_draw',
-           'matrix_free_lr', 'stage_one', 'c05_cell', 'c05_sweep', 'grid_of', 'seed_slopes', 'c05_judge', 'c05_draw']
+           'limit_subspace', 'neuron_alignments', 'sample_ratios', 'c04_cell', 'crossing', 'needed_table', 'exponent',
+           'below_root', 'c04_judge', 'steeper', 'c04_points', 'c04_sweep', 'draw_collapse', 'draw_needed', 'c04_draw',
+           'matrix_free_lr', 'stage_one', 'c05_cell', 'c05_sweep', 'seed_slopes', 'c05_judge', 'c05_draw']
 
 # %% ../../nbs/12_samples_and_time.ipynb #35f48241
 def population_location(target: Target, loss: Loss) -> float:
@@ -112,7 +112,7 @@ def c04_cell(target: str, loss: str, d: int, low: float, top: float, seed: int) 
     return found
 
 # %% ../../nbs/12_samples_and_time.ipynb #b1067e7e
-def samples_needed(
+def crossing(
     ratios: list[float],  # n/d, increasing
     quality: list[float],  # larger is better
     level: float,  # what to reach
@@ -133,7 +133,7 @@ def needed_table(rows: list[dict], target: str, curve: str) -> dict[int, np.ndar
     sign, level = (-1, -ACCURATE) if curve == "limit_error" else (1, ALIGNED)
     table = {}
     for row in sorted((r for r in rows if r["target"] == target), key=lambda r: (r["d"], r["seed"])):
-        found = math.inf if row.get("error") else samples_needed(row["ratios"], sign * np.array(row[curve]), level)
+        found = math.inf if row.get("error") else crossing(row["ratios"], sign * np.array(row[curve]), level)
         table.setdefault(row["d"], []).append(found)
     return {d: np.array(v) for d, v in table.items()}
 
@@ -158,13 +158,18 @@ def c04_judge(rows: list[dict]) -> Verdict:
     "C4 from the exponents of the limit and of three steps, on both targets."
     curves = {(t, c): needed_table(rows, t, c) for t in TARGETS for c in ("limit_error", "align_3")}
     slopes = {k: exponent(table) for k, table in curves.items()}
-    reached = all(np.isfinite(table[max(table)]).all() for table in curves.values())
-    flat = all(s.high < (1 / 3 if c == "limit_error" else 1 / 2) for (_, c), s in slopes.items())
-    p = max(below_root(table) for table in curves.values())
-    holds = "does not hold" if not (reached and flat) else "holds" if p < 1e-3 else "not visible"
+    names = {"limit_error": "in the limit", "align_3": "after 3 steps"}
+    checks = [bounded(f"{t}, {names[c]}: share of seeds that reach the level at the largest d", np.isfinite(table[max(table)]).mean(), low=1) for (t, c), table in curves.items()]
+    checks += [bounded(f"{t}, {names[c]}: upper end of the exponent", s.high, high=1 / 3 if c == "limit_error" else 1 / 2) for (t, c), s in slopes.items()]
+    checks.append(significant("n/d grows by less than the square root of d, on every curve", max(map(below_root, curves.values())), visible=True))
     one = {t: exponent(needed_table(rows, t, "align_1")) for t in TARGETS}
     parts = [f"{t}: {slopes[t, 'limit_error']} in the limit, {slopes[t, 'align_3']} after 3 steps, {one[t]} after 1" for t in TARGETS]
-    return Verdict("exponent of d in the n/d needed, " + "; ".join(parts), holds, len({r["seed"] for r in rows}), p)
+    return decide("exponent of d in the n/d needed, " + "; ".join(parts), checks, len({r["seed"] for r in rows}))
+
+
+def steeper(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "A world in which C4 is false: the same curves, with n/d stretched by d^0.6."
+    return [row | {"ratios": [a * (row["d"] / 50) ** 0.6 for a in row["ratios"]]} for row in rows]
 
 
 def c04_points(dims: list[int], tops: dict[str, dict[int, float]]) -> tuple[dict, ...]:
@@ -264,30 +269,24 @@ def c05_sweep(scale: str) -> Sweep:
     return Sweep(f"C5-{scale}", c05_cell, product(d=dims, method=["fused", "power"]), seeds=10, revision=2)
 
 # %% ../../nbs/12_samples_and_time.ipynb #00658559
-def grid_of(rows: list[dict], method: str, metric: str) -> tuple[list[int], np.ndarray]:
-    "Dimensions, and the metric by dimension and seed."
-    chosen = sorted((r for r in rows if r["method"] == method), key=lambda r: (r["d"], r["seed"]))
-    dims = sorted({r["d"] for r in chosen})
-    return dims, np.array([[np.nan if r.get("error") else r[metric] for r in chosen if r["d"] == d] for d in dims])
-
-
 def seed_slopes(rows: list[dict], method: str, metric: str) -> np.ndarray:
     "The log-log slope in d on every seed."
-    dims, table = grid_of(rows, method, metric)
-    x = np.log(dims) - np.log(dims).mean()
-    return x @ np.log(table) / (x @ x)
+    table = values(rows, metric, "d", method=method)
+    x = np.log(list(table)) - np.log(list(table)).mean()
+    return x @ np.log(list(table.values())) / (x @ x)
 
 
 def c05_judge(rows: list[dict]) -> Verdict:
     "C5 from the exact exponent in operations, with the clock as a witness."
     exact = {m: float(np.median(seed_slopes(rows, m, "flops"))) for m in ("fused", "power")}
-    clock = {m: log_slope(*grid_of(rows, m, "time")) for m in exact}
+    by_d = {m: values(rows, "time", "d", method=m) for m in exact}
+    clock = {m: log_slope(t, t.values()) for m, t in by_d.items()}
     fused, power = (seed_slopes(rows, m, "time") for m in exact)
     p = max(sign_test(np.full(len(fused), 2.5), fused), sign_test(power, fused))
-    confirmed = clock["fused"].high < 2.5 and p < 1e-3
-    holds = "does not hold" if not abs(exact["fused"] - 2) < 0.01 else "holds" if confirmed else "not visible"
+    checks = [bounded("exponent of d in the operations, fused", exact["fused"], 1.99, 2.01)]
+    checks += [bounded("upper end of the exponent by the clock, fused", clock["fused"].high, high=2.5, visible=True), significant("by the clock, fused is below 2.5 and below power", p, visible=True)]
     parts = [f"{m}: {exact[m]:.3f} in operations, {clock[m]} by the clock" for m in exact]
-    return Verdict("exponent of d in the time, " + "; ".join(parts), holds, len(fused), p)
+    return decide("exponent of d in the time, " + "; ".join(parts), checks, len(fused))
 
 # %% ../../nbs/12_samples_and_time.ipynb #2ca41f6f
 def c05_draw(rows: list[dict]):
@@ -297,10 +296,11 @@ def c05_draw(rows: list[dict]):
     figure = Figure(figsize=(9, 3.4), dpi=100, layout="constrained")
     for ax, metric, label in zip(figure.subplots(1, 2), ("flops", "time"), ("operations in matrix products", "seconds")):
         for i, method in enumerate(("fused", "power")):
-            dims, table = grid_of(rows, method, metric)
+            table = values(rows, metric, "d", method=method)
+            dims = list(table)
             slope = np.median(seed_slopes(rows, method, metric))
-            plot_band(dict(zip(dims, table)), ax, f"{method}, slope {slope:.2f}", color=f"C{i}")
-            guide = np.median(table[-1]) * (np.array(dims) / dims[-1]) ** (2 + i)
+            plot_band(table, ax, f"{method}, slope {slope:.2f}", color=f"C{i}")
+            guide = np.median(table[dims[-1]]) * (np.array(dims) / dims[-1]) ** (2 + i)
             ax.plot(dims, guide, ":", color=f"C{i}", label=f"slope {2 + i}")
         ax.set(xscale="log", yscale="log", xlabel="d", ylabel=label)
         ax.set_xticks(dims, dims)
@@ -312,6 +312,8 @@ def c05_draw(rows: list[dict]):
 
 # %% ../../nbs/12_samples_and_time.ipynb #286fd34b
 CLAIMS = (
-    Claim("C4", "n = O~(d) samples suffice for stage 1", c04_sweep, c04_judge, c04_draw),
-    Claim("C5", "stage 1 takes O~(d^2) time", c05_sweep, c05_judge, c05_draw),
+    Claim("C4", "n = O~(d) samples suffice for stage 1", c04_sweep, c04_judge, c04_draw,
+          source="the paper's theorem: n = d up to logarithms", ran="the power limit on streamed S, m = 256", reservation="d to 2000, where a power of log d cannot be told from a small power of d", world=steeper),
+    Claim("C5", "stage 1 takes O~(d^2) time", c05_sweep, c05_judge, c05_draw,
+          source="the paper's theorem: time d^2 up to logarithms", ran="the network, m = 32, n = 8 d, fused and power", reservation="exact in counted operations; the clock is a witness from one machine"),
 )

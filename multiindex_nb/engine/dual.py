@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .network import TwoLayerNet
-from ..problem.blocks import BLOCK, Totals, add_gram, mirror, row_sums
+from ..problem.blocks import Totals, add_gram, mirror, row_sums, sizes
 from ..problem.rows import is_lazy, take_rows
 
 # %% auto #0
@@ -78,7 +78,7 @@ def hidden_rows(
     if is_lazy(X) or 8 * X.shape[0] * made.width > memory:
         return made
     Phi = made.zeros(len(X), made.width)
-    for block, out in zip(X.split(BLOCK), Phi.split(BLOCK)):
+    for block, out in zip(*(t.split(sizes(X.device)[0]) for t in (X, Phi))):
         out.copy_(made.of(block))
     return Features(Phi)
 

@@ -39,7 +39,7 @@ def label_slopes(
     losses: Sequence[Loss],  # q of them
 ) -> Float[Tensor, "q n"]:  # l'(c, y_i), centred and scaled to variance one
     "What each loss makes of the labels; a row of zeros where a loss sees only one value."
-    rows = torch.stack([loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype), y) for loss in losses])
+    rows = torch.stack([loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype, device=y.device), y) for loss in losses])
     rows = rows - rows.mean(dim=1, keepdim=True)
     spread = rows.std(dim=1, keepdim=True)
     return torch.where(spread > 1e-9, rows / spread.clamp(min=1e-9), 0.0)
@@ -143,19 +143,19 @@ def best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"], ag
     return max(found, key=lambda direction: direction.cos2, default=None)
 
 
-def complement(found: Sequence[Direction], d: int) -> Float[Tensor, "d k"]:
-    "Orthonormal columns that span everything orthogonal to the directions found."
+def complement(found: Sequence[Direction], like: Float[Tensor, "d"]) -> Float[Tensor, "d k"]:
+    "Orthonormal columns that span everything orthogonal to the directions found, beside `like`."
     if not found:
-        return torch.eye(d, dtype=torch.float64)
+        return torch.eye(len(like), dtype=like.dtype, device=like.device)
     return torch.linalg.svd(torch.stack([f.vector for f in found]))[2][len(found):].T
 
 
 def collect(views: Sequence[View], names: Sequence[str], max_rank: int) -> list[Direction]:
     "Every direction that the views show, surest first."
-    d = views[0].v.shape[1]
+    like = views[0].v[0]
     found: list[Direction] = []
-    while len(found) < min(max_rank, d):
-        Q = complement(found, d)
+    while len(found) < min(max_rank, len(like)):
+        Q = complement(found, like)
         seen = [best_direction(view, names, Q, bool(found)) for view in views]
         following = max((f for f in seen if f), key=lambda f: f.cos2, default=None)
         if following is None:
@@ -234,8 +234,9 @@ def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Ten
     "y less its least-squares fit on X and a constant; a Dask array is read twice."
     if is_lazy(X):
         return lazy_residual(X, y)
-    D = torch.cat([X, torch.ones(len(X), 1, dtype=X.dtype)], dim=1)
-    return y - D @ torch.linalg.lstsq(D, y[:, None], driver="gelsd").solution[:, 0]
+    D = torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
+    driver = "gels" if X.is_cuda else "gelsd"  # only the second, which a GPU lacks, is sure of itself on copied columns
+    return y - D @ torch.linalg.lstsq(D, y[:, None], driver=driver).solution[:, 0]
 
 
 def lazy_residual(X, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

@@ -18,11 +18,16 @@ from ..gate import as_tensor
 from .rows import is_lazy, whole_chunk
 
 # %% auto #0
-__all__ = ['BLOCK', 'TILE', 'Totals', 'add_product', 'add_gram', 'mirror', 'chunk_sums', 'add_up', 'sum_chunk', 'merge_tree',
-           'lazy_sums', 'row_sums', 'weighted_grams', 'weighted_gram']
+__all__ = ['BLOCK', 'TILE', 'Totals', 'sizes', 'add_product', 'add_gram', 'mirror', 'chunk_sums', 'add_up', 'sum_chunk',
+           'merge_tree', 'lazy_sums', 'row_sums', 'weighted_grams', 'weighted_gram']
 
 # %% ../../nbs/42_blocks.ipynb #x-add-product
 BLOCK, TILE = 2048, 128  # rows and columns at a time: a tile of a block stays in the cache
+
+
+def sizes(where: torch.device) -> tuple[int, int]:
+    "Rows of a block and columns of a tile: what stays in a processor's cache, or keeps a GPU busy."
+    return (16_384, 512) if where.type == "cuda" else (BLOCK, TILE)
 
 
 def add_product(total: Float[Tensor, "p q"], A: Float[Tensor, "p k"], B: Float[Tensor, "k q"]) -> None:
@@ -32,16 +37,18 @@ def add_product(total: Float[Tensor, "p q"], A: Float[Tensor, "p k"], B: Float[T
 # %% ../../nbs/42_blocks.ipynb #f53192bb
 def add_gram(S: Float[Tensor, "d d"], X: Float[Tensor, "k d"], weights: Float[Tensor, "k"]) -> None:
     "Upper triangle of S += X^T diag(weights) X, tile by tile: a little over half of the full product."
-    for k in range(0, X.shape[1], TILE):
-        add_product(S[k : k + TILE, k:], (X[:, k : k + TILE] * weights[:, None]).T, X[:, k:])
+    tile = sizes(X.device)[1]
+    for k in range(0, X.shape[1], tile):
+        add_product(S[k : k + tile, k:], (X[:, k : k + tile] * weights[:, None]).T, X[:, k:])
 
 
 def mirror(S: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     "Copy the upper triangle of S, as `add_gram` leaves it, onto the lower one, in place."
-    for k in range(0, len(S), TILE):
-        own = S[k : k + TILE, k : k + TILE]
+    tile = sizes(S.device)[1]
+    for k in range(0, len(S), tile):
+        own = S[k : k + tile, k : k + tile]
         own.copy_((own + own.T) / 2)
-        S[k + TILE :, k : k + TILE] = S[k : k + TILE, k + TILE :].T
+        S[k + tile :, k : k + tile] = S[k : k + tile, k + tile :].T
     return S
 
 # %% ../../nbs/42_blocks.ipynb #x-chunk-sums
@@ -51,8 +58,9 @@ Totals = tuple[Tensor, ...]
 def chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable, totals: Totals | None = None) -> Totals:
     "Totals over the rows of one array in memory, in blocks that keep temporary arrays small; goes on from `totals`, in place."
     totals, X = totals or zeros(), as_tensor(X, "X")
-    for block in zip(X.split(BLOCK), *(torch.as_tensor(c).split(BLOCK) for c in columns)):
-        add(totals, *(part.to(totals[0].device) for part in block))
+    where = totals[0].device
+    for block in zip(*(torch.as_tensor(t).split(sizes(where)[0]) for t in (X, *columns))):
+        add(totals, *(part.to(where) for part in block))
     return totals
 
 # %% ../../nbs/42_blocks.ipynb #x-add-up
