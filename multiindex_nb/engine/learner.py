@@ -23,7 +23,7 @@ from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer
 from .readout import PENALTY, ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
-from ..problem.losses import Huber, Loss, as_loss, empirical_spectrum
+from ..problem.losses import Loss, as_loss, empirical_spectrum
 from ..problem.rows import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, in_double, is_lazy, quiet_check, take_rows, to_device
 from ..problem.targets import Target, generator, seed_gate
 

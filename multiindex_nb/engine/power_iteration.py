@@ -226,10 +226,11 @@ def train_first_layer(
     steps = check_first_layer(net, steps, engine, X, U, S)
     check_bytes(keep_weights * (steps + 1) * net.W.nbytes, f"keep_weights over {steps} steps")
     y, engine = labels_in(y, net.W.dtype).to(net.W.device), "fused" if engine == "auto" else engine
+    recorder = Recorder(U, keep_weights, net.W.device)
     net.b.zero_()
     net.c.fill_(loss.location(y))
     plan = plan_steps(net, X, y, loss, steps, lr, weight_decay, engine, feature_scale, S)
-    return run_steps(net, plan, Recorder(U, keep_weights, net.W.device), progress)
+    return run_steps(net, plan, recorder, progress)
 
 # %% ../../nbs/04_power_iteration.ipynb #17bfd94f
 @gated(history=instance(History, "from train_first_layer"), ax=drawing, legend=flag)

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..gate import Array, as_tensor, count, gated, instance, tensor
-from ..problem.losses import L1, MSE, Huber, LogCosh, Loss, Pinball, Spectrum, as_loss, empirical_spectrum
+from ..problem.losses import L1, MSE, Huber, Loss, Pinball, Spectrum, as_loss, empirical_spectrum
 from .network import NET, TwoLayerNet, alignment, coverage, index_basis
 from .power_iteration import History
 from ..problem.rows import HopelessWarning, check_data
