@@ -418,7 +418,7 @@ def test_numbers_that_are_not_finite_are_null_in_the_record(command):
 
 def test_interrupted_while_drawing(command, monkeypatch):
     "The line says that the record is written, and it is; no part of the picture is left."
-    monkeypatch.setattr(cli, "draw", lambda *_: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(cli.learn, "draw", lambda *_: signal.raise_signal(signal.SIGINT))
     code, out, err = command(*TINY)
     assert (code, out, err) == (130, "", "multiindex learn: interrupted, o/learn.json is written\n") and os.listdir("o") == ["learn.json"]
 
@@ -427,7 +427,7 @@ def test_interrupted_while_drawing(command, monkeypatch):
 def test_signals_before_anything_is_written(name, code, command, monkeypatch):
     "One line, and the exit code of the shell; the answers of this process come back."
     before = signal.getsignal(getattr(signal, name))
-    monkeypatch.setattr(cli, "run_loss", lambda *_: signal.raise_signal(getattr(signal, name)))
+    monkeypatch.setattr(cli.learn, "run_loss", lambda *_: signal.raise_signal(getattr(signal, name)))
     got, out, err = command(*TINY)
     assert (got, out) == (code, "") and err.count("\n") == 1 and "nothing is written" in err and os.listdir() == []
     assert signal.getsignal(getattr(signal, name)) == before
@@ -463,7 +463,7 @@ def test_workers_are_ended_before_the_parts_of_files_are_cleared():
     executor = get_reusable_executor(max_workers=1)
     task = executor.submit(time.sleep, 20)
     (worker,) = executor._processes.values()
-    with pytest.raises(KeyboardInterrupt), cli.no_orphans(None, "nothing"):
+    with pytest.raises(KeyboardInterrupt), cli.stop.no_orphans(None, "nothing"):
         raise KeyboardInterrupt
     assert not worker.is_alive() and task.exception(10) is not None
 
@@ -515,6 +515,6 @@ def test_width_of_a_terminal(monkeypatch):
     fcntl.ioctl(side, termios.TIOCSWINSZ, struct.pack("4H", 24, 57, 0, 0))
     with os.fdopen(main, "rb"), os.fdopen(side, "w") as terminal, open(os.devnull, "w") as file:
         monkeypatch.setattr(sys, "__stdout__", terminal)
-        assert (cli.columns(terminal), cli.columns(file), cli.columns(None)) == (57, 0, 0)
+        assert (cli.words.columns(terminal), cli.words.columns(file), cli.words.columns(None)) == (57, 0, 0)
         monkeypatch.setenv("COLUMNS", "44")
-        assert (cli.columns(terminal), cli.columns(file)) == (44, 44)
+        assert (cli.words.columns(terminal), cli.words.columns(file)) == (44, 44)

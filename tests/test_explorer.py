@@ -179,7 +179,7 @@ def gone(children, folder, seconds=15):
     return alive, list(folder.iterdir())
 
 
-ONE_PAGE = (sys.executable, "-c", "import sys, multiindex_nb.cli as cli; cli.PAGES = 1; raise SystemExit(cli.main(['explore', *sys.argv[1:]]))")
+ONE_PAGE = (sys.executable, "-c", "import sys, multiindex_nb.cli as cli; cli.serve.PAGES = 1; raise SystemExit(cli.main(['explore', *sys.argv[1:]]))")
 
 
 def test_one_page_too_many_and_the_terminal_closes(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 import multiindex_nb as mi
-from multiindex_nb.cli import read_data, read_file
+from multiindex_nb.cli.tables import read_data, read_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")  # few rows are not the subject
 ROWS = "1,2,3\n4,5,6\n7,8,10\n"

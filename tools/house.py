@@ -32,7 +32,7 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             full = ".".join([*base, *([node.module] if node.module else [])])
-            out |= {f"{full}.{alias.name}" for alias in node.names} if full == "multiindex_nb" else {full}
+            out |= {full, *(f"{full}.{alias.name}" for alias in node.names)}  # what is imported may be a module itself
         elif isinstance(node, ast.Import):
             out |= {alias.name for alias in node.names}
     return {name.removeprefix("multiindex_nb.") for name in out if name.startswith("multiindex_nb.")}

@@ -1,4 +1,4 @@
-"""Fail if nbdev_export or nbdev_clean would change a notebook or the module."""
+"""Fail if nbdev_export or nbdev_clean would change a notebook or a module."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def contents() -> dict[Path, bytes]:
     "All notebooks and exported modules."
-    files = [*ROOT.glob("nbs/*.ipynb"), *ROOT.glob("multiindex_nb/*.py")]
+    files = [*ROOT.glob("nbs/*.ipynb"), *ROOT.glob("multiindex_nb/**/*.py")]
     return {path: path.read_bytes() for path in files}
 
 
