@@ -159,6 +159,27 @@ def test_a_knob_changes_picture_sentence_and_address(figure):
     assert page.locator("text.h").nth(1).text_content() == "Absolute loss" and "Absolute loss: two eigenvalues" in say(page)
 
 
+STORIES = {
+    "Huber sees h4": "Why: of degree two",
+    "Too few rows": "Huber, δ = 1: nothing stands out; after 3 steps the neurons are near the centre",
+    "Stop in time": "Huber, δ = 1: two eigenvalues stand out; after 16 steps the neurons have gathered along one line and lost the other direction",
+    "An odd target": "Pinball, τ = 0.9: two eigenvalues stand out; after 3 steps the neurons",
+}
+
+
+def test_stories(figure):
+    "One press, and the sentence says what the story is about; with motion it is played as well."
+    page = figure(reduced_motion="reduce")
+    for name, words in STORIES.items():
+        page.get_by_role("button", name=name).click()
+        ready(page)
+        assert words in say(page) and page.get_by_role("button", name=name).get_attribute("aria-pressed") == "true"
+    page = figure()
+    page.get_by_role("button", name="Too few rows").click()
+    page.get_by_role("button", name="Pause").wait_for()
+    page.get_by_role("button", name="Play").wait_for(timeout=10_000)
+
+
 def test_a_step_is_drawn_at_once(figure):
     "All steps are there with the first picture: below 50 ms on the page's own thread."
     page = figure(state="d=200&ratio=100")

@@ -563,6 +563,7 @@ export function passedOn(target, lossText, c) {
   grid.forEach((x, i) => grid.forEach((y, j) => { const q = p[i] * p[j] / total ** 2 * weight(x, y); M[0] += q * (x * x - 1); M[1] += q * x * y; M[2] += q * (y * y - 1); }));
   const turn = Math.hypot(M[0] - M[2], 2 * M[1]) < 1e-3 ? 0 : Math.atan2(2 * M[1], M[0] - M[2]) / 2, form = f => M[0] * Math.cos(f) ** 2 + M[1] * Math.sin(2 * f) + M[2] * Math.sin(f) ** 2;
   const f = Math.abs(form(turn)) >= Math.abs(form(turn + Math.PI / 2)) - 1e-9 ? turn : turn + Math.PI / 2, v = [Math.cos(f), Math.sin(f)];
-  const z = grid.filter(x => Math.abs(x) <= 3), mean = z.map(x => grid.reduce((sum, y, j) => sum + p[j] / total * weight(v[0] * x - v[1] * y, v[1] * x + v[0] * y), 0));
+  const z = grid.filter(x => Math.abs(x) <= 3), fine = Array.from({ length: 385 }, (_, i) => (i - 192) / 32), q = fine.map(x => Math.exp(-x * x / 2)), all = q.reduce((x, y) => x + y);  // finer, since a slope may jump
+  const mean = z.map(x => fine.reduce((sum, y, j) => sum + q[j] / all * weight(v[0] * x - v[1] * y, v[1] * x + v[0] * y), 0));
   return { v, z, mean, part: form(f) / Math.SQRT2, seen: [-form(f), -form(f + Math.PI / 2)] };
 }

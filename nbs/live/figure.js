@@ -1,14 +1,14 @@
 // Live figures: <div class="mi-live" data-figure="losses"></div>, one of losses, spectrum, steps, stop.
 import { parseLoss, parseTarget, verdict } from './core.js';
 
-const RATIOS = [3, 6, 10, 15, 25, 40, 60, 100, 160], SIZES = [25, 50, 100, 200], STEPS = 16;
+const RATIOS = [3, 6, 10, 15, 25, 40, 60, 100, 160, 250, 400], SIZES = [25, 50, 100, 200], STEPS = 16;
 const TARGETS = ['h4(z1)+h4(z2)', 'h2(z1)+h4(z2)', 'h2(z1)+h2(z2)', 'h3(z1)*z2', 'z1*z2', 'h3(z1)+h3(z2)'];
 const LOSSES = { mse: 'Squared loss', 'huber:0.3': 'Huber, δ = 0.3', 'huber:1': 'Huber, δ = 1', 'huber:3': 'Huber, δ = 3', l1: 'Absolute loss', 'pinball:0.9': 'Pinball, τ = 0.9', 'pinball:0.1': 'Pinball, τ = 0.1' };
 const START = { target: TARGETS[0], loss: 'huber:1', d: 100, ratio: 100, noise: 0, seed: 0, t: 3 };
 const FIGURES = {
   losses: {
     title: 'Same rows, same network, two losses', sides: [{ loss: 'mse' }, {}], charts: ['plane', 'spectrum', 'passed'], knobs: ['loss', 'ratio', 't'], more: ['target', 'd', 'noise', 'seed'], m: 512,
-    stories: { 'Huber sees h4': {}, 'Too few rows': { ratio: 6 }, 'Stop in time': { target: TARGETS[1], t: 16 }, 'An odd target': { target: TARGETS[5], loss: 'pinball:0.9', d: 50, ratio: 160 } },
+    stories: { 'Huber sees h4': {}, 'Too few rows': { ratio: 6 }, 'Stop in time': { target: TARGETS[1], t: 16 }, 'An odd target': { target: TARGETS[5], loss: 'pinball:0.9', ratio: 250 } },
     note: 'Discs: the hidden plane. A dot is a pair of neurons: on the circle it lies in the plane, in the centre it knows nothing of it. Bars: the eigenvalues of S, which is all that tiny neurons see of the data; dashed, the edge of the noise. Curves: what each loss passes on of a label, on average at z. Squared loss passes the label itself, Huber clips it. Dashed: the part of degree two, the only one that S sees.',
   },
   spectrum: {
@@ -48,6 +48,9 @@ function valid(from) {
   return out;
 }
 
+/** No more rows than a browser holds with ease. */
+const fitting = s => ({ ...s, ratio: RATIOS.findLast(v => v <= s.ratio && v * s.d * s.d <= 8e6) });
+
 const text = (x, y, words, kind = '') => `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" class="${kind}">${words}</text>`, path = (kind, d) => `<path class="${kind}" d="${d}"/>`;
 const strong = words => `<tspan class="h">${words}</tspan>`, curve = (v, X, Y) => 'M' + v.map((u, i) => `${X(i).toFixed(1)} ${Y(u, i).toFixed(1)}`).join('L');
 
@@ -75,11 +78,11 @@ const CHARTS = {
       + (all.length < 2 ? passed.seen.map(v => path(`f${S.k}`, `M${X(v)} ${base + 2}l4 8h-8z`)).join('') : '') + [-tick, 0, tick].map(v => text(X(v), base + 22, fix(v, tick < 0.1 ? 2 : 1), 'm')).join('');
   },
   passed(p, S, t, all) {
-    const { z, mean, part, v } = S.L.passed, most = 1.1 * Math.max(...all.map(({ L: { passed: o } }) => Math.max(Math.min(size(o.mean), 1.7 * size(o.mean.filter((_, i) => Math.abs(o.z[i]) < 2.1))), 2 * Math.abs(o.part)))), h = p.h - 40, X = u => p.w * (u + 3) / 6, Y = u => h / 2 * (1 - clip(u / most, -9, 9));
-    return text(p.x, p.y + 13, (p.w > 240 ? 'label as passed on; ' : '') + strong(`of degree two: ${fix(part)}`)) + `<svg x="${p.x}" y="${p.y + 22}" width="${p.w}" height="${h}">` + path('l g', `M0 ${Y(0)}h${p.w}`) + path(`c s${S.k}`, curve(mean, i => X(z[i]), Y)) + path('c k', curve(z, i => X(z[i]), u => Y(part * (u * u - 1) / Math.SQRT2))) + '</svg>'
+    const { z, mean, part, v } = S.L.passed, most = 1.1 * Math.max(...all.map(({ s: o, L: { passed: q } }) => Math.max(size(o.loss === 'mse' ? q.mean.filter((_, i) => Math.abs(q.z[i]) < 2.1) : q.mean), Math.abs(q.part)))), h = p.h - 40, X = u => p.w * (u + 3) / 6, Y = u => h / 2 * (1 - clip(u / most, -9, 9));
+    return text(p.x, p.y + 13, (p.w > 285 ? 'label as passed on; of ' : '') + strong(`degree two: ${fix(part)}`)) + `<svg x="${p.x}" y="${p.y + 22}" width="${p.w}" height="${h}">` + path('l g', `M0 ${Y(0)}h${p.w}`) + path(`c s${S.k}`, curve(mean, i => X(z[i]), Y)) + path('c k', curve(z, i => X(z[i]), u => Y(part * (u * u - 1) / Math.SQRT2))) + '</svg>'
       + [-2, 0, 2].map(u => text(p.x + X(u), p.y + p.h - 4, fix(u, 0), 'm')).join('') + text(p.x + X(1), p.y + p.h - 4, Math.abs(v[1]) < 0.1 ? 'z₁' : Math.abs(v[0]) < 0.1 ? 'z₂' : 'z', 'm');
   },
-  curves: (p, S, t) => bySteps(p, t, `alignment ${strong(fix(S.L.aligned[Math.round(t)]))}, coverage ${strong(fix(S.L.covered[Math.round(t)]))}`, 1, (X, Y) => path(`c s${S.k}`, curve(S.L.aligned, X, Y)) + path(`c k s${S.k}`, curve(S.L.covered, X, Y))),
+  curves: (p, S, t) => bySteps(p, t, `alignment ${strong(fix(S.L.aligned[Math.round(t)]))}${p.w > 210 ? `, coverage ${strong(fix(S.L.covered[Math.round(t)]))}` : ''}`, 1, (X, Y) => path(`c s${S.k}`, curve(S.L.aligned, X, Y)) + path(`c k s${S.k}`, curve(S.L.covered, X, Y))),
   errors(p, S, t) {
     const known = S.known();
     return bySteps(p, t, `test error${known.length <= STEPS ? `, ${known.length} of ${STEPS + 1} computed` : ''}`, 1.1, (X, Y) => path('l k', `M${X(usual(S.s.d))} ${Y(0)}V${Y(1.1)}`) + (known.length ? path(`c s${S.k}`, curve(known, i => X(known[i]), i => Y(S.errors[i]))) : '') + known.map(i => `<circle class="f${S.k}" cx="${X(i)}" cy="${Y(S.errors[i])}" r="${i === Math.round(t) ? 7 : 3.5}"/>`).join(''), 'steps of stage 1');
@@ -90,6 +93,7 @@ const usual = d => Math.ceil(Math.sqrt(Math.log(d)));
 /** Where the neurons are, in words, by their numbers. */
 function whereabouts({ aligned, covered, values, outliers }, t) {
   const a = aligned[t], c = covered[t];
+  if (!outliers.length) return `${a < 0.45 ? 'are near the centre' : 'do not reach the circle'} (alignment ${fix(a)})`;
   if (a < Math.max(0.55, 1.6 * Math.sqrt(2 / values.length))) return `${a < 0.45 || t === 0 ? 'are near the centre' : 'are half way out'} (alignment ${fix(a)})`;
   if (a < 0.7) return `are on their way to the circle (alignment ${fix(a)})`;
   if (c < 0.05) return outliers.length < 2 ? `have gathered along the one direction that is seen (coverage ${fix(c)})` : `have gathered along one line and lost the other direction (coverage ${fix(c)}): stop earlier`;
@@ -100,8 +104,9 @@ const outside = ({ outliers: { length: k }, error }) => k ? `${['', 'one eigenva
 /** The sentence below a figure: what is drawn, from its numbers. */
 const SAY = {
   losses(all, t) {
-    const [one, two] = all, blind = all.map(S => size(S.L.passed.seen) < 0.02);
-    const why = blind[0] !== blind[1] ? `Why: of degree two, which is all that S can see, they pass on ${fix(one.L.passed.part)} and ${fix(two.L.passed.part)}.` : blind[0] ? 'Neither passes on anything of degree two, which is all that S can see.' : `With endless rows S has on the plane ${seen(one.L)} for the left, ${seen(two.L)} for the right.`;
+    const [one, two] = all, blind = all.map(S => size(S.L.passed.seen) < 0.02), passed = `of degree two, which is all that S can see, they pass on ${all.map(S => fix(S.L.passed.part)).join(' and ')}`;
+    const few = all.some((S, k) => !blind[k] && S.L.outliers.length < 2);
+    const why = blind[0] !== blind[1] ? few ? `O${passed.slice(1)}: too little for so few rows.` : `Why: ${passed}.` : blind[0] ? 'Neither passes on anything of degree two, which is all that S can see.' : `With endless rows the eigenvalues on the plane are ${seen(one.L)} on the left, ${seen(two.L)} on the right.`;
     return `${all.map(S => `${S.name}: ${outside(S.L)}; ${steps(t)} the neurons ${whereabouts(S.L, t)}.`).join(' ')} ${why}`;
   },
   spectrum([{ L, name }]) {
@@ -120,7 +125,7 @@ class Figure {
   constructor(box, name) {
     Object.assign(this, { box, name, kind: FIGURES[name], base: { ...START, ...FIGURES[name].start }, past: [], ids: 0, inputs: {}, playing: 0, still: matchMedia('(prefers-reduced-motion: reduce)') });
     box.id ||= `live-${name}`;
-    this.state = { ...this.base, ...this.fromHash() };
+    this.state = fitting({ ...this.base, ...this.fromHash() });
     this.t = this.state.t;
     this.sides = this.kind.sides.map((own, k) => ({ own, k: this.kind.sides.length > 1 ? k : 1, errors: [], known() { return range(STEPS + 1).filter(i => this.errors[i] !== undefined); } }));
     this.build();
@@ -141,7 +146,7 @@ class Figure {
   }
 
   knob(key) {
-    const show = element('b'), label = { loss: this.name === 'losses' ? 'Loss on the right' : 'Loss', ratio: 'Rows, n/d', t: 'Steps', target: 'Target in z1 and z2', d: 'Dimension d', noise: 'Noise', seed: 'Seed' }[key];
+    const show = element('b'), label = { loss: this.name === 'losses' ? 'Loss on the right' : 'Loss', ratio: 'Rows, n/d', t: 'Steps', target: 'Target g', d: 'Dimension d', noise: 'Noise', seed: 'Seed' }[key];
     const list = { ratio: RATIOS, d: SIZES }[key];
     let input, read, write;
     if (key === 'loss') {
@@ -181,7 +186,7 @@ class Figure {
     this.play = button('', () => this.playing ? this.pause() : this.start(), { className: 'mi-play' });
     this.undo = button('Undo', () => this.past.length && this.go(this.past.pop(), false), { disabled: true });
     this.share = button('Copy link', async () => { history.replaceState(null, '', this.link); try { await navigator.clipboard.writeText(location.href); this.share.textContent = 'Link copied'; } catch { this.share.textContent = 'Link is in the address bar'; } setTimeout(() => { this.share.textContent = 'Copy link'; }, 2500); });
-    this.stories = Object.entries(this.kind.stories ?? {}).map(([name, change]) => [button(name, () => this.go({ ...this.base, ...change })), { ...this.base, ...change }]);
+    this.stories = Object.entries(this.kind.stories ?? {}).map(([name, change]) => [button(name, () => { this.go({ ...this.base, ...change }); this.next = !this.still.matches; if (!this.wait.textContent) this.show(); }), { ...this.base, ...change }]);
     const tools = element('div', { className: 'mi-row' }, this.undo, button('Reset', () => this.go({ ...this.base })), this.share, ...['SVG', 'PNG', 'CSV', 'JSON'].map(kind => button(kind, () => this.download(kind), { 'aria-label': `Download as ${kind}`, title: `Download as ${kind}` })));
     this.box.setAttribute('role', 'group');
     this.box.setAttribute('aria-label', `Live figure: ${this.kind.title}`);
@@ -200,6 +205,7 @@ class Figure {
 
   /** One knob was turned. */
   turn(key, value, input) {
+    this.next = false;
     const bad = key === 'target' && !valid({ target: value }).target;
     input.setAttribute('aria-invalid', bad);
     if (bad) {
@@ -219,6 +225,7 @@ class Figure {
     if (remember) this.past.push({ ...this.state });
     this.pause();
     const before = this.state;
+    state = fitting(state);
     this.state = state, this.t = state.t;
     this.write();
     history.replaceState(null, '', this.link);
@@ -250,7 +257,7 @@ class Figure {
       Object.assign(S, { L, s: S.asked, name: this.kind.sides[0].target ? S.asked.target : LOSSES[S.asked.loss] ?? S.asked.loss, fresh: true, errors: [], shown: continuous(L.P) });
       if (!this.sides.every(o => o.fresh)) return;
       this.sign('');
-      this.render();
+      this.show();
       this.box.dataset.ms = Math.round(performance.now() - S.begun);
       this.box.dataset.work = Math.round(ms);
     } else {
@@ -259,9 +266,16 @@ class Figure {
     }
   }
 
+  /** Draw; after a story was chosen, play it. */
+  show() {
+    this.render();
+    if (this.next) this.start();
+    this.next = false;
+  }
+
   start() {
     if (!this.sides.every(S => S.L)) return;
-    const goal = this.state.t || 3, each = 900, begun = performance.now();
+    const goal = this.state.t || 3, each = clip(5000 / goal, 300, 900), begun = performance.now();
     this.play.textContent = '⏸ Pause';
     this.say.setAttribute('aria-live', 'off');
     const frame = now => {
