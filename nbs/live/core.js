@@ -255,6 +255,12 @@ function plainTile(M, a, b, length) {
   M[0] = s0; M[1] = s1; M[2] = s2; M[3] = s3; M[4] = s4; M[5] = s5; M[6] = s6; M[7] = s7;
 }
 
+function addTile(out, at, q, M, rows, both) { for (let u = 0; u < rows; u++, at += q) { out[at] += M[2 * u]; if (both) out[at + 1] += M[2 * u + 1]; } }
+
+function fillRow(M, to, from, at, size, w, k) {
+  if (w) for (let i = 0; i < size; i++) M[to + i] = w[k + i] * from[at + i]; else for (let i = 0; i < size; i++) M[to + i] = from[at + i];
+}
+
 /**
  * sum_k w_k A_ik B_jk, p x q, for A of p and B of q rows of length n; only i <= j, mirrored, if B is A.
  * @param {Vec} A @param {number} p @param {Vec} B @param {number} q @param {number} n @param {Vec | null} w @returns {Vec}
@@ -264,8 +270,8 @@ export function product(A, p, B, q, n, w = null, fast = true) {
   for (let k = 0; k < n; k += BLOCK) {
     const size = Math.min(BLOCK, n - k), even = size + (size & 1);
     const copy = (from, row, to, weights) => {
-      if (from) for (let i = 0, at = row * n + k; i < size; i++) M[to + i] = weights ? weights[k + i] * from[at + i] : from[at + i];
-      M.fill(0, to + (from ? size : 0), to + even);
+      if (from) fillRow(M, to, from, row * n + k, size, weights, k);
+      if (!from || even > size) M.fill(0, to + (from ? size : 0), to + even);
     };
     for (let i = 0; i < high; i++) copy(i < p ? A : null, i, 8 + i * PITCH, w);
     for (let j0 = 0; j0 < q; j0 += CHUNK) {
@@ -274,7 +280,7 @@ export function product(A, p, B, q, n, w = null, fast = true) {
       for (let i = 0; i < p; i += 4) {
         for (let j = same ? Math.max(0, i - j0) : 0; j < wide; j += 2) {
           tile(8 + i * PITCH, b0 + j * PITCH, even);
-          for (let u = 0; u < 4 && i + u < p; u++) for (let v = 0; v < 2 && j + v < wide; v++) out[(i + u) * q + j0 + j + v] += M[2 * u + v];
+          addTile(out, i * q + j0 + j, q, M, Math.min(4, p - i), j + 1 < wide);
         }
       }
     }
@@ -295,6 +301,11 @@ export function transpose(A, p, q) {
 
 // --- Eigenpairs of a symmetric matrix: Householder to tridiagonal form, then QL with implicit shifts (Bowdler et al. 1968).
 
+// Small functions for the inner loops: an engine makes those fast after a few calls.
+function rowDot(A, at, v, from, n) { let sum = 0; for (let j = from; j < n; j++) sum += A[at + j] * v[j]; return sum; }
+function subtract(A, at, x, p, y, v, from, n) { for (let j = from; j < n; j++) A[at + j] -= x * p[j] + y * v[j]; }
+function rotate(Q, at, n, c, s) { for (let x = at, y = at + n, end = y; x < end; x++, y++) { const t = Q[y], u = Q[x]; Q[y] = s * u + c * t; Q[x] = c * u - s * t; } }
+
 /** Eigenvalues, ascending, and eigenvectors as the rows of `vectors`. @param {Vec} S @param {number} n */
 export function eigh(S, n) {
   const A = S.slice(), e = new Float64Array(n), p = new Float64Array(n), Q = new Float64Array(n * n), kept = [];
@@ -310,16 +321,11 @@ export function eigh(S, n) {
     for (let i = k + 1; i < n; i++) v[i] *= scale;  // H = I - v v^T
     let inner = 0;
     for (let i = k + 1; i < n; i++) {
-      let sum = 0;
-      for (let j = k + 1, at = i * n + k + 1; j < n; j++) sum += A[at++] * v[j];
-      p[i] = sum;
-      inner += sum * v[i];
+      p[i] = rowDot(A, i * n, v, k + 1, n);
+      inner += p[i] * v[i];
     }
     for (let i = k + 1; i < n; i++) p[i] -= inner / 2 * v[i];
-    for (let i = k + 1; i < n; i++) {
-      const x = v[i], y = p[i];
-      for (let j = k + 1, at = i * n + k + 1; j < n; j++) A[at++] -= x * p[j] + y * v[j];
-    }
+    for (let i = k + 1; i < n; i++) subtract(A, i * n, v[i], p, p[i], v, k + 1, n);
     kept.push(v);
   }
   if (n > 1) e[n - 2] = A[(n - 1) * n + n - 2];
@@ -328,11 +334,7 @@ export function eigh(S, n) {
   for (let k = n - 3; k >= 0; k--) {  // rows of Q are the new basis
     const v = kept[k];
     if (!v) continue;
-    for (let i = k + 1; i < n; i++) {
-      let sum = 0;
-      for (let j = k + 1, at = i * n + k + 1; j < n; j++) sum += Q[at++] * v[j];
-      for (let j = k + 1, at = i * n + k + 1; j < n; j++) Q[at++] -= sum * v[j];
-    }
+    for (let i = k + 1; i < n; i++) subtract(Q, i * n, rowDot(Q, i * n, v, k + 1, n), v, 0, v, k + 1, n);
   }
   for (let l = 0; l < n; l++) {
     for (let round = 0; ; round++) {
@@ -350,7 +352,7 @@ export function eigh(S, n) {
         r = (values[i] - g) * s + 2 * c * b;
         values[i + 1] = g + (q = s * r);
         g = c * r - b;
-        for (let k = 0, x = i * n, y = x + n; k < n; k++, x++, y++) { const t = Q[y]; Q[y] = s * Q[x] + c * t; Q[x] = c * Q[x] - s * t; }
+        rotate(Q, i * n, n, c, s);
       }
       if (r === 0 && i >= l) continue;
       values[l] -= q; e[l] = g; e[m] = 0;
