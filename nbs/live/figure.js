@@ -24,14 +24,14 @@ const FIGURES = {
     note: 'Curve: test error of the whole method if stage 1 stops after so many steps; 1 is no better than predicting the mean. Dashed: the default, the square root of log d rounded up. Disc: the neurons after the chosen step, on the hidden plane.',
   },
 };
+const DRAWN = `text{font:12px system-ui,sans-serif;fill:currentColor}.h{font-weight:600;font-size:13px}.l,.c,.n{fill:none;stroke:currentColor;stroke-opacity:.55}.g{stroke-opacity:.2}.n{stroke-linecap:round;stroke-width:5}.c{stroke-width:2.2}.k{stroke-dasharray:5 4}.b{fill:currentColor;fill-opacity:.38}.m{text-anchor:middle}.e{text-anchor:end}.s0{stroke:var(--a)}.s1{stroke:var(--b)}.c.s0,.c.s1{stroke-opacity:1}.f0{fill:var(--a)}.f1{fill:var(--b)}`;
 const CSS = `.mi-live{--a:#0072b2;--b:#c14f00;--edge:color-mix(in srgb,currentColor 45%,transparent);margin:1.5rem 0;padding:1rem;border:1px solid color-mix(in srgb,currentColor 18%,transparent);border-radius:10px;line-height:1.4;
-.mi-title{font-weight:600;font-size:1.1em;margin:0 0 .4rem}.mi-row{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0;font-size:.9em}.mi-pic{position:relative}svg{display:block;width:100%}
+.mi-title{font-weight:600;font-size:1.1em;margin:0 0 .4rem}.mi-row{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0;font-size:.9em}.mi-pic{position:relative}svg{display:block;width:100%;${DRAWN}}
 .mi-busy svg{opacity:.3}.mi-wait{position:absolute;inset:35% 0 auto;text-align:center;font-weight:600}.mi-say{margin:.4rem 0 .6rem;min-height:4.2em;font-size:.95em}.mi-note{font-size:.86em;margin:.8rem 0 0}
 .mi-knobs{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.8rem,1fr));gap:.5rem 1rem;align-items:end}label{display:grid;gap:.1rem;font-size:.9em}label span{display:flex;justify-content:space-between;gap:.4rem}label b{font-variant-numeric:tabular-nums}
 input,select,button{width:100%;min-height:2rem;font:inherit;color:inherit;accent-color:var(--b)}select,input[list],button{border:1px solid var(--edge);border-radius:6px;background:transparent;padding:.15rem .5rem}option{color:#111;background:#fff}
 button{width:auto;cursor:pointer}button:disabled{opacity:.65;cursor:default}button[aria-pressed=true]{background:color-mix(in srgb,currentColor 15%,transparent)}.mi-play{background:var(--a);border-color:var(--a);color:#fff;font-weight:600}.quarto-dark & .mi-play{color:#111}
 details{margin-top:.7rem}:focus-visible{outline:3px solid #e69f00;outline-offset:2px}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
-const DRAWN = `text{font:12px system-ui,sans-serif;fill:currentColor}.h{font-weight:600;font-size:13px}.l,.c,.n{fill:none;stroke:currentColor;stroke-opacity:.55}.g{stroke-opacity:.2}.n{stroke-linecap:round;stroke-width:5}.c{stroke-width:2.2}.k{stroke-dasharray:5 4}.b{fill:currentColor;fill-opacity:.38}.m{text-anchor:middle}.e{text-anchor:end}.s0{stroke:var(--a)}.s1{stroke:var(--b)}.c.s0,.c.s1{stroke-opacity:1}.f0{fill:var(--a)}.f1{fill:var(--b)}`;
 
 const fix = (v, k = 2) => (Math.abs(v) < 0.5 * 10 ** -k ? 0 : v).toFixed(k).replace('-', '−'), many = n => n.toLocaleString('en').replaceAll(',', '\u202f'), clip = (v, low, high) => Math.min(high, Math.max(low, v));
 const steps = t => t ? `after ${t} step${t === 1 ? '' : 's'}` : 'before the first step', range = n => Array.from({ length: n }, (_, i) => i), size = v => Math.max(...v.map(Math.abs));
@@ -279,7 +279,7 @@ class Figure {
     this.play.textContent = '⏸ Pause';
     this.say.setAttribute('aria-live', 'off');
     const frame = now => {
-      const x = Math.min((now - begun) / each, goal + 0.001), i = Math.floor(x), f = clip((x - i - 0.25) / 0.75, 0, 1);
+      const x = clip((now - begun) / each, 0, goal + 0.001), i = Math.floor(x), f = clip((x - i - 0.25) / 0.75, 0, 1);
       const t = this.still.matches ? i : Math.min(i + f * f * (3 - 2 * f), goal);
       if (t !== this.t) { this.t = t; this.inputs.t.write(Math.round(t)); this.render(); }
       if (x > goal) { this.pause(); this.t = this.state.t || goal; this.inputs.t.write(this.t); this.render(); } else this.playing = requestAnimationFrame(frame);
@@ -321,7 +321,7 @@ class Figure {
     this.svg.setAttribute('viewBox', `0 0 ${W} ${H}`);
     this.svg.style.height = `${H}px`;
     if (!W || !this.sides.every(S => S.L)) return;
-    this.svg.innerHTML = `<style>${DRAWN}</style>` + places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
+    this.svg.innerHTML = places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
     const words = SAY[this.name](this.sides, Math.round(this.t));
     this.svg.setAttribute('aria-label', `${this.kind.title}. ${words}`);
     if (this.say.textContent !== words) this.say.textContent = words;
@@ -348,6 +348,7 @@ class Figure {
     let ground = this.box, colour;
     do { colour = getComputedStyle(ground).backgroundColor; ground = ground.parentElement; } while (ground && /, 0\)$|transparent/.test(colour));
     if (/, 0\)$|transparent/.test(colour)) colour = '#fff';
+    copy.insertAdjacentHTML('afterbegin', `<style>${DRAWN}</style>`);
     copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
     copy.setAttribute('style', `color:${look.color};--a:${look.getPropertyValue('--a')};--b:${look.getPropertyValue('--b')};background:${colour}`);
     copy.setAttribute('width', width), copy.setAttribute('height', height);
