@@ -202,7 +202,7 @@ def test_a_step_is_drawn_at_once(figure):
 def test_address_restores_the_state(figure):
     "A link is a figure; what in it makes no sense is left out."
     page = figure(state="target=h2(z1)%2Bh4(z2)&t=16&seed=1")
-    assert "after 16 steps" in say(page) and "lost the other direction (coverage 0.00): stop earlier" in say(page)
+    assert "after 16 steps" in say(page) and "lost the other direction (coverage 0.00)" in say(page) and "the lead of the stronger by" in say(page)
     assert page.get_by_role("button", name="Stop in time").get_attribute("aria-pressed") == "false"  # another seed
     page = figure(state="t=900&d=77&ratio=abc&target=q(z1)&loss=none&seed=-3")
     assert page.locator(".mi-live").evaluate("e => e.figure.state") == {"target": "h4(z1)+h4(z2)", "loss": "huber:1", "d": 100, "ratio": 100, "noise": 0, "seed": 0, "t": 16}

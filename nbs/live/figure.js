@@ -27,7 +27,7 @@ const FIGURES = {
 const DRAWN = `text{font:12px system-ui,sans-serif;fill:currentColor}.h{font-weight:600;font-size:13px}.l,.c,.n{fill:none;stroke:currentColor;stroke-opacity:.55}.g{stroke-opacity:.2}.n{stroke-linecap:round;stroke-width:5}.c{stroke-width:2.2}.k{stroke-dasharray:5 4}.b{fill:currentColor;fill-opacity:.38}.m{text-anchor:middle}.e{text-anchor:end}.s0{stroke:var(--a)}.s1{stroke:var(--b)}.c.s0,.c.s1{stroke-opacity:1}.f0{fill:var(--a)}.f1{fill:var(--b)}`;
 const CSS = `.mi-live{--a:#0072b2;--b:#c14f00;--edge:color-mix(in srgb,currentColor 45%,transparent);margin:1.5rem 0;padding:1rem;border:1px solid color-mix(in srgb,currentColor 18%,transparent);border-radius:10px;line-height:1.4;
 .mi-title{font-weight:600;font-size:1.1em;margin:0 0 .4rem}.mi-row{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0;font-size:.9em}.mi-pic{position:relative}svg{display:block;width:100%;${DRAWN}}
-.mi-busy svg{opacity:.3}.mi-wait{position:absolute;inset:35% 0 auto;text-align:center;font-weight:600}.mi-say{margin:.4rem 0 .6rem;min-height:4.2em;font-size:.95em}.mi-note{font-size:.86em;margin:.8rem 0 0}
+.mi-busy svg{opacity:.3}.mi-wait{position:absolute;inset:35% 0 auto;text-align:center;font-weight:600}.mi-say{margin:.4rem 0 .6rem;min-height:4.2em;font-size:.95em}.mi-note{font-size:.86em;margin:.8rem 0 0}.mi-title+.mi-note{margin:-.2rem 0 .5rem}
 .mi-knobs{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.8rem,1fr));gap:.5rem 1rem;align-items:end}label{display:grid;gap:.1rem;font-size:.9em}label span{display:flex;justify-content:space-between;gap:.4rem}label b{font-variant-numeric:tabular-nums}
 input,select,button{width:100%;min-height:2rem;font:inherit;color:inherit;accent-color:var(--b)}select,input[list],button{border:1px solid var(--edge);border-radius:6px;background:transparent;padding:.15rem .5rem}option{color:#111;background:#fff}
 button{width:auto;cursor:pointer}button:disabled{opacity:.65;cursor:default}button[aria-pressed=true]{background:color-mix(in srgb,currentColor 15%,transparent)}.mi-play{background:var(--a);border-color:var(--a);color:#fff;font-weight:600}.quarto-dark & .mi-play{color:#111}
@@ -96,7 +96,7 @@ function whereabouts({ aligned, covered, values, outliers }, t) {
   if (!outliers.length) return `${a < 0.45 ? 'are near the centre' : 'do not reach the circle'} (alignment ${fix(a)})`;
   if (a < Math.max(0.55, 1.6 * Math.sqrt(2 / values.length))) return `${a < 0.45 || t === 0 ? 'are near the centre' : 'are half way out'} (alignment ${fix(a)})`;
   if (a < 0.7) return `are on their way to the circle (alignment ${fix(a)})`;
-  if (c < 0.05) return outliers.length < 2 ? `have gathered along the one direction that is seen (coverage ${fix(c)})` : `have gathered along one line and lost the other direction (coverage ${fix(c)}): stop earlier`;
+  if (c < 0.05) return outliers.length < 2 ? `have gathered along the one direction that is seen (coverage ${fix(c)})` : `have gathered along one line and lost the other direction (coverage ${fix(c)}), for each step multiplies the lead of the stronger by ${fix(Math.abs(outliers[0].value / outliers[1].value), 1)}: stop earlier`;
   return `${a < 0.9 ? 'come near' : 'reach'} the circle (alignment ${fix(a)})${c < 0.4 ? `, leaning to one direction (coverage ${fix(c)})` : ''}`;
 }
 const outside = ({ outliers: { length: k }, error }) => k ? `${['', 'one eigenvalue stands', 'two eigenvalues stand'][k] ?? `${k} eigenvalues stand`} out${error > 0.5 && k > 1 ? ', but not those of the hidden plane' : ''}` : 'nothing stands out', seen = L => L.passed.seen.map(v => fix(v)).join(' and ');
@@ -107,7 +107,8 @@ const SAY = {
     const [one, two] = all, blind = all.map(S => size(S.L.passed.seen) < 0.02), passed = `of degree two, which is all that S can see, they pass on ${all.map(S => fix(S.L.passed.part)).join(' and ')}`;
     const few = all.some((S, k) => !blind[k] && S.L.outliers.length < 2);
     const why = blind[0] !== blind[1] ? few ? `O${passed.slice(1)}: too little for so few rows.` : `Why: ${passed}.` : blind[0] ? 'Neither passes on anything of degree two, which is all that S can see.' : `With endless rows the eigenvalues on the plane are ${seen(one.L)} on the left, ${seen(two.L)} on the right.`;
-    return `${all.map(S => `${S.name}: ${outside(S.L)}; ${steps(t)} the neurons ${whereabouts(S.L, t)}.`).join(' ')} ${why}`;
+    const told = all.map(S => `${S.name}: ${outside(S.L)}; ${steps(t)} the neurons ${whereabouts(S.L, t)}.`).join(' ');
+    return told.includes('stop earlier') ? told : `${told} ${why}`;
   },
   spectrum([{ L, name }]) {
     const most = size(L.passed.seen), hidden = L.outliers.length < 2;
@@ -190,8 +191,8 @@ class Figure {
     const tools = element('div', { className: 'mi-row' }, this.undo, button('Reset', () => this.go({ ...this.base })), this.share, ...['SVG', 'PNG', 'CSV', 'JSON'].map(kind => button(kind, () => this.download(kind), { 'aria-label': `Download as ${kind}`, title: `Download as ${kind}` })));
     this.box.setAttribute('role', 'group');
     this.box.setAttribute('aria-label', `Live figure: ${this.kind.title}`);
-    this.box.replaceChildren(element('p', { className: 'mi-title' }, this.kind.title), ...(this.stories.length ? [element('div', { className: 'mi-row' }, ...this.stories.map(([e]) => e))] : []), this.pic, this.say,
-      element('div', { className: 'mi-knobs' }, ...(plays ? [this.play] : []), ...this.kind.knobs.map(k => this.knob(k))),
+    this.box.replaceChildren(element('p', { className: 'mi-title' }, this.kind.title), this.about = element('p', { className: 'mi-note' }), ...(this.stories.length ? [element('div', { className: 'mi-row' }, this.play, ...this.stories.map(([e]) => e))] : []), this.pic, this.say,
+      element('div', { className: 'mi-knobs' }, ...(plays && !this.stories.length ? [this.play] : []), ...this.kind.knobs.map(k => this.knob(k))),
       element('details', {}, element('summary', {}, 'More'), element('div', { className: 'mi-knobs' }, ...this.kind.more.map(k => this.knob(k)))), tools, element('p', { className: 'mi-note' }, this.kind.note));
     this.pause();
     this.write();
@@ -322,6 +323,8 @@ class Figure {
     this.svg.style.height = `${H}px`;
     if (!W || !this.sides.every(S => S.L)) return;
     this.svg.innerHTML = places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
+    const { n, values: { length: d } } = this.sides[0].L, own = this.kind.sides[0].target;
+    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${this.sides[0].s.target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(n)} rows${own ? `, ${this.sides[0].name === own ? LOSSES[this.sides[0].s.loss] ?? this.sides[0].s.loss : ''}` : ''}.`;
     const words = SAY[this.name](this.sides, Math.round(this.t));
     this.svg.setAttribute('aria-label', `${this.kind.title}. ${words}`);
     if (this.say.textContent !== words) this.say.textContent = words;
