@@ -147,13 +147,15 @@ def test_a_knob_changes_picture_sentence_and_address(figure):
     for _ in range(6):
         slider.press("ArrowLeft")
     ready(page)
-    assert "ratio=6" in page.url and dots(page, 1) != before and "nothing stands out" in say(page).split("Huber")[1]
+    page.wait_for_function("() => location.hash.endsWith('?ratio=6')")
+    assert dots(page, 1) != before and "nothing stands out" in say(page).split("Huber")[1]
     page.get_by_role("button", name="Undo").click()
     ready(page)
-    assert "ratio=10" in page.url
+    page.wait_for_function("() => location.hash.endsWith('?ratio=10')")
     page.get_by_role("button", name="Reset").click()
     ready(page)
-    assert dots(page, 1) == before and page.url.endswith("#live-losses?")
+    page.wait_for_function("() => location.hash === '#live-losses'")
+    assert dots(page, 1) == before
     page.get_by_label("Loss on the right").select_option("l1")
     ready(page)
     assert page.locator("text.h").nth(1).text_content() == "Absolute loss" and "Absolute loss: two eigenvalues" in say(page)
@@ -222,6 +224,19 @@ def test_newest_request_wins_and_nothing_is_stale(figure):
     ready(page)
     sides = page.locator(".mi-live").evaluate("e => e.figure.sides.map(S => [S.s.target, S.s.loss, S.s.d, S.s.seed, S.L.values.length])")
     assert sides == [["h3(z1)+h3(z2)", loss, 50, 5, 50] for loss in ("mse", "pinball:0.9")]
+
+
+def test_a_worker_that_does_not_start(browser, address):
+    "Is told, and the next knob tries again."
+    page = browser.new_page()
+    page.route("**/worker.js", lambda route: route.abort())
+    page.goto(address + "index.html")
+    page.get_by_text("could not compute here").wait_for()
+    page.unroute("**/worker.js")
+    turn(page, "Steps", 2)
+    ready(page)
+    assert "after 2 steps" in say(page)
+    page.close()
 
 
 def test_a_target_that_cannot_be_read(figure):

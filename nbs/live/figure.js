@@ -143,7 +143,7 @@ class Figure {
 
   get link() {
     const changed = Object.entries(this.state).filter(([k, v]) => v !== this.base[k]).map(([k, v]) => [k, String(v)]);
-    return `#${this.box.id}?${new URLSearchParams(changed)}`;
+    return `#${this.box.id}${changed.length ? '?' : ''}${new URLSearchParams(changed)}`;
   }
 
   knob(key) {
@@ -229,7 +229,8 @@ class Figure {
     state = fitting(state);
     this.state = state, this.t = state.t;
     this.write();
-    history.replaceState(null, '', this.link);
+    clearTimeout(this.later);  // browsers allow a hundred addresses in half a minute
+    this.later = setTimeout(() => history.replaceState(null, '', this.link), 250);
     if (Object.keys(START).some(k => k !== 't' && before[k] !== state[k]) || this.broken) this.ask(); else this.render();
   }
 
