@@ -79,7 +79,7 @@ const CHARTS = {
   },
   passed(p, S, t, all) {
     const { z, mean, part, v } = S.L.passed, most = 1.1 * Math.max(...all.map(({ s: o, L: { passed: q } }) => Math.max(size(o.loss === 'mse' ? q.mean.filter((_, i) => Math.abs(q.z[i]) < 2.1) : q.mean), Math.abs(q.part)))), h = p.h - 40, X = u => p.w * (u + 3) / 6, Y = u => h / 2 * (1 - clip(u / most, -9, 9));
-    return text(p.x, p.y + 13, (p.w > 285 ? 'label as passed on; of ' : '') + strong(`degree two: ${fix(part)}`)) + `<svg x="${p.x}" y="${p.y + 22}" width="${p.w}" height="${h}">` + path('l g', `M0 ${Y(0)}h${p.w}`) + path(`c s${S.k}`, curve(mean, i => X(z[i]), Y)) + path('c k', curve(z, i => X(z[i]), u => Y(part * (u * u - 1) / Math.SQRT2))) + '</svg>'
+    return text(p.x, p.y + 13, (p.w > 285 ? 'label as passed on; of ' : p.w > 230 ? 'label passed on; ' : '') + strong(`degree two: ${fix(part)}`)) + `<svg x="${p.x}" y="${p.y + 22}" width="${p.w}" height="${h}">` + path('l g', `M0 ${Y(0)}h${p.w}`) + path(`c s${S.k}`, curve(mean, i => X(z[i]), Y)) + path('c k', curve(z, i => X(z[i]), u => Y(part * (u * u - 1) / Math.SQRT2))) + '</svg>'
       + [-2, 0, 2].map(u => text(p.x + X(u), p.y + p.h - 4, fix(u, 0), 'm')).join('') + text(p.x + X(1), p.y + p.h - 4, Math.abs(v[1]) < 0.1 ? 'z₁' : Math.abs(v[0]) < 0.1 ? 'z₂' : 'z', 'm');
   },
   curves: (p, S, t) => bySteps(p, t, `alignment ${strong(fix(S.L.aligned[Math.round(t)]))}${p.w > 210 ? `, coverage ${strong(fix(S.L.covered[Math.round(t)]))}` : ''}`, 1, (X, Y) => path(`c s${S.k}`, curve(S.L.aligned, X, Y)) + path(`c k s${S.k}`, curve(S.L.covered, X, Y))),
@@ -278,7 +278,7 @@ class Figure {
   start() {
     if (!this.sides.every(S => S.L)) return;
     const goal = this.state.t || 3, each = clip(5000 / goal, 300, 900), begun = performance.now();
-    this.play.textContent = '⏸ Pause';
+    this.play.textContent = '‖ Pause';
     this.say.setAttribute('aria-live', 'off');
     const frame = now => {
       const x = clip((now - begun) / each, 0, goal + 0.001), i = Math.floor(x), f = clip((x - i - 0.25) / 0.75, 0, 1);
@@ -355,13 +355,13 @@ class Figure {
     copy.insertAdjacentHTML('afterbegin', `<style>${DRAWN}</style>`);
     copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
     copy.setAttribute('style', `color:${look.color};--a:${look.getPropertyValue('--a')};--b:${look.getPropertyValue('--b')};background:${colour}`);
-    copy.setAttribute('width', width), copy.setAttribute('height', height);
+    copy.setAttribute('viewBox', `-12 -12 ${width + 24} ${height + 24}`), copy.setAttribute('width', width + 24), copy.setAttribute('height', height + 24);
     const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: 'image/svg+xml' });
     if (kind === 'SVG') return save(file, 'svg');
-    const image = new Image(), canvas = element('canvas', { width: 2 * width, height: 2 * height });
+    const image = new Image(), canvas = element('canvas', { width: 2 * width + 48, height: 2 * height + 48 });
     image.src = URL.createObjectURL(file);
     await image.decode();
-    canvas.getContext('2d').drawImage(image, 0, 0, 2 * width, 2 * height);
+    canvas.getContext('2d').drawImage(image, 0, 0, canvas.width, canvas.height);
     canvas.toBlob(blob => save(blob, 'png'));
   }
 }
