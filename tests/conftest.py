@@ -1,15 +1,22 @@
 """A browser for the tests that need one, the order in which two workers share the work, and what took longest."""
 
+import functools
+import http.server
 import os
 import shutil
 import signal
+import subprocess
+import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
+TOGETHER = {"test_live.py": "test_site.py"}  # files that share a built site
 SPREAD = ("test_chapters", "test_estimator", "test_install")  # files whose tests share nothing that is dear to make
 
 
@@ -26,7 +33,7 @@ def pytest_xdist_make_scheduler(config, log):
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.split("::")[0]
-            return nodeid if Path(file).stem in SPREAD else file
+            return nodeid if Path(file).stem in SPREAD else TOGETHER.get(Path(file).name, Path(file).name)
 
     return ByFile(config, log)
 
@@ -67,3 +74,35 @@ def browser():
         chromium = play.chromium.launch(executable_path=path, headless=True, args=FLAGS)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    "The folder of the built site."
+    if shutil.which("npm") is None and not (ROOT / ".cache").is_dir():
+        missing("no npm to fetch KaTeX with")
+    out = tmp_path_factory.mktemp("site") / "docs"
+    done = subprocess.run([sys.executable, ROOT / "tools" / "build_site.py", "--smalldocs", "--out", out], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    "Path within the site -> parsed page."
+    from bs4 import BeautifulSoup
+
+    return {p.relative_to(site).as_posix(): BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in sorted(site.rglob("*.html"))}
+
+
+@pytest.fixture(scope="session")
+def address(site):
+    "Where the site is served."
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()

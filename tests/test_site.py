@@ -1,14 +1,10 @@
 """The documentation site: built once, read as text and in a browser."""
 
-import functools
-import http.server
 import json
 import os
 import re
 import shutil
-import subprocess
 import sys
-import threading
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
@@ -19,48 +15,15 @@ import multiindex_nb
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
-CHAPTERS = sorted(
-    (p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb")),
-    key=lambda name: (name[1].isdigit(), name >= "09" and name[0] != "4", name),  # the hour first, the engine room after the algorithm
-)
-
-
-@pytest.fixture(scope="session")
-def site(tmp_path_factory):
-    "The folder of the built site."
-    if shutil.which("npm") is None and not (ROOT / ".cache").is_dir():
-        missing("no npm to fetch KaTeX with")
-    out = tmp_path_factory.mktemp("site") / "docs"
-    done = subprocess.run([sys.executable, ROOT / "tools" / "build_site.py", "--smalldocs", "--out", out], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return out
-
-
-@pytest.fixture(scope="session")
-def pages(site):
-    "Path within the site -> parsed page."
-    from bs4 import BeautifulSoup
-
-    return {p.relative_to(site).as_posix(): BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in sorted(site.rglob("*.html"))}
-
-
-@pytest.fixture(scope="session")
-def address(site):
-    "Where the site is served."
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+CHAPTERS = sorted((p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb")), key=lambda name: (name[1].isdigit(), name))  # the hour first
 
 
 def test_every_chapter_is_listed_and_built(pages):
-    "In the sidebar, in order, and as a page."
+    "In the sidebar, once, the hour first, and as a page; on the map too."
     links = [a["href"] for a in pages["index.html"].select("#quarto-sidebar a[href]")]
-    assert [h for h in links if h[0].isdigit()] == [f"{name}.html" for name in CHAPTERS]
+    shown = [h for h in links if h[0].isdigit()]
+    assert sorted(shown) == sorted(f"{name}.html" for name in CHAPTERS) and [h[:2] for h in shown[:4]] == ["0a", "0b", "0c", "0d"]
+    assert {a["href"].split("#")[0] for a in pages["map.html"].select("main table a[href]")} >= set(shown)
     assert all(f"{name}.html" in pages for name in CHAPTERS)
 
 

@@ -9,7 +9,6 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-import multiindex_nb as mi
 from multiindex_nb.cli.tables import read_data, read_file
 
 pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")  # few rows are not the subject

@@ -13,7 +13,7 @@ PICTURES = "nbs/images"
 
 def visible(notebook):
     "The cells that a reader should see, without directives."
-    keep = [c for c in notebook.cells if not re.search(r"^#\| *hide", c.source, re.M)]
+    keep = [c for c in notebook.cells if not re.search(r"^#\| *hide|class=\"mi-live\"", c.source, re.M)]  # a live figure lives on the site only
     for cell in keep:
         cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M)
     notebook.cells = keep

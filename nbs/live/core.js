@@ -1,0 +1,571 @@
+// The mathematics of the live figures: pure functions, no dependency, no build step.
+// Python is the truth; core.test.js compares with what chapter 50 wrote to fixtures.json.
+// Rows are kept by column: entry i of column k of X, n rows in d columns, is X[k * n + i].
+
+/** @typedef {Float64Array} Vec */
+/** @typedef {{name: string, p: number, slope: (t: number, y: number) => number, location: (y: Vec) => number}} Loss */
+
+// --- Random numbers: sfc32 (Doty-Humphrey), normal by the ziggurat of Marsaglia and Tsang (2000) in 128 layers.
+
+const LAYERS = 128, TAIL = 3.442619855899, AREA = 9.91256303526217e-3, UNIT = 2 ** 24;
+const kn = new Float64Array(LAYERS), wn = new Float64Array(LAYERS), fn = new Float64Array(LAYERS);
+{
+  let x = TAIL, before = TAIL;
+  const density = u => Math.exp(-u * u / 2), base = AREA / density(x);
+  [kn[0], kn[1], wn[0], wn[LAYERS - 1], fn[0], fn[LAYERS - 1]] = [x / base * UNIT, 0, base / UNIT, x / UNIT, 1, density(x)];
+  for (let i = LAYERS - 2; i > 0; i--) {
+    x = Math.sqrt(-2 * Math.log(AREA / x + density(x)));
+    [kn[i + 1], fn[i], wn[i], before] = [x / before * UNIT, density(x), x / UNIT, x];
+  }
+}
+
+/** State of a generator for (seed, stream): the same numbers everywhere. @param {number} seed @param {number} stream */
+export function generator(seed, stream = 0) {
+  const s = new Int32Array([seed, stream, 0x9e3779b9, 1]);
+  for (let i = 0; i < 15; i++) bits(s);
+  return s;
+}
+
+/** 32 random bits. @param {Int32Array} s */
+function bits(s) {
+  const t = (s[0] + s[1] | 0) + s[3] | 0, c = s[2];
+  s[3] = s[3] + 1 | 0;
+  s[0] = s[1] ^ s[1] >>> 9;
+  s[1] = c + (c << 3) | 0;
+  s[2] = (c << 21 | c >>> 11) + t | 0;
+  return t;
+}
+
+const uniform = s => ((bits(s) >>> 0) + 0.5) / 2 ** 32;
+
+/** Fill with standard normal numbers. @param {Vec} out @param {Int32Array} s */
+export function gaussian(out, s) {
+  for (let i = 0; i < out.length; i++) {
+    for (;;) {
+      const u = bits(s), layer = u & 127, h = u >> 7, x = h * wn[layer];
+      if (Math.abs(h) < kn[layer]) { out[i] = x; break; }
+      if (layer === 0) {
+        let far, y;
+        do { far = -Math.log(uniform(s)) / TAIL; y = -Math.log(uniform(s)); } while (2 * y < far * far);
+        out[i] = h > 0 ? TAIL + far : -TAIL - far;
+        break;
+      }
+      if (fn[layer] + uniform(s) * (fn[layer - 1] - fn[layer]) < Math.exp(-x * x / 2)) { out[i] = x; break; }
+    }
+  }
+  return out;
+}
+
+/** n standard normal rows in d columns; more rows begin with the same ones. */
+export function normalRows(n, d, seed, stream) {
+  const X = new Float64Array(n * d);
+  for (let k = 0; k < d; k++) gaussian(X.subarray(k * n, k * n + n), generator(seed, stream * 65536 + k));
+  return X;
+}
+
+/** r orthonormal rows of length d, by Gram-Schmidt twice. */
+export function orthonormal(r, d, seed) {
+  const U = gaussian(new Float64Array(r * d), generator(seed, -1));
+  for (let i = 0; i < r; i++) {
+    const u = U.subarray(i * d, i * d + d);
+    for (const _ of [0, 1]) for (let j = 0; j < i; j++) { const v = U.subarray(j * d, j * d + d), c = dot(u, v); u.forEach((_, k) => { u[k] -= c * v[k]; }); }
+    const size = Math.sqrt(dot(u, u));
+    u.forEach((_, k) => { u[k] /= size; });
+  }
+  return U;
+}
+
+/** m / 2 first-layer weights of length one and their signs: one of each pair of twins. */
+export function pairs(m, d, seed) {
+  const h = m >> 1, s = generator(seed, -2), W = gaussian(new Float64Array(h * d), s), a = new Float64Array(h);
+  for (let j = 0; j < h; j++) {
+    const w = W.subarray(j * d, j * d + d), size = Math.sqrt(dot(w, w));
+    for (let k = 0; k < d; k++) w[k] /= size;
+    a[j] = bits(s) < 0 ? -1 : 1;
+  }
+  return { W, a };
+}
+
+const dot = (u, v) => { let sum = 0; for (let k = 0; k < u.length; k++) sum += u[k] * v[k]; return sum; };
+
+// --- Targets: + - * ** and parentheses over numbers, z1, z2, ... and the normalised Hermite polynomials h2(z1).
+
+/** @param {number} k @param {number} z */
+export function hermite(k, z) {
+  let below = 0, here = 1;
+  for (let j = 0; j < k; j++) [below, here] = [here, (z * here - Math.sqrt(j) * below) / Math.sqrt(j + 1)];
+  return here;
+}
+
+/** A target written as text: a function of z and its number of variables; throws an Error that names the column. */
+export function parseTarget(text) {
+  const tokens = [...text.matchAll(/\s*(\*\*|\d*\.?\d+(?:e[-+]?\d+)?|[a-z]\d*|\S)/gy)].map(m => ({ s: m[1], at: m.index + m[0].length - m[1].length }));
+  let i = 0, r = 0;
+  const fail = what => { throw new Error(`${what} at column ${(tokens[i]?.at ?? text.length) + 1}`); };
+  const take = s => tokens[i]?.s === s && ++i;
+  const need = s => take(s) || fail(`"${s}" is missing`);
+  const variable = () => {
+    const k = +(/^z([1-9]\d*)$/.exec(tokens[i]?.s ?? '')?.[1] ?? fail('a variable such as z1 is missing'));
+    if (k > 8) fail('too many variables');
+    i++, r = Math.max(r, k);
+    return k - 1;
+  };
+  const leaf = () => {
+    const s = tokens[i]?.s ?? fail('something is missing');
+    if (take('(')) { const f = sum(); need(')'); return f; }
+    if (/^[\d.]/.test(s)) { i++; return () => +s; }
+    if (/^h\d+$/.test(s)) {
+      const degree = +s.slice(1);
+      if (degree > 12) fail('degree above 12');
+      i++, need('(');
+      const k = variable();
+      need(')');
+      return z => hermite(degree, z[k]);
+    }
+    const k = variable();
+    return z => z[k];
+  };
+  const power = () => {
+    const f = leaf();
+    if (!take('**')) return f;
+    const e = +(/^\d$/.exec(tokens[i]?.s ?? '')?.[0] ?? fail('an exponent from 0 to 9 is missing'));
+    i++;
+    return z => f(z) ** e;
+  };
+  const sign = () => { if (take('-')) { const f = sign(); return z => -f(z); } return take('+') ? sign() : power(); };
+  const product = () => { let f = sign(); while (take('*')) { const p = f, q = sign(); f = z => p(z) * q(z); } return f; };
+  const sum = () => {
+    let f = product();
+    for (;;) {
+      const p = f;
+      if (take('+')) { const q = product(); f = z => p(z) + q(z); } else if (take('-')) { const q = product(); f = z => p(z) - q(z); } else return f;
+    }
+  };
+  const g = sum();
+  if (i < tokens.length) fail(`"${tokens[i].s}" was not expected`);
+  return { g, r };
+}
+
+/** g at the rows of Z, r columns of length n, plus noise. */
+export function labels(g, Z, n, noise = 0, e = null) {
+  const y = new Float64Array(n), r = Z.length / n, z = new Float64Array(r);
+  for (let i = 0; i < n; i++) {
+    for (let k = 0; k < r; k++) z[k] = Z[k * n + i];
+    y[i] = g(z) + (noise ? noise * e[i] : 0);
+  }
+  return y;
+}
+
+// --- Losses: slope dl/dt at (t, y), and the location c where the slopes of the labels cancel (chapter 02).
+
+/** "mse", "huber:1", "l1" or "pinball:0.9". @returns {Loss} */
+export function parseLoss(text) {
+  const [name, number] = text.trim().toLowerCase().split(':'), given = number === undefined ? NaN : +number;
+  if (number !== undefined && !(given > 0 && given < 1e100)) throw new Error(`"${text}" needs a number above 0`);
+  if (name === 'mse') return { name, p: NaN, slope: (t, y) => t - y, location: y => y.reduce((a, b) => a + b, 0) / y.length };
+  if (name === 'l1') return { name, p: NaN, slope: (t, y) => Math.sign(t - y), location: y => quantile(y, 0.5) };
+  if (name === 'huber') {
+    const p = given || 1, slope = (t, y) => Math.min(p, Math.max(-p, t - y));
+    return { name, p, slope, location: y => root(c => y.reduce((sum, v) => sum + slope(c, v), 0), Math.min(...extent(y)), Math.max(...extent(y))) };
+  }
+  if (name === 'pinball') {
+    const p = given || 0.9;
+    if (p >= 1) throw new Error('tau must be below 1');
+    return { name, p, slope: (t, y) => (Math.sign(t - y) + 1) / 2 - p, location: y => quantile(y, p) };
+  }
+  throw new Error(`unknown loss "${name}"`);
+}
+
+const extent = y => { let low = Infinity, high = -Infinity; for (const v of y) { low = v < low ? v : low; high = v > high ? v : high; } return [low, high]; };
+
+/** The root of an increasing function, by bisection with steps of regula falsi (Illinois). */
+function root(f, low, high) {
+  let a = f(low), b = f(high);
+  if (a >= 0) return low;
+  if (b <= 0) return high;
+  for (let k = 0, side = 0; k < 200 && high - low > 1e-15 * (Math.abs(low) + Math.abs(high)); k++) {
+    const x = k % 3 === 2 ? (low + high) / 2 : (low * b - high * a) / (b - a), v = f(x);
+    if (v === 0) return x;
+    if (v < 0) { low = x; a = v; if (side < 0) b /= 2; side = -1; } else { high = x; b = v; if (side > 0) a /= 2; side = 1; }
+  }
+  return (low + high) / 2;
+}
+
+/** The tau-quantile; the midpoint where it is an interval. @param {Vec} y @param {number} tau */
+export function quantile(y, tau) {
+  const v = y.slice().sort(), n = v.length, k = Math.max(0, Math.min(Math.ceil(n * (tau - 1e-10)) - 1, n - 1));
+  return Math.abs((k + 1) / n - tau) < 1e-10 && k + 1 < n ? (v[k] + v[k + 1]) / 2 : v[k];
+}
+
+/** omega_i = l'(c, y_i) at the location c. @param {Vec} y @param {Loss} loss */
+export function labelWeights(y, loss) {
+  const c = loss.location(y);
+  return { c, w: y.map(v => loss.slope(c, v)) };
+}
+
+// --- Matrix products. A tile of 4 x 2 sums runs over blocks of 256 entries: in WebAssembly, two at a time, where there is SIMD, else in plain code.
+
+const BLOCK = 256, PITCH = BLOCK + 8, CHUNK = 256;
+
+/** The bytes of `tile(a, b)`: sums over a block of 4 rows at a times 2 rows at b, written to address 0; an unrolled loop, put together here so that it can be read. */
+function assemble() {
+  const leb = n => { const out = []; do { out.push(n & 127 | (n > 127 ? 128 : 0)); n >>>= 7; } while (n); return out; };
+  const section = (id, body) => [id, ...leb(body.length), ...body], get = k => [0x20, k], set = k => [0x21, k];
+  const load = (p, row) => [...get(p), 0xfd, 0, 4, ...leb(8 * PITCH * row)], add = [0xfd, 0xf0, 1], mul = [0xfd, 0xf2, 1];  // f64x2
+  const A = 3, B = 4, S = 6;  // locals: 0, 1 pointers, 2 end, then 11 vectors
+  const cells = [0, 1, 2, 3].flatMap(i => [[i, 0], [i, 1]]);
+  const loop = [
+    ...load(1, 0), ...set(B), ...load(1, 1), ...set(B + 1),
+    ...cells.flatMap(([i, j]) => [...(j ? [] : [...load(0, i), ...set(A)]), ...get(A), ...get(B + j), ...mul, ...get(S + 2 * i + j), ...add, ...set(S + 2 * i + j)]),
+    ...[1, 0].flatMap(p => [...get(p), 0x41, 16, 0x6a, ...set(p)]), ...get(0), ...get(2), 0x49, 0x0d, 0];
+  const write = cells.flatMap(([i, j]) => [0x41, 0, ...[0, 1].flatMap(lane => [...get(S + 2 * i + j), 0xfd, 0x21, lane]), 0xa0, 0x39, 3, ...leb(8 * (2 * i + j))]);
+  const body = [1, 11, 0x7b, 0x03, 0x40, ...loop, 0x0b, ...write, 0x0b];
+  return new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
+    ...section(1, [1, 0x60, 3, 0x7f, 0x7f, 0x7f, 0]), ...section(2, [1, 1, 0x6d, 1, 0x6d, 2, 0, 1]), ...section(3, [1, 0]),
+    ...section(7, [1, 1, 0x74, 0, 0]), ...section(10, [1, ...leb(body.length), ...body])]);
+}
+
+let engine = null;
+
+/** Room for `rows` rows of a block, and the tile function; `fast` says whether it is WebAssembly. */
+function workbench(rows, fast = true) {
+  const pages = Math.ceil((64 + rows * PITCH * 8) / 65536) + 1;
+  if (fast && engine !== false) {
+    try {
+      if (!engine) {
+        const memory = new WebAssembly.Memory({ initial: pages });
+        const { t } = new WebAssembly.Instance(new WebAssembly.Module(assemble()), { m: { m: memory } }).exports;
+        engine = { memory, tile: (a, b, length) => t(8 * a, 8 * b, 8 * (a + length)) };
+      }
+      const lack = pages - engine.memory.buffer.byteLength / 65536;
+      if (lack > 0) engine.memory.grow(lack);
+      return { M: new Float64Array(engine.memory.buffer), tile: engine.tile };
+    } catch { engine = false; }  // no WebAssembly, no SIMD, or a policy against it
+  }
+  const M = new Float64Array(8 + rows * PITCH);
+  return { M, tile: (a, b, length) => plainTile(M, a, b, length) };
+}
+
+function plainTile(M, a, b, length) {
+  let s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
+  for (const end = a + length; a < end; a++, b++) {
+    const p = M[b], q = M[b + PITCH], x0 = M[a], x1 = M[a + PITCH], x2 = M[a + 2 * PITCH], x3 = M[a + 3 * PITCH];
+    s0 += x0 * p; s1 += x0 * q; s2 += x1 * p; s3 += x1 * q; s4 += x2 * p; s5 += x2 * q; s6 += x3 * p; s7 += x3 * q;
+  }
+  M[0] = s0; M[1] = s1; M[2] = s2; M[3] = s3; M[4] = s4; M[5] = s5; M[6] = s6; M[7] = s7;
+}
+
+function addTile(out, at, q, M, rows, both) { for (let u = 0; u < rows; u++, at += q) { out[at] += M[2 * u]; if (both) out[at + 1] += M[2 * u + 1]; } }
+
+function fillRow(M, to, from, at, size, w, k) {
+  if (w) for (let i = 0; i < size; i++) M[to + i] = w[k + i] * from[at + i]; else for (let i = 0; i < size; i++) M[to + i] = from[at + i];
+}
+
+/**
+ * sum_k w_k A_ik B_jk, p x q, for A of p and B of q rows of length n; only i <= j, mirrored, if B is A.
+ * @param {Vec} A @param {number} p @param {Vec} B @param {number} q @param {number} n @param {Vec | null} w @returns {Vec}
+ */
+export function product(A, p, B, q, n, w = null, fast = true) {
+  const same = A === B, high = Math.ceil(p / 4) * 4, { M, tile } = workbench(high + CHUNK, fast), out = new Float64Array(p * q), b0 = 8 + high * PITCH;
+  for (let k = 0; k < n; k += BLOCK) {
+    const size = Math.min(BLOCK, n - k), even = size + (size & 1);
+    const copy = (from, row, to, weights) => {
+      if (from) fillRow(M, to, from, row * n + k, size, weights, k);
+      if (!from || even > size) M.fill(0, to + (from ? size : 0), to + even);
+    };
+    for (let i = 0; i < high; i++) copy(i < p ? A : null, i, 8 + i * PITCH, w);
+    for (let j0 = 0; j0 < q; j0 += CHUNK) {
+      const wide = Math.min(CHUNK, q - j0);
+      for (let j = 0; j < wide + (wide & 1); j++) copy(j < wide ? B : null, j0 + j, b0 + j * PITCH, null);
+      for (let i = 0; i < p; i += 4) {
+        for (let j = same ? Math.max(0, i - j0) : 0; j < wide; j += 2) {
+          tile(8 + i * PITCH, b0 + j * PITCH, even);
+          addTile(out, i * q + j0 + j, q, M, Math.min(4, p - i), j + 1 < wide);
+        }
+      }
+    }
+  }
+  if (same) for (let i = 0; i < p; i++) for (let j = 0; j < i; j++) out[i * q + j] = out[j * q + i];
+  return out;
+}
+
+/** S = (1/n) sum_i w_i x_i x_i^T. @param {Vec} X @param {number} n @param {number} d @param {Vec} w */
+export const secondOrder = (X, n, d, w, fast = true) => product(X, d, X, d, n, w.map(v => v / n), fast);
+
+/** The transpose of p rows of length q. */
+export function transpose(A, p, q) {
+  const out = new Float64Array(p * q);
+  for (let i0 = 0; i0 < p; i0 += 32) for (let j = 0; j < q; j++) for (let i = i0; i < Math.min(i0 + 32, p); i++) out[j * p + i] = A[i * q + j];
+  return out;
+}
+
+// --- Eigenpairs of a symmetric matrix: Householder to tridiagonal form, then QL with implicit shifts (Bowdler et al. 1968).
+
+// Small functions for the inner loops: an engine makes those fast after a few calls.
+function rowDot(A, at, v, from, n) { let sum = 0; for (let j = from; j < n; j++) sum += A[at + j] * v[j]; return sum; }
+function subtract(A, at, x, p, y, v, from, n) { for (let j = from; j < n; j++) A[at + j] -= x * p[j] + y * v[j]; }
+function rotate(Q, at, n, c, s) { for (let x = at, y = at + n, end = y; x < end; x++, y++) { const t = Q[y], u = Q[x]; Q[y] = s * u + c * t; Q[x] = c * u - s * t; } }
+
+/** Eigenvalues, ascending, and eigenvectors as the rows of `vectors`. @param {Vec} S @param {number} n */
+export function eigh(S, n) {
+  const A = S.slice(), e = new Float64Array(n), p = new Float64Array(n), Q = new Float64Array(n * n), kept = [];
+  for (let k = 0; k < n - 2; k++) {  // column k below the diagonal becomes (e_k, 0, ..., 0)
+    const v = new Float64Array(n);
+    let size = 0;
+    for (let i = k + 1; i < n; i++) size += (v[i] = A[i * n + k]) ** 2;
+    size = Math.sqrt(size);
+    e[k] = v[k + 1] > 0 ? -size : size;
+    if (!size) { kept.push(null); continue; }
+    v[k + 1] -= e[k];
+    const scale = Math.sqrt(2 / dot(v, v));
+    for (let i = k + 1; i < n; i++) v[i] *= scale;  // H = I - v v^T
+    let inner = 0;
+    for (let i = k + 1; i < n; i++) {
+      p[i] = rowDot(A, i * n, v, k + 1, n);
+      inner += p[i] * v[i];
+    }
+    for (let i = k + 1; i < n; i++) p[i] -= inner / 2 * v[i];
+    for (let i = k + 1; i < n; i++) subtract(A, i * n, v[i], p, p[i], v, k + 1, n);
+    kept.push(v);
+  }
+  if (n > 1) e[n - 2] = A[(n - 1) * n + n - 2];
+  const values = new Float64Array(n);
+  for (let i = 0; i < n; i++) { values[i] = A[i * n + i]; Q[i * n + i] = 1; }
+  for (let k = n - 3; k >= 0; k--) {  // rows of Q are the new basis
+    const v = kept[k];
+    if (!v) continue;
+    for (let i = k + 1; i < n; i++) subtract(Q, i * n, rowDot(Q, i * n, v, k + 1, n), v, 0, v, k + 1, n);
+  }
+  for (let l = 0; l < n; l++) {
+    for (let round = 0; ; round++) {
+      let m = l;
+      while (m < n - 1 && Math.abs(e[m]) > 2 ** -52 * (Math.abs(values[m]) + Math.abs(values[m + 1]))) m++;
+      if (m === l) break;
+      if (round > 60) throw new Error('the eigenvalues did not settle');
+      let g = (values[l + 1] - values[l]) / (2 * e[l]), r = Math.hypot(g, 1), s = 1, c = 1, q = 0, i = m - 1;
+      g = values[m] - values[l] + e[l] / (g + (g < 0 ? -r : r));
+      for (; i >= l; i--) {
+        const f = s * e[i], b = c * e[i];
+        e[i + 1] = r = Math.sqrt(f * f + g * g);
+        if (r === 0) { values[i + 1] -= q; e[m] = 0; break; }
+        s = f / r; c = g / r; g = values[i + 1] - q;
+        r = (values[i] - g) * s + 2 * c * b;
+        values[i + 1] = g + (q = s * r);
+        g = c * r - b;
+        rotate(Q, i * n, n, c, s);
+      }
+      if (r === 0 && i >= l) continue;
+      values[l] -= q; e[l] = g; e[m] = 0;
+    }
+  }
+  const order = [...values.keys()].sort((i, j) => values[i] - values[j]), vectors = new Float64Array(n * n);
+  order.forEach((from, to) => vectors.set(Q.subarray(from * n, from * n + n), to * n));
+  return { values: values.slice().sort(), vectors };
+}
+
+// --- Where the bulk of S ends, from the weights alone (chapter 28; Silverstein and Bai 1995).
+
+/** Lower and upper edge for weights w and ratio n / d. @param {Vec} w @returns {[number, number]} */
+export function bulkEdges(w, ratio) {
+  const sorted = w.slice().sort(), N = sorted.length, tail = 300, bins = 2000, t = [], p = [];
+  const all = N <= 2 * tail + bins;
+  for (let i = 0, k = 0; i < N;) {  // bins of equal weight; the ends keep their own points
+    let next = i + 1;
+    if (!all && i >= tail && i < N - tail) next = Math.max(next, Math.floor(tail + (N - 2 * tail) * ++k / bins));
+    let sum = 0;
+    for (let j = i; j < next; j++) sum += sorted[j];
+    t.push(sum / (next - i)), p.push((next - i) / N);
+    i = next;
+  }
+  const most = Math.max(Math.abs(sorted[0]), Math.abs(sorted[N - 1]));
+  const edge = side => {
+    const extreme = side < 0 ? sorted[N - 1] : -sorted[0], end = extreme > 0 ? side / extreme * (1 - 1e-12) : side * 1e9 / most;
+    const excess = u => ratio * t.reduce((sum, v, i) => sum + p[i] * (v * u / (1 + v * u)) ** 2, 0) - 1;
+    if (!(excess(end) >= 0)) return 0;
+    const u = side * Math.exp(root(x => excess(side * Math.exp(x)), Math.log(1e-9 / most), Math.log(Math.abs(end))));
+    return -1 / (ratio * u) + t.reduce((sum, v, i) => sum + p[i] * v / (1 + u * v), 0);
+  };
+  return [edge(1), edge(-1)];
+}
+
+// --- Stage 1.
+
+/**
+ * Power steps in the eigenbasis: coordinates of one neuron of each pair along the rows of U, neurons of length one, after 0..T steps.
+ * @param {{values: Vec, vectors: Vec}} eig @param {Vec} W h rows @param {Vec} a their signs @param {Vec} U orthonormal rows
+ * @returns {{P: Vec[], length: Vec[]}} P[t] holds h x r coordinates, length[t] the norms before scaling, over the largest eigenvalue to the t
+ */
+export function powerSteps({ values, vectors }, W, a, U, T) {
+  const d = values.length, h = W.length / d, r = U.length / d, P = [], length = [];
+  const C = product(W, h, vectors, d, d), V = product(U, r, vectors, d, d), top = Math.max(Math.abs(values[0]), Math.abs(values[d - 1])) || 1;
+  for (let t = 0; t <= T; t++) {
+    const grow = values.map(v => (v / top) ** t), out = new Float64Array(h * r), sizes = new Float64Array(h);
+    for (let j = 0; j < h; j++) {
+      let norm = 0;
+      for (let k = 0, at = j * d; k < d; k++, at++) {
+        const x = C[at] * grow[k];
+        norm += x * x;
+        for (let i = 0; i < r; i++) out[j * r + i] += x * V[i * d + k];
+      }
+      sizes[j] = Math.sqrt(norm) || 1e-300;
+      for (let i = 0; i < r; i++) out[j * r + i] *= (-a[j]) ** t / sizes[j];
+    }
+    P.push(out), length.push(sizes);
+  }
+  return { P, length };
+}
+
+/** The neurons themselves after t steps, the median one of length one. */
+export function powerNeurons({ values, vectors }, W, a, t) {
+  const d = values.length, h = W.length / d, C = product(W, h, vectors, d, d), top = Math.max(Math.abs(values[0]), Math.abs(values[d - 1])) || 1;
+  for (let j = 0; j < h; j++) for (let k = 0; k < d; k++) C[j * d + k] *= (-a[j] * values[k] / top) ** t;
+  const out = product(C, h, transpose(vectors, d, d), d, d), sizes = new Float64Array(h).map((_, j) => { const w = out.subarray(j * d, j * d + d); return Math.sqrt(dot(w, w)); });
+  const size = median(sizes);
+  return out.map(v => v / size);
+}
+
+/** The lower median, as in torch. @param {Vec} v */
+export const median = v => v.slice().sort()[(v.length - 1) >> 1];
+
+/** Median alignment: the length of a neuron's part in the plane. @param {Vec} P h x r */
+export function alignment(P, r) {
+  return median(new Float64Array(P.length / r).map((_, j) => Math.min(1, Math.hypot(...P.subarray(j * r, j * r + r)))));
+}
+
+/** Coverage: r times the smallest share of the squared length in any direction. @param {Vec} P h x r */
+export function coverage(P, r) {
+  const G = new Float64Array(r * r);
+  for (let j = 0; j < P.length; j += r) for (let i = 0; i < r; i++) for (let k = 0; k < r; k++) G[i * r + k] += P[j + i] * P[j + k];
+  const { values } = eigh(G, r), total = values.reduce((x, y) => x + y, 0);
+  return total > 1e-24 * P.length ? Math.max(0, r * values[0] / total) : 0;
+}
+
+/** One true gradient step of f = c + sum a_j (1 - cos(w_j x)), all m neurons, with decay 1 / eta: w <- -eta grad. */
+export function gradientStep(X, n, d, y, loss, W, a, c, eta) {
+  const m = a.length, H = product(W, m, transpose(X, d, n), n, d), slope = new Float64Array(n).fill(c);
+  for (let j = 0; j < m; j++) for (let i = 0; i < n; i++) slope[i] += a[j] * (1 - Math.cos(H[j * n + i]));
+  for (let i = 0; i < n; i++) slope[i] = -eta / n * loss.slope(slope[i], y[i]);
+  for (let j = 0; j < m; j++) for (let i = 0; i < n; i++) H[j * n + i] = a[j] * slope[i] * Math.sin(H[j * n + i]);
+  return product(H, m, X, d, n);
+}
+
+// --- Stage 2.
+
+/** phi_j(x) = 1 - cos(w_j x + b_j), m rows of length n; the neurons come in pairs w, s w that share a product. R: rows of X. */
+export function features(R, n, d, W, twin, b) {
+  const h = W.length / d, H = product(W, h, R, n, d), Phi = new Float64Array(2 * h * n);
+  for (let j = 0; j < h; j++) {
+    const one = b[j], two = b[2 * h - 1 - j], at = j * n, other = (2 * h - 1 - j) * n;
+    for (let i = 0; i < n; i++) {
+      Phi[at + i] = 1 - Math.cos(H[at + i] + one);
+      Phi[other + i] = 1 - Math.cos(twin * H[at + i] + two);
+    }
+  }
+  return Phi;
+}
+
+/** Solve (G + decay I) x = g by Cholesky. @param {Vec} G @param {Vec} g */
+export function solveRidge(G, g, decay) {
+  const m = g.length, L = G.slice(), x = g.slice();
+  for (let j = 0; j < m; j++) {
+    for (let i = j; i < m; i++) {
+      let sum = L[i * m + j] + (i === j ? decay : 0);
+      for (let k = 0, u = i * m, v = j * m; k < j; k++) sum -= L[u++] * L[v++];
+      L[i * m + j] = i === j ? Math.sqrt(Math.max(sum, 1e-300)) : sum / L[j * m + j];
+    }
+  }
+  for (let i = 0; i < m; i++) { for (let k = 0; k < i; k++) x[i] -= L[i * m + k] * x[k]; x[i] /= L[i * m + i]; }
+  for (let i = m - 1; i >= 0; i--) { for (let k = i + 1; k < m; k++) x[i] -= L[k * m + i] * x[k]; x[i] /= L[i * m + i]; }
+  return x;
+}
+
+/** The second layer on all rows, with the decay that predicts the last quarter best, and the constant. @param {Vec} Phi m x n @param {Vec} y */
+export function readout(Phi, m, n, y) {
+  const mean = y.reduce((u, v) => u + v, 0) / n, t = y.map(v => v - mean), cut = Math.floor(3 * n / 4), part = (v, from, to) => {
+    const out = new Float64Array(m * (to - from));
+    for (let j = 0; j < m; j++) out.set(v.subarray(j * n + from, j * n + to), j * (to - from));
+    return out;
+  };
+  const moments = (F, k, s) => ({ G: product(F, m, F, m, k).map(v => v / k), g: product(F, m, s, 1, k).map(v => v / k) });
+  const first = moments(part(Phi, 0, cut), cut, t.slice(0, cut)), last = moments(part(Phi, cut, n), n - cut, t.slice(cut)), share = cut / n;
+  let square = 0, best = Infinity, decay = 0;
+  for (const v of Phi) square += v * v;
+  for (let k = 0; k < 9; k++) {  // |F a - t|^2 = a G a - 2 g a + |t|^2 on the quarter that was left out
+    const x = solveRidge(first.G, first.g, square / Phi.length * 10 ** -k);
+    let error = 0;
+    for (let i = 0; i < m; i++) error += x[i] * (dot(last.G.subarray(i * m, i * m + m), x) - 2 * last.g[i]);
+    if (error < best) [best, decay] = [error, square / Phi.length * 10 ** -k];
+  }
+  const both = (u, v) => u.map((x, i) => share * x + (1 - share) * v[i]);
+  return { c: mean, a: solveRidge(both(first.G, last.G), both(first.g, last.g), decay), decay };
+}
+
+/** f = c + Phi^T a at n rows. */
+export function predict(Phi, n, { c, a }) {
+  const f = new Float64Array(n).fill(c);
+  for (let j = 0; j < a.length; j++) for (let i = 0; i < n; i++) f[i] += a[j] * Phi[j * n + i];
+  return f;
+}
+
+/** Mean squared error over the variance of y. */
+export function relativeError(f, y) {
+  const n = y.length, mean = y.reduce((u, v) => u + v, 0) / n;
+  let error = 0, variance = 0;
+  for (let i = 0; i < n; i++) { error += (f[i] - y[i]) ** 2; variance += (y[i] - mean) ** 2; }
+  return error / n / (variance / (n - 1));
+}
+
+// --- The whole of one setting, as a figure shows it.
+
+/** @typedef {{target: string, loss: string, d: number, ratio: number, noise: number, seed: number, m: number, T: number}} Setting */
+
+/** Rows, labels and hidden directions of a setting. @param {Setting} s */
+export function draw(s, stream = 0, n = Math.round(s.ratio * s.d)) {
+  const { g } = parseTarget(s.target), U = orthonormal(2, s.d, s.seed), X = normalRows(n, s.d, s.seed, stream), Z = new Float64Array(2 * n);
+  for (let k = 0; k < s.d; k++) for (let i = 0, u = U[k], v = U[s.d + k], at = k * n; i < n; i++, at++) { Z[i] += u * X[at]; Z[n + i] += v * X[at]; }
+  const e = s.noise ? gaussian(new Float64Array(n), generator(s.seed, -3 - stream)) : null;
+  return { U, X, n, y: labels(g, Z, n, s.noise, e) };
+}
+
+/** Spectrum, edge (a fifth beyond the bulk, as in chapter 0a), outliers and neurons by step. @param {Setting} s @param {ReturnType<typeof draw>} data */
+export function look(s, { U, X, n, y }) {
+  const loss = parseLoss(s.loss), { c, w } = labelWeights(y, loss), eig = eigh(secondOrder(X, n, s.d, w), s.d), { W, a } = pairs(s.m, s.d, s.seed);
+  const edge = 1.2 * Math.max(...bulkEdges(w, n / s.d).map(Math.abs)), { P, length } = powerSteps(eig, W, a, U, s.T);
+  const order = [...eig.values.keys()].sort((i, j) => Math.abs(eig.values[j]) - Math.abs(eig.values[i])), outliers = order.filter(i => Math.abs(eig.values[i]) > edge);
+  const along = i => [0, 1].map(k => dot(U.subarray(k * s.d, k * s.d + s.d), eig.vectors.subarray(i * s.d, i * s.d + s.d)));
+  const inside = order.slice(0, 2).reduce((sum, i) => sum + dot(along(i), along(i)), 0);
+  return {
+    n, c, eig, W, a, edge, values: eig.values, P, length, outliers: outliers.map(i => ({ value: eig.values[i], along: along(i) })),
+    error: Math.sqrt(Math.max(0, 1 - inside / 2)), aligned: P.map(p => alignment(p, 2)), covered: P.map(p => coverage(p, 2)),
+  };
+}
+
+/** Test error after t steps: `stage2` and `test` are draws of the same setting. Biases are standard normal. */
+export function testError(s, { eig, W, a }, stage2, test, t) {
+  const b = gaussian(new Float64Array(s.m), generator(s.seed, -9)), twin = t % 2 ? -1 : 1, V = powerNeurons(eig, W, a, t);
+  const Phi = D => features(D.R ??= transpose(D.X, s.d, D.n), D.n, s.d, V, twin, b);
+  return relativeError(predict(Phi(test), test.n, readout(Phi(stage2), s.m, stage2.n, stage2.y)), test.y);
+}
+
+/** The word of chapter 05 for what is seen; `better` is the number of directions that the other loss shows. */
+export function verdict({ found, r, better, error, aligned, covered }) {
+  if (found < r) return better > found ? 'blind-loss' : found ? 'partial-signal' : 'too-few-samples';
+  if (error > 0.5) return 'too-few-samples';
+  return aligned < 0.7 ? 'too-few-steps' : covered < 0.05 ? 'too-many-steps' : 'recovered';
+}
+
+/**
+ * What the loss passes on of a label along one direction of the plane: E[-l'(c, y) | v z], its second-degree part, and the direction v, in which that part is largest.
+ * @returns {{v: number[], z: number[], mean: number[], part: number, seen: number[]}} `seen`: eigenvalues of the limit of S in the plane, the larger first
+ */
+export function passedOn(target, lossText, c) {
+  const { g } = parseTarget(target), loss = parseLoss(lossText), grid = Array.from({ length: 97 }, (_, i) => (i - 48) / 8), p = grid.map(z => Math.exp(-z * z / 2));
+  const total = p.reduce((x, y) => x + y), M = [0, 0, 0];
+  const weight = (x, y) => -loss.slope(c, g([x, y]));
+  grid.forEach((x, i) => grid.forEach((y, j) => { const q = p[i] * p[j] / total ** 2 * weight(x, y); M[0] += q * (x * x - 1); M[1] += q * x * y; M[2] += q * (y * y - 1); }));
+  const turn = Math.hypot(M[0] - M[2], 2 * M[1]) < 1e-3 ? 0 : Math.atan2(2 * M[1], M[0] - M[2]) / 2, form = f => M[0] * Math.cos(f) ** 2 + M[1] * Math.sin(2 * f) + M[2] * Math.sin(f) ** 2;
+  const f = Math.abs(form(turn)) >= Math.abs(form(turn + Math.PI / 2)) - 1e-9 ? turn : turn + Math.PI / 2, v = [Math.cos(f), Math.sin(f)];
+  const z = grid.filter(x => Math.abs(x) <= 3), fine = Array.from({ length: 385 }, (_, i) => (i - 192) / 32), q = fine.map(x => Math.exp(-x * x / 2)), all = q.reduce((x, y) => x + y);  // finer, since a slope may jump
+  const mean = z.map(x => fine.reduce((sum, y, j) => sum + q[j] / all * weight(v[0] * x - v[1] * y, v[1] * x + v[0] * y), 0));
+  return { v, z, mean, part: form(f) / Math.SQRT2, seen: [-form(f), -form(f + Math.PI / 2)] };
+}
