@@ -29,10 +29,7 @@ from .problem.targets import Target, random_subspace, sample
 from .theory.prediction import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
 
 # %% auto #0
-__all__ = ['DATA_KNOBS', 'PICTURES', 'CAPTIONS', 'STORIES', 'INTRODUCTION', 'Setting', 'check_setting', 'View', 'same',
-           'draw_data', 'quick_spectrum', 'look_at', 'train', 'other_loss', 'watched', 'judge', 'add_theory',
-           'test_errors', 'draw_spectrum', 'draw_plane', 'draw_steps', 'draw_errors', 'draw_view', 'picture_html',
-           'make_knobs', 'verdict_html', 'absent', 'Explorer', 'work_off']
+__all__ = ['Setting', 'same', 'judge', 'Explorer', 'work_off']
 
 # %% ../nbs/31_explorer.ipynb #66139af8
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Setting:
         return min(auto_steps(self.d), self.steps)
 
 
-def check_setting(s: Setting) -> Target:
+def _check_setting(s: Setting) -> Target:
     "The target, after every knob has been checked; `ValueError`, `TypeError`."
     target = Target.parse(instance(Setting)(s, "setting").target)
     as_loss(s.loss)
@@ -69,11 +66,11 @@ def check_setting(s: Setting) -> Target:
     return target
 
 # %% ../nbs/31_explorer.ipynb #2153b45b
-DATA_KNOBS = ("target", "d", "n_per_d", "condition", "noise", "seed")
+_DATA_KNOBS = ("target", "d", "n_per_d", "condition", "noise", "seed")
 
 
 @dataclass(frozen=True)
-class View:
+class _View:
     "What one setting leads to, without the readouts."
 
     setting: Setting
@@ -86,18 +83,18 @@ class View:
     theory: tuple[SlopeLaw, NeuronPrediction] | None = None  # what chapter 28 predicts, once it is computed
 
 
-def same(s: Setting, before: View | None, knobs: tuple[str, ...]) -> bool:
+def same(s: Setting, before: _View | None, knobs: tuple[str, ...]) -> bool:
     "Whether a view was made with the same values of some knobs."
     return before is not None and all(getattr(s, k) == getattr(before.setting, k) for k in knobs)
 
 
-def draw_data(s: Setting, target: Target, U: Tensor, part: int) -> tuple[Tensor, Tensor]:
+def _draw_data(s: Setting, target: Target, U: Tensor, part: int) -> tuple[Tensor, Tensor]:
     "D1 (0), D2 (1) or noiseless test rows (2)."
     n, noise = (2000, 0.0) if part == 2 else (s.n_per_d * s.d, s.noise)
     return sample(target, U.float(), n, noise, seed=3 * s.seed + part)
 
 
-def quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
+def _quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
     "Spectrum of S from rows in single precision; its edge is the one that chapter 28 predicts from the labels, in place of label shuffles."
     (n, d), slopes = X.shape, label_slope(y.double(), as_loss(loss)).numpy()
     values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss).double())
@@ -106,41 +103,41 @@ def quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * d ** (-2 / 3)))
 
 # %% ../nbs/31_explorer.ipynb #17d88253
-def look_at(
+def _look_at(
     setting: Setting,  # all knobs
-    before: View | None = None,  # a view whose rows and spectrum may be used again
-) -> View:
+    before: _View | None = None,  # a view whose rows and spectrum may be used again
+) -> _View:
     "Spectrum of S, neurons step by step, verdict; `ValueError` or `TypeError` for a knob out of range."
-    s, target = setting, check_setting(setting)
+    s, target = setting, _check_setting(setting)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)
-        old = before if same(s, before, DATA_KNOBS) else None
+        old = before if same(s, before, _DATA_KNOBS) else None
         U = old.U if old else random_subspace(s.d, target.r, s.condition, s.seed)
-        X, y = old.data if old else draw_data(s, target, U, 0)
-        spectrum = old.spectrum if old and same(s, old, ("loss",)) else quick_spectrum(X, y, s.loss)
-        history = train(s, X, y, U, spectrum)
+        X, y = old.data if old else _draw_data(s, target, U, 0)
+        spectrum = old.spectrum if old and same(s, old, ("loss",)) else _quick_spectrum(X, y, s.loss)
+        history = _train(s, X, y, U, spectrum)
         found = min(spectrum.n_outliers, target.r)
-        better = other_loss(X, y, target.r, found) if found < target.r else None
-    return View(s, target, U, (X, y), spectrum, history, judge(s, target.r, found, better, history))
+        better = _other_loss(X, y, target.r, found) if found < target.r else None
+    return _View(s, target, U, (X, y), spectrum, history, judge(s, target.r, found, better, history))
 
 
-def train(s: Setting, X: Tensor, y: Tensor, U: Tensor, spectrum: Spectrum) -> History:
+def _train(s: Setting, X: Tensor, y: Tensor, U: Tensor, spectrum: Spectrum) -> History:
     "Stage 1 in the small-weight limit, through S."
     S, net = spectrum.matrix, symmetric_init(s.width, s.d, auto_scale(s.chosen) * 10**s.scale, s.seed)
     lr = s.lr * auto_lr(net, S, s.chosen)
     return train_first_layer(net, X, y, s.loss, s.steps, lr, s.decay / lr, "power", U=U, keep_weights=True, progress=False, S=S)
 
 
-def other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | None:
+def _other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | None:
     "A symmetric or an asymmetric loss that shows more directions on the same data; two tries only, for speed."
     _, huber, _, pinball, _ = candidate_losses(y)
-    seen = [(loss, min(quick_spectrum(X, y, loss).n_outliers, r)) for loss in (huber, pinball)]
+    seen = [(loss, min(_quick_spectrum(X, y, loss).n_outliers, r)) for loss in (huber, pinball)]
     best = max(seen, key=lambda pair: pair[1])
     return best if best[1] > found else None
 
 
-def watched(history: History) -> tuple[Tensor, Tensor, Tensor]:
-    "Weights, median alignment and coverage by step, which `train` has asked for."
+def _watched(history: History) -> tuple[Tensor, Tensor, Tensor]:
+    "Weights, median alignment and coverage by step, which `_train` has asked for."
     assert history.weights is not None and history.alignment is not None and history.coverage is not None
     return history.weights, history.alignment, history.coverage
 
@@ -149,13 +146,13 @@ def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None, histo
     "Verdict, reason and remedy after the automatic number of steps, by the rules of chapter 05."
     if found < r:
         return diagnose_spectrum(found, r, as_loss(s.loss), better)
-    W, aligned, covered = (curve[s.chosen] for curve in watched(history))
+    W, aligned, covered = (curve[s.chosen] for curve in _watched(history))
     return diagnose_neurons(independent_neurons(W, r), r, history.norm[s.chosen].item(), aligned.item(), covered.item(), s.decay)
 
 # %% ../nbs/31_explorer.ipynb #21f5af0c
-def add_theory(
-    view: View,  # from `look_at`
-) -> View:  # the same with `theory`, if there is one
+def _add_theory(
+    view: _View,  # from `_look_at`
+) -> _View:  # the same with `theory`, if there is one
     "Add the prediction of chapter 28, where the method is the power method and the equations have a solution."
     s = view.setting
     factor = (view.U.double() @ index_basis(view.U).T).numpy()
@@ -166,16 +163,16 @@ def add_theory(
         return view
 
 # %% ../nbs/31_explorer.ipynb #4a2ec120
-def test_errors(
-    view: View,  # from `look_at`
+def _test_errors(
+    view: _View,  # from `_look_at`
 ) -> Iterator[float]:  # for T1 = 0, 1, ..., one at a time
     "Test error over the variance of the labels after each number of steps; stop iterating to give up."
     s = view.setting
-    X, y, X_test, y_test = (t.double() for k in (1, 2) for t in draw_data(s, view.target, view.U, k))
+    X, y, X_test, y_test = (t.double() for k in (1, 2) for t in _draw_data(s, view.target, view.U, k))
     start = symmetric_init(s.width, s.d, 1.0, s.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)
-        for t, (W, norm) in enumerate(zip(watched(view.history)[0], view.history.norm)):
+        for t, (W, norm) in enumerate(zip(_watched(view.history)[0], view.history.norm)):
             # the automatic step and start give size one after t steps, whatever t is; other steps and starts give this instead
             size = norm.clamp(min=1e-300) / (s.lr**t * 10**s.scale) if s.decay == 1 else 1.0
             net = TwoLayerNet(W / size, start.a.clone(), start.b.clone())
@@ -183,7 +180,7 @@ def test_errors(
             yield relative_error(net(X_test), y_test)
 
 # %% ../nbs/31_explorer.ipynb #081f0301
-def draw_spectrum(view: View, errors: list[float], step: int, ax) -> str:
+def _draw_spectrum(view: _View, errors: list[float], step: int, ax) -> str:
     "The first picture, and what it shows."
     k, r = view.spectrum.n_outliers, len(view.U)
     plot_spectrum(view.spectrum, view.U, ax, legend=False)
@@ -194,16 +191,16 @@ def draw_spectrum(view: View, errors: list[float], step: int, ax) -> str:
     return f"Histogram of the eigenvalues of S. Edge of the bulk {view.spectrum.edge:.2f}, outliers at: {places}."
 
 
-def draw_plane(view: View, errors: list[float], step: int, ax) -> str:
+def _draw_plane(view: _View, errors: list[float], step: int, ax) -> str:
     "The second picture, and what it shows."
-    weights, aligned, _ = watched(view.history)
+    weights, aligned, _ = _watched(view.history)
     plot_neurons(weights[step], view.U, ax).set_title(f"neurons after {step} step{'s' * (step != 1)}")
     return f"Neurons after {step} steps on the plane of u1 and u2, at distance {aligned[step]:.2f} from the centre in the median."
 
 
-def draw_steps(view: View, errors: list[float], step: int, ax) -> str:
+def _draw_steps(view: _View, errors: list[float], step: int, ax) -> str:
     "The third picture, and what it shows."
-    _, aligned, covered = watched(view.history)
+    _, aligned, covered = _watched(view.history)
     plot_history(view.history, ax, legend=False, color="0.2").set_title("alignment (solid) and coverage (dashed)")
     if view.theory is not None and view.setting.decay == 1:
         ax.plot(view.theory[1].alignment, ":", color="C4"), ax.plot(view.theory[1].coverage, ":", color="C4")
@@ -211,7 +208,7 @@ def draw_steps(view: View, errors: list[float], step: int, ax) -> str:
     return f"Alignment {aligned[step]:.2f} and coverage {covered[step]:.2f} after {step} of {view.setting.steps} steps."
 
 
-def draw_errors(view: View, errors: list[float], step: int, ax) -> str:
+def _draw_errors(view: _View, errors: list[float], step: int, ax) -> str:
     "The fourth picture, and what it shows."
     s = view.setting
     plot_errors(errors, s.chosen, ax, s.steps, legend=False).set_title(f"test error, T₁ = {s.chosen} chosen" if len(errors) > s.steps else "test error, being computed")
@@ -219,12 +216,12 @@ def draw_errors(view: View, errors: list[float], step: int, ax) -> str:
     return f"Test error over the variance by number of steps: {known} at the automatic number, {s.chosen}."
 
 
-PICTURES = {"spectrum": draw_spectrum, "plane": draw_plane, "steps": draw_steps, "errors": draw_errors}
+_PICTURES = {"spectrum": _draw_spectrum, "plane": _draw_plane, "steps": _draw_steps, "errors": _draw_errors}
 
 # %% ../nbs/31_explorer.ipynb #4c196436
-def draw_view(
-    view: View,  # from `look_at`
-    errors: list[float],  # from `test_errors`, as many as there are
+def _draw_view(
+    view: _View,  # from `_look_at`
+    errors: list[float],  # from `_test_errors`, as many as there are
     step: int,  # which step the neurons show
 ):  # a matplotlib Figure
     "The four pictures in two rows."
@@ -233,12 +230,12 @@ def draw_view(
 
     figure = Figure(figsize=(8, 6), layout="constrained")
     with style.context(STYLE):
-        for draw, ax in zip(PICTURES.values(), figure.subplots(2, 2).flat):
+        for draw, ax in zip(_PICTURES.values(), figure.subplots(2, 2).flat):
             draw(view, errors, step, ax)
     return figure
 
 
-CAPTIONS = {
+_CAPTIONS = {
     "spectrum": "Eigenvalues of S. Filled triangles: outliers, coloured by the direction they are closest to. Dotted lines: edge of the noise. Black curve and hollow triangles: theory.",
     "plane": "A dot is a neuron, u1 and u2 the first two hidden directions. On the circle it lies in their plane entirely, in the centre it knows nothing of them.",
     "steps": "Solid: share of a neuron in the hidden directions. Dashed: whether all directions are reached. Dotted: theory. Bar: the step shown.",
@@ -246,10 +243,10 @@ CAPTIONS = {
 }
 
 
-def picture_html(
+def _picture_html(
     name: str,  # one of PICTURES
-    view: View,  # from `look_at`
-    errors: list[float],  # from `test_errors`, as many as there are
+    view: _View,  # from `_look_at`
+    errors: list[float],  # from `_test_errors`, as many as there are
     step: int,  # which step the neurons show
 ) -> str:
     "One picture as an image element with its description; margins are fixed, ticks few and the file hardly compressed: all for speed."
@@ -264,14 +261,14 @@ def picture_html(
     with style.context(STYLE):
         figure = Figure(figsize=(3.6, 3.1), dpi=100)
         ax = figure.add_axes((0.17, 0.16, 0.8, 0.74))
-        words = PICTURES[name](view, errors, step, ax)
+        words = _PICTURES[name](view, errors, step, ax)
         ax.locator_params(axis="both" if ax.get_yscale() == "linear" else "x", nbins=4)
         figure.savefig(file, format="png", pil_kwargs={"compress_level": 1})
     image = f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
-    return f'{image}<p style="font-size:0.8em;line-height:1.3;margin:0 1em 1em">{CAPTIONS[name]}</p>'
+    return f'{image}<p style="font-size:0.8em;line-height:1.3;margin:0 1em 1em">{_CAPTIONS[name]}</p>'
 
 # %% ../nbs/31_explorer.ipynb #28fdfd04
-STORIES = {
+_STORIES = {
     "two directions, one stronger": Setting(),
     "MSE is blind to h4": Setting(target="h4(z1)+h4(z2)", loss="mse", n_per_d=40),
     "Huber sees h4": Setting(target="h4(z1)+h4(z2)", loss="huber:1", n_per_d=40),
@@ -282,13 +279,13 @@ STORIES = {
 }
 
 # %% ../nbs/31_explorer.ipynb #0a80fa61
-INTRODUCTION = """<h1 style="font-size:1.3em;margin:0">Feature learning in multi-index models</h1>
+_INTRODUCTION = """<h1 style="font-size:1.3em;margin:0">Feature learning in multi-index models</h1>
 <p>Rows x with labels y = g(Ux) are drawn, a two-layer network is trained on them, first layer first, and the pictures show what the first layer finds of the hidden
 directions u1, u2, ..., the rows of U. S is the mean of l'(c, y) x x', whose large eigenvalues it amplifies step by step. Choose a story, or turn a knob.
 Chapter 31 of the documentation explains every part, the notation page every word.</p>"""
 
 
-def make_knobs(s: Setting) -> dict:
+def _make_knobs(s: Setting) -> dict:
     "A widget for each knob, by its name in `Setting`."
     import ipywidgets as w
 
@@ -315,7 +312,7 @@ def make_knobs(s: Setting) -> dict:
     }
 
 
-def verdict_html(view: View) -> str:
+def _verdict_html(view: _View) -> str:
     "The verdict in words."
     from html import escape
 
@@ -323,12 +320,12 @@ def verdict_html(view: View) -> str:
     for code, knobs in (('lr="auto"', "eta1 / automatic = 1 and start = 0"), ("weight_decay=\"auto\"", "eta1 * beta1 = 1")):
         remedy = remedy.replace(code, knobs)
     facts = f"n = {s.n_per_d * s.d} rows for each stage, m = {s.width}, automatic T1 = {auto_steps(s.d)}"
-    if gaps := absent(view.target):
+    if gaps := _absent(view.target):
         facts += f"; {', '.join(gaps)} of {view.target.r} variables do not occur in the target: number them without gaps"
     return f"<p>After T1 = {s.chosen} steps, <b>{escape(name)}</b>: {escape(reason)}{'; ' + escape(remedy) if remedy else ''}.</p><p>{escape(facts)}</p>"
 
 
-def absent(target: Target) -> list[str]:
+def _absent(target: Target) -> list[str]:
     "Variables up to the largest that the text of the target does not name."
     import re
 
@@ -346,20 +343,20 @@ class Explorer:
     ):
         import ipywidgets as w
 
-        check_setting(setting), flag(wait, "wait")
+        _check_setting(setting), flag(wait, "wait")
         self.wait, self.turn, self.quiet = wait, 0, False
-        self.view: View | None = None
+        self.view: _View | None = None
         self.errors: list[float] = []
-        self.knobs = make_knobs(setting)
+        self.knobs = _make_knobs(setting)
         wide = {"description_width": "9.5em"}
-        self.story = w.Dropdown(options=["choose ...", *STORIES], description="story", style=wide, layout=w.Layout(width="24em", max_width="100%"))
+        self.story = w.Dropdown(options=["choose ...", *_STORIES], description="story", style=wide, layout=w.Layout(width="24em", max_width="100%"))
         self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown", style=wide)
         self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600, description="play the steps", tooltip="play the steps")
         w.link((self.play, "value"), (self.step, "value"))
-        self.words, self.pictures = w.HTML(), {name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in PICTURES}
+        self.words, self.pictures = w.HTML(), {name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in _PICTURES}
         flow = w.Layout(flex_flow="row wrap", width="100%")
         knobs = [self.story, *self.knobs.values()]
-        self.box = w.VBox([w.HTML(INTRODUCTION), w.Box(knobs, layout=flow), self.words, w.HBox([self.step, self.play], layout=flow), w.Box(list(self.pictures.values()), layout=flow)])
+        self.box = w.VBox([w.HTML(_INTRODUCTION), w.Box(knobs, layout=flow), self.words, w.HBox([self.step, self.play], layout=flow), w.Box(list(self.pictures.values()), layout=flow)])
         for knob in self.knobs.values():
             knob.observe(lambda change: self.renew(), "value")
         self.story.observe(lambda change: self.tell(change["new"]), "value")
@@ -373,10 +370,10 @@ class Explorer:
 
     def tell(self, name: str) -> None:
         "Set all knobs to a story."
-        if name in STORIES:
+        if name in _STORIES:
             self.quiet = True
             for key, knob in self.knobs.items():
-                knob.value = getattr(STORIES[name], key)
+                knob.value = getattr(_STORIES[name], key)
             self.quiet = False
             self.renew()
 
@@ -392,7 +389,7 @@ class Explorer:
 
         yield
         try:
-            self.view, self.errors = look_at(self.setting, self.view), []
+            self.view, self.errors = _look_at(self.setting, self.view), []
         except (ValueError, TypeError, ArithmeticError) as error:
             still = f" The pictures still show {self.view.target}, {self.view.setting.loss}." if self.view is not None else ""
             self.words.value = f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b>{escape(still)}</p>'
@@ -401,15 +398,15 @@ class Explorer:
         self.step.max = self.play.max = self.view.setting.steps
         self.step.value = self.view.setting.chosen
         self.quiet = False
-        self.words.value = verdict_html(self.view)
+        self.words.value = _verdict_html(self.view)
         self.pictures["errors"].value = "<p>test error: being computed</p>"
-        for name in list(PICTURES)[:3]:
+        for name in list(_PICTURES)[:3]:
             self.show(name)
             yield
-        self.view = add_theory(self.view)
+        self.view = _add_theory(self.view)
         self.show("spectrum", "steps")
         yield
-        for value in test_errors(self.view):
+        for value in _test_errors(self.view):
             self.errors.append(value)
             self.show("errors")
             yield
@@ -420,7 +417,7 @@ class Explorer:
             return
         step = min(self.step.value, self.view.setting.steps)
         for name in names:
-            self.pictures[name].value = picture_html(name, self.view, self.errors, step)
+            self.pictures[name].value = _picture_html(name, self.view, self.errors, step)
 
 # %% ../nbs/31_explorer.ipynb #2b8f1314
 def work_off(parts: Iterator[None], wait: bool, wanted):

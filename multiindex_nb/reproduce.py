@@ -12,10 +12,10 @@ from importlib import import_module
 from pathlib import Path
 
 from . import claims
-from .sweeps import STYLE, Claim, Sweep, Verdict, product, run_sweep, sign_test, values, write_whole
+from .sweeps import STYLE, Claim, Verdict, run_sweep, write_whole
 
 # %% auto #0
-__all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'detail', 'report_text', 'write_text', 'reproduce']
+__all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'write_text', 'reproduce']
 
 # %% ../nbs/20_reproduce.ipynb #e5b8315c
 def all_claims() -> dict[str, Claim]:
@@ -46,14 +46,14 @@ def not_judged(found: list[tuple[Claim, Verdict]]) -> list[str]:
     return [claim.id for claim, verdict in found if verdict.holds == "not judged"]
 
 
-def detail(claim: Claim, verdict: Verdict) -> str:
+def _detail(claim: Claim, verdict: Verdict) -> str:
     "Whence a claim, what ran, how it could have failed, what the verdict does not say."
     checks = "; ".join(f"{c.asked}: {c.found:.2g} ({c.limit}{'' if c.passed else ', missed'})" for c in verdict.checks)
     parts = {"Source": claim.source, "Ran": claim.ran, "Checks": checks, "Reservation": claim.reservation}
     return f"- **{claim.id}.** " + " ".join(f"*{name}:* {text}." for name, text in parts.items() if text)
 
 
-def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
+def _report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     "The report in Markdown."
     from multiindex_nb import __version__
 
@@ -64,7 +64,7 @@ def report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     for claim, v in found:
         cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}", f"**{v.holds}**"]
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
-    lines += ["", *(detail(claim, v) for claim, v in found)]
+    lines += ["", *(_detail(claim, v) for claim, v in found)]
     lines += ["", "*False alarm* is the chance of the verdict \"holds\" under the alternative that the chapter names, such as no effect, or another law; not the chance that the claim is false.", ""]
     return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.png)\n" for claim, _ in found])
 
@@ -93,7 +93,7 @@ def reproduce(
     for claim in claims:
         rows = run_sweep(claim.sweep(scale), store, retry_failed=True, progress=progress)
         found.append((claim, judge(claim, rows)))
-        write_text(report_text(found, scale), out / "REPRODUCTION.md")  # before a picture that may fail
+        write_text(_report_text(found, scale), out / "REPRODUCTION.md")  # before a picture that may fail
         if not not_judged(found[-1:]):
             with matplotlib.style.context(STYLE):
                 write_whole(out / f"{claim.id}.png", partial(claim.draw(rows).savefig, format="png"))

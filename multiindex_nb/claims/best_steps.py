@@ -21,19 +21,18 @@ from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, product, 
 from ..problem.targets import Target, random_subspace
 
 # %% auto #0
-__all__ = ['SCHEDULES', 'MAX_STEPS', 'FALSE_ALARM', 'CLAIMS', 'ratio_of', 'power_step', 'errors_by_step', 'c3_cell', 'c3_sweep',
-           'best_steps', 'step_exponent', 'rule_cost', 'c3_judge', 'c3_draw', 'draw_curves', 'draw_best']
+__all__ = ['CLAIMS', 'power_step', 'best_steps']
 
 # %% ../../nbs/16_best_steps.ipynb #4261c4b4
-SCHEDULES = ("fixed", "growing")
+_SCHEDULES = ("fixed", "growing")
 
 
-def ratio_of(schedule: str, d: int) -> float:
+def _ratio_of(schedule: str, d: int) -> float:
     "n/d on a path: 32, or 3 exp(sqrt(log d))."
     return {"fixed": 32.0, "growing": 3 * math.exp(math.sqrt(math.log(d)))}[schedule]
 
 # %% ../../nbs/16_best_steps.ipynb #902d2503
-MAX_STEPS = 8
+_MAX_STEPS = 8
 
 
 def power_step(W: Float[Tensor, "m d"], a: Float[Tensor, "m"], S: Float[Tensor, "d d"]) -> Float[Tensor, "m d"]:
@@ -42,29 +41,29 @@ def power_step(W: Float[Tensor, "m d"], a: Float[Tensor, "m"], S: Float[Tensor, 
     return W / W.norm(dim=1).median()
 
 
-def errors_by_step(S: Float[Tensor, "d d"], net: TwoLayerNet, U: Float[Tensor, "r d"], link: Target, seed: int) -> list[float]:
+def _errors_by_step(S: Float[Tensor, "d d"], net: TwoLayerNet, U: Float[Tensor, "r d"], link: Target, seed: int) -> list[float]:
     "Test error after 1 .. MAX_STEPS power steps on S from the neurons of `net`, scaled to median norm one."
     W, errors = net.W, []
-    for _ in range(MAX_STEPS):
+    for _ in range(_MAX_STEPS):
         W = power_step(W, net.a, S)
         errors.append(projected_error(W.double(), net.a.double(), U, link, n2=1000, noise=0.3, seed=seed))
     return errors
 
 
-def c3_cell(d: int, seed: int) -> dict:
+def _c3_cell(d: int, seed: int) -> dict:
     "Test error by number of steps on both paths."
     link, U = Target.parse("h2(z1)+0.5*h2(z2)"), random_subspace(d, 2, seed=seed)
     net = symmetric_init(128, d, 1.0, seed, dtype=torch.float32)
-    names = sorted(SCHEDULES, key=lambda name: ratio_of(name, d))
-    sizes = [round(ratio_of(name, d) * d) for name in names]
+    names = sorted(_SCHEDULES, key=lambda name: _ratio_of(name, d))
+    sizes = [round(_ratio_of(name, d) * d) for name in names]
     matrices = stream_matrices(link, U, as_loss("mse"), sizes, seed)
-    return {name: errors_by_step(S, net, U, link, seed) for name, S in zip(names, matrices)}
+    return {name: _errors_by_step(S, net, U, link, seed) for name, S in zip(names, matrices)}
 
 
-def c3_sweep(scale: str) -> Sweep:
+def _c3_sweep(scale: str) -> Sweep:
     "d to 400 with 16 seeds, or to 2000 with 32."
     dims, seeds = ([50, 100, 200, 400], 16) if scale == "small" else ([50, 100, 200, 500, 1000, 2000], 32)
-    return Sweep(f"C3-{scale}", c3_cell, product(d=dims), seeds)
+    return Sweep(f"C3-{scale}", _c3_cell, product(d=dims), seeds)
 
 # %% ../../nbs/16_best_steps.ipynb #5177e7c9
 def best_steps(
@@ -79,7 +78,7 @@ def best_steps(
     return float(np.exp(np.clip(lowest, x[0], x[2])))
 
 # %% ../../nbs/16_best_steps.ipynb #5f230c59
-def step_exponent(
+def _step_exponent(
     curves: dict[int, np.ndarray],  # d -> errors, shape (seeds, steps)
     level: float = 0.998,  # confidence
     draws: int = 2000,  # bootstrap samples
@@ -92,41 +91,41 @@ def step_exponent(
     return Interval(float(fit(curves.values())), float(low), float(high))
 
 # %% ../../nbs/16_best_steps.ipynb #55b14005
-FALSE_ALARM = 0.005  # of a 99.8 % percentile interval over some 30 seeds, nominal 0.001
+_FALSE_ALARM = 0.005  # of a 99.8 % percentile interval over some 30 seeds, nominal 0.001
 
 
-def rule_cost(curves: dict[int, np.ndarray], d: int) -> float:
+def _rule_cost(curves: dict[int, np.ndarray], d: int) -> float:
     "Median error at the rule's T1 over the median error at the best whole number of steps."
     median = np.median(curves[d], axis=0)
     return float(median[auto_steps(d) - 1] / median.min())
 
 
-def c3_judge(rows: list[dict]) -> Verdict:
+def _c3_judge(rows: list[dict]) -> Verdict:
     "Does the exponent of log d in the best T1 agree with one half, and with nothing else?"
     growing, fixed = (values(rows, name, "d") for name in ("growing", "fixed"))
-    p, other = step_exponent(growing), step_exponent(fixed)
+    p, other = _step_exponent(growing), _step_exponent(fixed)
     best = {d: best_steps(t) for d, t in growing.items()}
     small, large = min(best), max(best)
     text = f"best T1 {best[small]:.2f} at d = {small} and {best[large]:.2f} at {large} with n/d = 3 exp(sqrt(log d)): exponent of log d {p} (99.8 %); "
     text += f"with n/d = 32: {best_steps(fixed[small]):.2f} and {best_steps(fixed[large]):.2f}, exponent {other}; "
-    text += f"the rule's T1 costs a factor {rule_cost(growing, large):.2f} at d = {large}"
+    text += f"the rule's T1 costs a factor {_rule_cost(growing, large):.2f} at d = {large}"
     checks = bounded("one half is in the interval of the exponent", 0.5, p.low, p.high), bounded("the exponent is between 0 and 1", p, 0, 1, visible=True)
-    return decide(text, checks, len(growing[small]), FALSE_ALARM)
+    return decide(text, checks, len(growing[small]), _FALSE_ALARM)
 
 # %% ../../nbs/16_best_steps.ipynb #d3c78c71
-def c3_draw(rows: list[dict]):
+def _c3_draw(rows: list[dict]):
     "Error against T1 on both paths, and best T1 against d with the two laws."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(11, 3.4), dpi=100, layout="constrained")
     axes = fig.subplots(1, 3)
     for ax, name in zip(axes, ("growing", "fixed")):
-        draw_curves(ax, values(rows, name, "d"))
+        _draw_curves(ax, values(rows, name, "d"))
         ax.set(xlabel="$T_1$", ylabel="test error", yscale="log")
         ax.set_title({"growing": "$n/d = 3e^{\\sqrt{\\log d}}$", "fixed": "$n/d = 32$"}[name])
     axes[0].legend(fontsize=7)
     for i, name in enumerate(("growing", "fixed")):
-        draw_best(axes[2], values(rows, name, "d"), f"n/d {name}", f"C{i}", (0.5, 1.0)[i])
+        _draw_best(axes[2], values(rows, name, "d"), f"n/d {name}", f"C{i}", (0.5, 1.0)[i])
     axes[2].plot(sorted({r["d"] for r in rows}), [auto_steps(d) for d in sorted({r["d"] for r in rows})], "k:", lw=1, label="the rule")
     axes[2].set(xscale="log", xlabel="d", ylabel="best $T_1$")
     axes[2].set_xticks(sorted({r["d"] for r in rows}), sorted({r["d"] for r in rows}), fontsize=7)
@@ -135,7 +134,7 @@ def c3_draw(rows: list[dict]):
     return fig
 
 
-def draw_curves(ax, curves: dict[int, np.ndarray]) -> None:
+def _draw_curves(ax, curves: dict[int, np.ndarray]) -> None:
     "Median error by step for each d, with the vertex marked."
     for i, (d, errors) in enumerate(curves.items()):
         shade = 0.85 - 0.85 * i / max(1, len(curves) - 1)
@@ -144,7 +143,7 @@ def draw_curves(ax, curves: dict[int, np.ndarray]) -> None:
         ax.plot(best_steps(errors), median.min(), "v", color=(shade, shade * 0.9, 0.6), ms=5)
 
 
-def draw_best(ax, curves: dict[int, np.ndarray], label: str, color: str, power: float) -> None:
+def _draw_best(ax, curves: dict[int, np.ndarray], label: str, color: str, power: float) -> None:
     "Best T1 with 95 % bars, and the law (log d)^power through its middle."
     rng, dims = np.random.default_rng(0), np.array(list(curves))
     best = np.array([best_steps(t) for t in curves.values()])
@@ -156,6 +155,6 @@ def draw_best(ax, curves: dict[int, np.ndarray], label: str, color: str, power: 
 
 # %% ../../nbs/16_best_steps.ipynb #59bc0004
 CLAIMS = (
-    Claim("C3", "the best number of first-layer steps grows like sqrt(log d)", c3_sweep, c3_judge, c3_draw,
+    Claim("C3", "the best number of first-layer steps grows like sqrt(log d)", _c3_sweep, _c3_judge, _c3_draw,
           source="the paper: T1 of order sqrt(log d)", ran="the power limit on streamed S, m = 128, readout on 1000 noisy rows", reservation="the exponents of the two paths do not differ clearly, each is judged against its own alternatives; on seeds drawn again the verdict stays in 15 of 24 (chapter 20)", world=trade_entries),
 )

@@ -22,10 +22,7 @@ from ..problem.targets import Target, random_subspace, sample
 from .which_loss import strengths
 
 # %% auto #0
-__all__ = ['RUNS', 'RATIOS', 'E3_LRS', 'E3_STEPS', 'DEFAULT', 'AXES', 'K2_LOSSES', 'K2_TARGETS', 'CLAIMS', 'finish', 'e1_cell',
-           'e1_sweep', 'e1_judge', 'e1_draw', 'e2_cell', 'e2_sweep', 'e2_judge', 'e2_draw', 'e3_sweep', 'e3_table',
-           'e3_judge', 'e3_draw', 'k1_cell', 'k1_sweep', 'k1_ratios', 'k1_judge', 'k1_draw', 'k2_cell', 'k2_sweep',
-           'k2_correlations', 'k2_judge', 'k2_draw', 'k3_cell', 'k3_sweep', 'k3_shift', 'k3_judge', 'k3_draw']
+__all__ = ['DEFAULT', 'CLAIMS', 'finish']
 
 # %% ../../nbs/19_card.ipynb #2e702cfa
 def finish(net, D2, test, seed: int, decay: float | str = "holdout") -> float:
@@ -34,15 +31,15 @@ def finish(net, D2, test, seed: int, decay: float | str = "holdout") -> float:
     return relative_error(net(test[0]), test[1])
 
 # %% ../../nbs/19_card.ipynb #e7628b58
-RUNS = (1, 2, 4, 8)
+_RUNS = (1, 2, 4, 8)
 
 
-def e1_cell(d: int, n_per_d: int, seed: int) -> dict:
+def _e1_cell(d: int, n_per_d: int, seed: int) -> dict:
     "Deciles of alignment after each run of the true network, and its largest distance from the power limit."
     link, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed)
     X, y = sample(link, U, n_per_d * d, seed=seed)
     found = {}
-    for steps in RUNS:
+    for steps in _RUNS:
         nets = [symmetric_init(64, d, auto_scale(steps), seed) for _ in range(2)]
         for net, engine in zip(nets, ("autograd", "power")):
             train_first_layer(net, X, y, "huber", steps, engine=engine, progress=False)
@@ -52,48 +49,48 @@ def e1_cell(d: int, n_per_d: int, seed: int) -> dict:
     return found
 
 
-def e1_sweep(scale: str) -> Sweep:
+def _e1_sweep(scale: str) -> Sweep:
     "d = 50, and 100 at full scale; n = 80 d."
     small = scale == "small"
-    return Sweep(f"E1-{scale}", e1_cell, product(d=[50] if small else [50, 100], n_per_d=[80]), 12 if small else 20)
+    return Sweep(f"E1-{scale}", _e1_cell, product(d=[50] if small else [50, 100], n_per_d=[80]), 12 if small else 20)
 
 # %% ../../nbs/19_card.ipynb #93659df5
-def e1_judge(rows: list[dict]) -> Verdict:
+def _e1_judge(rows: list[dict]) -> Verdict:
     "Does alignment rise with the steps, and is the network the power iteration?"
-    gap, p, texts = max(r[f"gap_{t}"] for r in rows for t in RUNS), 0.0, []
+    gap, p, texts = max(r[f"gap_{t}"] for r in rows for t in _RUNS), 0.0, []
     for d in sorted({r["d"] for r in rows}):
-        median = {t: np.array([r[f"deciles_{t}"][1] for r in rows if r["d"] == d]) for t in RUNS}
+        median = {t: np.array([r[f"deciles_{t}"][1] for r in rows if r["d"] == d]) for t in _RUNS}
         p = max(p, sign_test(median[4], median[1]))
         texts.append(f"d = {d}: " + ", ".join(f"{median_interval(v)} at {t}" for t, v in median.items()))
     text = f"median alignment by T1, {'; '.join(texts)}; network and power limit differ by at most {gap:.1g}"
     return decide(text, [significant("alignment is larger at 4 steps than at 1", p), bounded("gap to the power limit", gap, high=0.01)], len({r["seed"] for r in rows}))
 
 
-def e1_draw(rows: list[dict]):
+def _e1_draw(rows: list[dict]):
     "Median neuron and deciles against T1."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(5, 3), dpi=100, layout="constrained")
     ax = fig.subplots()
     for i, d in enumerate(sorted({r["d"] for r in rows})):
-        low, mid, high = np.median([[r[f"deciles_{t}"] for t in RUNS] for r in rows if r["d"] == d], axis=0).T
-        ax.plot(RUNS, mid, "o-", ms=4, color=f"C{i}", label=f"d = {d}, median neuron")
-        ax.fill_between(RUNS, low, high, color=f"C{i}", alpha=0.2, lw=0, label="10 % to 90 %")
+        low, mid, high = np.median([[r[f"deciles_{t}"] for t in _RUNS] for r in rows if r["d"] == d], axis=0).T
+        ax.plot(_RUNS, mid, "o-", ms=4, color=f"C{i}", label=f"d = {d}, median neuron")
+        ax.fill_between(_RUNS, low, high, color=f"C{i}", alpha=0.2, lw=0, label="10 % to 90 %")
         ax.axhline((2 / d) ** 0.5, color=f"C{i}", ls=":", lw=1)
-    ax.set(xlabel="$T_1$ (dotted: at the start)", ylabel="alignment", ylim=(0, 1), xticks=RUNS)
+    ax.set(xlabel="$T_1$ (dotted: at the start)", ylabel="alignment", ylim=(0, 1), xticks=_RUNS)
     ax.legend(fontsize=7)
     return fig
 
 # %% ../../nbs/19_card.ipynb #6939ab16
-RATIOS = (5, 10, 20, 40, 80, 160)
+_RATIOS = (5, 10, 20, 40, 80, 160)
 
 
-def e2_cell(d: int, seed: int) -> dict:
+def _e2_cell(d: int, seed: int) -> dict:
     "Mean squared cosine of the neurons' subspace by n/d, for squared loss and Huber's."
     link, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed)
-    X, y = sample(link, U, max(RATIOS) * d, seed=seed)
+    X, y = sample(link, U, max(_RATIOS) * d, seed=seed)
     W, found = symmetric_init(128, d, 1.0, seed).W, {"mse": [], "huber": []}
-    for ratio in RATIOS:
+    for ratio in _RATIOS:
         for name, shares in found.items():
             S = second_order_matrix(X[: ratio * d], y[: ratio * d], name)
             V = recovered_subspace(W @ torch.linalg.matrix_power(S / S.norm(), auto_steps(d)), 2)
@@ -101,26 +98,26 @@ def e2_cell(d: int, seed: int) -> dict:
     return found
 
 
-def e2_sweep(scale: str) -> Sweep:
+def _e2_sweep(scale: str) -> Sweep:
     "d to 100, or to 400."
-    return Sweep(f"E2-{scale}", e2_cell, product(d=[50, 100] if scale == "small" else [50, 100, 200, 400]), 12 if scale == "small" else 24)
+    return Sweep(f"E2-{scale}", _e2_cell, product(d=[50, 100] if scale == "small" else [50, 100, 200, 400]), 12 if scale == "small" else 24)
 
 # %% ../../nbs/19_card.ipynb #2469fc3f
-def e2_judge(rows: list[dict]) -> Verdict:
+def _e2_judge(rows: list[dict]) -> Verdict:
     "Is Huber ahead at n = 10 d, and has it recovered the plane there?"
-    at, p, low, texts = RATIOS.index(10), 0.0, 1.0, []
+    at, p, low, texts = _RATIOS.index(10), 0.0, 1.0, []
     for d in sorted({r["d"] for r in rows}):
         share = {name: np.array([r[name] for r in rows if r["d"] == d]) for name in ("mse", "huber")}
         p = max(p, sign_test(share["huber"][:, at], share["mse"][:, at]))
         low = min(low, np.median(share["huber"][:, at]))
-        enough = [n for n, s in zip(RATIOS, np.median(share["huber"], axis=0)) if s >= 1 - ACCURATE**2]
-        reach = f"recovered from n = {enough[0]} d" if enough else f"not recovered at {RATIOS[-1]} d"
+        enough = [n for n, s in zip(_RATIOS, np.median(share["huber"], axis=0)) if s >= 1 - ACCURATE**2]
+        reach = f"recovered from n = {enough[0]} d" if enough else f"not recovered at {_RATIOS[-1]} d"
         texts.append(f"d = {d}: Huber {median_interval(share['huber'][:, at])}, MSE {median_interval(share['mse'][:, at])}, Huber {reach}")
     checks = significant("Huber sees more at n = 10 d", p), bounded("mean squared cosine under Huber", low, low=1 - ACCURATE**2, visible=True)
     return decide("mean squared cosine at n = 10 d, " + "; ".join(texts), checks, len({r["seed"] for r in rows}))
 
 
-def e2_draw(rows: list[dict]):
+def _e2_draw(rows: list[dict]):
     "Share of the plane found against n/d."
     from matplotlib.figure import Figure
 
@@ -129,7 +126,7 @@ def e2_draw(rows: list[dict]):
     for i, d in enumerate(sorted({r["d"] for r in rows})):
         for name, ls in (("huber", "-"), ("mse", ":")):
             table = np.array([r[name] for r in rows if r["d"] == d])
-            plot_band(dict(zip(RATIOS, table.T)), ax, f"d = {d}, {name}", color=f"C{i}", ls=ls)
+            plot_band(dict(zip(_RATIOS, table.T)), ax, f"d = {d}, {name}", color=f"C{i}", ls=ls)
     ax.axvline(10, color="k", lw=1, ls="--")
     ax.axhline(1 - ACCURATE**2, color="k", lw=1, ls=":")
     ax.set(xscale="log", xlabel="n/d", ylabel="mean squared cosine", ylim=(0, 1))
@@ -137,26 +134,26 @@ def e2_draw(rows: list[dict]):
     return fig
 
 # %% ../../nbs/19_card.ipynb #a6e59aa5
-E3_LRS, E3_STEPS = ("0.05", "0.1", "0.2", "0.5"), (1, 2, 3, 4, 6)
+_E3_LRS, _E3_STEPS = ("0.05", "0.1", "0.2", "0.5"), (1, 2, 3, 4, 6)
 
 
-def e3_sweep(scale: str) -> Sweep:
+def _e3_sweep(scale: str) -> Sweep:
     "The card's step sizes, with and without decay, and the automatic one."
     small = scale == "small"
-    lrs = ("0.05", "0.5", "auto") if small else (*E3_LRS, "auto")
-    return Sweep(f"E3-{scale}", c09_cell, product(lr=lrs, decay=("0", "1/lr"), steps=E3_STEPS[:2] if small else E3_STEPS, d=[50], n_per_d=[60]), 12 if small else 16)
+    lrs = ("0.05", "0.5", "auto") if small else (*_E3_LRS, "auto")
+    return Sweep(f"E3-{scale}", c09_cell, product(lr=lrs, decay=("0", "1/lr"), steps=_E3_STEPS[:2] if small else _E3_STEPS, d=[50], n_per_d=[60]), 12 if small else 16)
 
 
-def e3_table(rows: list[dict]) -> dict[tuple, np.ndarray]:
+def _e3_table(rows: list[dict]) -> dict[tuple, np.ndarray]:
     "(lr, decay, steps) -> error by seed, for the fixed step sizes, as trained or scaled, whichever has the smaller median."
     kinds = dict.fromkeys((r["lr"], r["decay"], r["steps"]) for r in rows if r["lr"] != "auto")
     both = {k: [values(rows, m, "steps", lr=k[0], decay=k[1])[k[2]] for m in ("test_error", "scaled_error")] for k in kinds}
     return {k: min(pair, key=np.median) for k, pair in both.items()}
 
 
-def e3_judge(rows: list[dict]) -> Verdict:
+def _e3_judge(rows: list[dict]) -> Verdict:
     "Is the automatic configuration within 10 % of the best of the grid, chosen with hindsight?"
-    rule, table = auto_steps(rows[0]["d"]), e3_table(rows)
+    rule, table = auto_steps(rows[0]["d"]), _e3_table(rows)
     auto = values(rows, "test_error", "steps", lr="auto", decay="1/lr")[rule]
     best = min(table, key=lambda k: np.median(table[k]))
     card = min((k for k in table if k[1] == "0" and k[2] <= rule), key=lambda k: np.median(table[k]))
@@ -168,12 +165,12 @@ def e3_judge(rows: list[dict]) -> Verdict:
     return decide(text, [significant("the automatic step is within 10 % of the best", p)], len(auto))
 
 
-def e3_draw(rows: list[dict]):
+def _e3_draw(rows: list[dict]):
     "Median error over the grid, without and with decay."
     from matplotlib.figure import Figure
 
     lrs, steps = list(dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto")), sorted({r["steps"] for r in rows})
-    fig, table = Figure(figsize=(8, 2.8), dpi=100, layout="constrained"), e3_table(rows)
+    fig, table = Figure(figsize=(8, 2.8), dpi=100, layout="constrained"), _e3_table(rows)
     for ax, decay in zip(fig.subplots(1, 2, sharey=True), ("0", "1/lr")):
         grid = np.array([[np.median(table[lr, decay, t]) for t in steps] for lr in lrs])
         ax.imshow(np.log(grid), cmap="Blues_r", vmin=np.log(0.03), vmax=np.log(3), aspect="auto")
@@ -187,10 +184,10 @@ def e3_draw(rows: list[dict]):
 
 # %% ../../nbs/19_card.ipynb #9483cd59
 DEFAULT = {"lr": 1.0, "decay": "holdout", "steps": 0, "width": 256}  # 0 steps stands for the rule
-AXES = {"lr": (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), "decay": (1e-8, 1e-6, 1e-4, 1e-2, 1.0, "holdout"), "steps": (1, 0, 4, 6, 8), "width": (32, 64, 128, 256, 512)}
+_AXES = {"lr": (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), "decay": (1e-8, 1e-6, 1e-4, 1e-2, 1.0, "holdout"), "steps": (1, 0, 4, 6, 8), "width": (32, 64, 128, 256, 512)}
 
 
-def k1_cell(moved: str, value: str, d: int, seed: int) -> dict:
+def _k1_cell(moved: str, value: str, d: int, seed: int) -> dict:
     "Test error with one setting moved away from the default."
     own = DEFAULT | {moved: value if value == "holdout" else int(value) if moved in ("steps", "width") else float(value)}
     link, U = Target.parse("h2(z1)+h2(z2)"), random_subspace(d, 2, seed=seed)
@@ -202,28 +199,28 @@ def k1_cell(moved: str, value: str, d: int, seed: int) -> dict:
     return {"test_error": finish(net, D2, test, seed, own["decay"])}
 
 
-def k1_sweep(scale: str) -> Sweep:
+def _k1_sweep(scale: str) -> Sweep:
     "Every axis; fewer values at small scale."
     small = scale == "small"
     pick = lambda axis, vs: [v for v in vs if not small or v == DEFAULT[axis] or v in (vs[0], vs[-1])]
-    points = [dict(moved=axis, value=str(v), d=d) for axis, vs in AXES.items() for v in pick(axis, vs) for d in ([50] if small else [50, 200])]
-    return Sweep(f"K1-{scale}", k1_cell, tuple(points), 12)
+    points = [dict(moved=axis, value=str(v), d=d) for axis, vs in _AXES.items() for v in pick(axis, vs) for d in ([50] if small else [50, 200])]
+    return Sweep(f"K1-{scale}", _k1_cell, tuple(points), 12)
 
 # %% ../../nbs/19_card.ipynb #476da822
-def k1_ratios(rows: list[dict]) -> dict[tuple, dict[str, np.ndarray]]:
+def _k1_ratios(rows: list[dict]) -> dict[tuple, dict[str, np.ndarray]]:
     "(axis, d) -> value -> error over that of the default, by seed."
     found = {}
-    for axis in AXES:
+    for axis in _AXES:
         for d in sorted({r["d"] for r in rows}):
             error = values(rows, "test_error", "value", moved=axis, d=d)
             found[axis, d] = {v: e / error[str(DEFAULT[axis])] for v, e in error.items()}
     return found
 
 
-def k1_judge(rows: list[dict]) -> Verdict:
+def _k1_judge(rows: list[dict]) -> Verdict:
     "Is the default within a factor 1.5 of the best on every axis?"
     texts, p = [], 0.0
-    for (axis, d), ratios in k1_ratios(rows).items():
+    for (axis, d), ratios in _k1_ratios(rows).items():
         best = min(ratios, key=lambda v: np.median(ratios[v]))
         loss = median_interval(1 / ratios[best], level=0.998)
         p = max(p, sign_test(1.5 * ratios[best], np.ones_like(ratios[best])))
@@ -232,7 +229,7 @@ def k1_judge(rows: list[dict]) -> Verdict:
     return decide("; ".join(texts), [significant("the default is within a factor 1.5 of the best on every axis", p)], len({r["seed"] for r in rows}))
 
 
-def k1_draw(rows: list[dict]):
+def _k1_draw(rows: list[dict]):
     "Error over the default's, along each axis."
     from matplotlib.figure import Figure
 
@@ -240,7 +237,7 @@ def k1_draw(rows: list[dict]):
     titles = {"lr": "$\\eta_1$ / automatic", "decay": "readout decay", "steps": "$T_1$ (0: the rule)", "width": "width $m$"}
     for ax, (axis, title) in zip(fig.subplots(1, 4, sharey=True), titles.items()):
         for d in sorted({r["d"] for r in rows}):
-            ratios = k1_ratios(rows)[axis, d]
+            ratios = _k1_ratios(rows)[axis, d]
             plot_band({i: v for i, v in enumerate(ratios.values())}, ax, f"d = {d}")
         ax.set_xticks(range(len(ratios)), list(ratios), fontsize=7, rotation=30)
         ax.axhline(1.5, color="k", ls=":", lw=1)
@@ -250,51 +247,51 @@ def k1_draw(rows: list[dict]):
     return fig
 
 # %% ../../nbs/19_card.ipynb #fea617b2
-K2_LOSSES = ("mse", "huber:0.3", "huber:1", "huber:3", "l1", "logcosh", "pinball:0.9", "expectile:0.9")
-K2_TARGETS = ("h2(z1)+h4(z2)", "h3(z1)*z2", "h4(z1)+h4(z2)", "h3(z1)+h3(z2)")
+_K2_LOSSES = ("mse", "huber:0.3", "huber:1", "huber:3", "l1", "logcosh", "pinball:0.9", "expectile:0.9")
+_K2_TARGETS = ("h2(z1)+h4(z2)", "h3(z1)*z2", "h4(z1)+h4(z2)", "h3(z1)+h3(z2)")
 
 
-def k2_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
+def _k2_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
     "Share of the weakest direction in the leading eigenvectors, for each loss."
     link = Target.parse(target)
     U, found = random_subspace(d, link.r, seed=seed), {}
     X, y = sample(link, U, n_per_d * d, seed=seed)
-    for name in K2_LOSSES:
+    for name in _K2_LOSSES:
         eigenvalues, vectors = torch.linalg.eigh(second_order_matrix(X, y, name))
         top = vectors[:, eigenvalues.abs().topk(link.r).indices]
         found[name] = (U @ top).square().sum(dim=1).min().item()
     return found
 
 
-def k2_sweep(scale: str) -> Sweep:
+def _k2_sweep(scale: str) -> Sweep:
     "Four targets at d = 100, n = 40 d."
-    return Sweep(f"K2-{scale}", k2_cell, product(target=K2_TARGETS, d=[100], n_per_d=[40]), 12 if scale == "small" else 30)
+    return Sweep(f"K2-{scale}", _k2_cell, product(target=_K2_TARGETS, d=[100], n_per_d=[40]), 12 if scale == "small" else 30)
 
 
-def k2_correlations(rows: list[dict], target: str) -> np.ndarray:
+def _k2_correlations(rows: list[dict], target: str) -> np.ndarray:
     "Spearman correlation of predicted and measured over the losses, one number a seed."
     from scipy.stats import spearmanr
 
-    predicted = [round(min(strengths(target, name)), 3) for name in K2_LOSSES]
-    return np.array([spearmanr(predicted, [r[name] for name in K2_LOSSES]).statistic for r in rows if r["target"] == target])
+    predicted = [round(min(strengths(target, name)), 3) for name in _K2_LOSSES]
+    return np.array([spearmanr(predicted, [r[name] for name in _K2_LOSSES]).statistic for r in rows if r["target"] == target])
 
 # %% ../../nbs/19_card.ipynb #ba9309a8
-def k2_judge(rows: list[dict]) -> Verdict:
+def _k2_judge(rows: list[dict]) -> Verdict:
     "Is the rank correlation positive, and large, for every target?"
-    found = {t: k2_correlations(rows, t) for t in K2_TARGETS}
+    found = {t: _k2_correlations(rows, t) for t in _K2_TARGETS}
     p = max(sign_test(v, np.zeros_like(v)) for v in found.values())
     low = min(np.median(v) for v in found.values())
     text = "rank correlation of predicted strength and measured share over eight losses: " + "; ".join(f"{t} {median_interval(v)}" for t, v in found.items())
-    return decide(text, [significant("the rank correlation is positive", p), bounded("its lowest median", low, low=0.5)], len(found[K2_TARGETS[0]]))
+    return decide(text, [significant("the rank correlation is positive", p), bounded("its lowest median", low, low=0.5)], len(found[_K2_TARGETS[0]]))
 
 
-def k2_draw(rows: list[dict]):
+def _k2_draw(rows: list[dict]):
     "Measured share against predicted strength, one point a loss."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(11, 2.9), dpi=100, layout="constrained")
-    for ax, target in zip(fig.subplots(1, 4, sharey=True), K2_TARGETS):
-        for i, name in enumerate(K2_LOSSES):
+    for ax, target in zip(fig.subplots(1, 4, sharey=True), _K2_TARGETS):
+        for i, name in enumerate(_K2_LOSSES):
             share = median_interval(np.array([r[name] for r in rows if r["target"] == target]))
             x = min(strengths(target, name))
             ax.errorbar(x, share.estimate, [[share.estimate - share.low], [share.high - share.estimate]], fmt="osv^D<>P"[i], ms=5, color=f"C{i}", label=name)
@@ -304,7 +301,7 @@ def k2_draw(rows: list[dict]):
     return fig
 
 # %% ../../nbs/19_card.ipynb #df58869b
-def k3_cell(kappa: float, d: int, n_per_d: int, seed: int) -> dict:
+def _k3_cell(kappa: float, d: int, n_per_d: int, seed: int) -> dict:
     "Test error and weak error after 1 to 6 steps, with condition number kappa of U."
     link, U = Target.parse("h2(z1)+h2(z2)"), random_subspace(d, 2, kappa, seed)
     D1, D2, (X, y) = draw_problem(link, U, n_per_d * d, seed, noise=0.3, n_test=20_000)
@@ -317,13 +314,13 @@ def k3_cell(kappa: float, d: int, n_per_d: int, seed: int) -> dict:
     return found
 
 
-def k3_sweep(scale: str) -> Sweep:
+def _k3_sweep(scale: str) -> Sweep:
     "kappa of U from 1 to 3."
     small = scale == "small"
-    return Sweep(f"K3-{scale}", k3_cell, product(kappa=(1.0, 3.0) if small else (1.0, 1.5, 2.0, 3.0), d=[50], n_per_d=[60]), 12 if small else 30)
+    return Sweep(f"K3-{scale}", _k3_cell, product(kappa=(1.0, 3.0) if small else (1.0, 1.5, 2.0, 3.0), d=[50], n_per_d=[60]), 12 if small else 30)
 
 
-def k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
+def _k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
     "Best T1 at kappa = 1 minus that at the largest kappa, with a 99.8 % bootstrap over seeds."
     rng, (first, *_, last) = np.random.default_rng(0), curves.values()
     shift = lambda pick: best_steps(first[pick]) - best_steps(last[pick])
@@ -331,11 +328,11 @@ def k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
     return Interval(shift(np.arange(len(first))), *map(float, np.quantile(found, [0.001, 0.999])))
 
 # %% ../../nbs/19_card.ipynb #9188b38c
-def k3_judge(rows: list[dict]) -> Verdict:
+def _k3_judge(rows: list[dict]) -> Verdict:
     "Does conditioning cost error, and does it call for fewer steps?"
     curves, rule = values(rows, "weak_errors", "kappa"), auto_steps(rows[0]["d"])
     error = {k: t[:, rule - 1] for k, t in curves.items()}
-    p, shift = sign_test(error[max(error)], error[min(error)]), k3_shift(curves)
+    p, shift = sign_test(error[max(error)], error[min(error)]), _k3_shift(curves)
     own = [curves[k].argmin(axis=1) for k in (min(curves), max(curves))]
     fewer = sign_test(*own)
     whole = {k: np.median(t[:, rule - 1]) for k, t in values(rows, "errors", "kappa").items()}
@@ -344,7 +341,7 @@ def k3_judge(rows: list[dict]) -> Verdict:
     return decide(text, [significant("the weak error is larger at the largest kappa", p), significant("its best number of steps is smaller", fewer, visible=True)], len(error[1.0]))
 
 
-def k3_draw(rows: list[dict]):
+def _k3_draw(rows: list[dict]):
     "Weak error and test error against T1 for each kappa."
     from matplotlib.figure import Figure
 
@@ -360,16 +357,16 @@ def k3_draw(rows: list[dict]):
 
 # %% ../../nbs/19_card.ipynb #abc0307b
 CLAIMS = (
-    Claim("E1", "alignment of the neurons grows with the number of steps (card, first experiment 1)", e1_sweep, e1_judge, e1_draw,
+    Claim("E1", "alignment of the neurons grows with the number of steps (card, first experiment 1)", _e1_sweep, _e1_judge, _e1_draw,
           source="a third party's card of the paper, first experiment 1", ran="the network beside the power limit", world=trade_names),
-    Claim("E2", "at n = 10 d, Huber's loss recovers h4+h4 where squared loss does not (card, first experiment 2)", e2_sweep, e2_judge, e2_draw,
+    Claim("E2", "at n = 10 d, Huber's loss recovers h4+h4 where squared loss does not (card, first experiment 2)", _e2_sweep, _e2_judge, _e2_draw,
           source="a third party's card of the paper, first experiment 2", ran="S alone", reservation="n = 10 d is too few to recover the plane", world=trade_names),
-    Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)", e3_sweep, e3_judge, e3_draw,
+    Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)", _e3_sweep, _e3_judge, _e3_draw,
           source="a third party's card of the paper, first experiment 3", ran="the network", reservation="the best is chosen with hindsight"),
-    Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)", k1_sweep, k1_judge, k1_draw,
+    Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)", _k1_sweep, _k1_judge, _k1_draw,
           source="a third party's card of the paper, next check 1", ran="the power limit"),
-    Claim("K2", "the predicted strength ranks the losses (card, next check 2)", k2_sweep, k2_judge, k2_draw,
+    Claim("K2", "the predicted strength ranks the losses (card, next check 2)", _k2_sweep, _k2_judge, _k2_draw,
           source="a third party's card of the paper, next check 2", ran="S alone", world=trade_names),
-    Claim("K3", "conditioning costs the weak direction and calls for fewer steps (card, next check 3)", k3_sweep, k3_judge, k3_draw,
+    Claim("K3", "conditioning costs the weak direction and calls for fewer steps (card, next check 3)", _k3_sweep, _k3_judge, _k3_draw,
           source="a third party's card of the paper, next check 3", ran="the power limit, m = 128", reservation="the test error itself hardly changes"),
 )

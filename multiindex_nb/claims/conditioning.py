@@ -19,11 +19,10 @@ from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['N_PER_D', 'CLAIMS', 'ideal_coverage', 'difficulty', 'c7_problem', 'c7_cell', 'c7_sweep', 'c7_rates', 'c7_judge',
-           'c7_draw']
+__all__ = ['CLAIMS']
 
 # %% ../../nbs/14_conditioning.ipynb #ebaf449f
-def ideal_coverage(
+def _ideal_coverage(
     kappa: float,  # condition number of S, r = 2
     t: int,  # steps
 ) -> float:  # in (0, 1]
@@ -32,28 +31,28 @@ def ideal_coverage(
     return 2 * epsilon / (1 + epsilon)
 
 # %% ../../nbs/14_conditioning.ipynb #75514800
-def difficulty(kappa: float) -> float:
+def _difficulty(kappa: float) -> float:
     "Variance of y over the square of the weakest eigenvalue, (1 + kappa_S^2) / 2."
     return (1 + kappa**2) / 2
 
 # %% ../../nbs/14_conditioning.ipynb #dcdc64a1
-N_PER_D = tuple(float(f"{2 ** (k / 2):.3g}") for k in range(2, 21))  # 2 .. 1024
+_N_PER_D = tuple(float(f"{2 ** (k / 2):.3g}") for k in range(2, 21))  # 2 .. 1024
 
 
-def c7_problem(kind: str, kappa: float, d: int, seed: int):
+def _c7_problem(kind: str, kappa: float, d: int, seed: int):
     "X, y, U and the weak direction, with condition number kappa of S by way of the link or of U."
     condition = math.sqrt(kappa) if kind == "U" else 1.0
     target = Target.parse("h2(z1)+h2(z2)" if kind == "U" else f"h2(z1)+{1 / kappa!r}*h2(z2)")
     U = random_subspace(d, 2, condition, seed)
-    X, y = sample(target, U, int(N_PER_D[-1] * d), seed=seed)
+    X, y = sample(target, U, int(_N_PER_D[-1] * d), seed=seed)
     return X, y, U, torch.linalg.svd(U)[2][1] if kind == "U" else U[1]
 
 
-def c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
+def _c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
     "Sample needed for the weak direction, and coverage by step at the largest sample."
-    X, y, U, weak = c7_problem(kind, kappa, d, seed)
+    X, y, U, weak = _c7_problem(kind, kappa, d, seed)
     shares, edges, gen = [], [], torch.Generator().manual_seed(seed)
-    for k in N_PER_D:
+    for k in _N_PER_D:
         n = int(k * d)
         slope = y[:n] - y[:n].mean()
         values, vectors = torch.linalg.eigh(weighted_gram(X[:n], slope))
@@ -63,48 +62,48 @@ def c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
         edges.append(torch.linalg.eigvalsh(null).abs().max().item())
     net = symmetric_init(40_000, d, 1e-30, seed)
     history = train_first_layer(net, X, y, MSE(), steps=6, engine="power", U=U)
-    needed = crossing(N_PER_D, shares, 0.5)
-    edge = math.exp(np.interp(math.log(needed), np.log(N_PER_D), np.log(edges)))
+    needed = crossing(_N_PER_D, shares, 0.5)
+    edge = math.exp(np.interp(math.log(needed), np.log(_N_PER_D), np.log(edges)))
     return {"shares": shares, "needed": needed, "edge": edge, "coverage": history.coverage.tolist()}
 
 
-def c7_sweep(scale: str) -> Sweep:
+def _c7_sweep(scale: str) -> Sweep:
     "kappa_S from 1 to 8, set by the link or by U."
     full = scale == "full"
     kappas = (1.0, 2.0, 4.0, 8.0) if not full else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
     points = [dict(kind=kind, kappa=k, d=40 if not full else 80) for kind in ("S", "U") for k in kappas]
-    return Sweep(f"C7-{scale}", c7_cell, tuple(points), seeds=10 if not full else 20, revision=1)
+    return Sweep(f"C7-{scale}", _c7_cell, tuple(points), seeds=10 if not full else 20, revision=1)
 
 # %% ../../nbs/14_conditioning.ipynb #7f594d35
-def c7_rates(rows: list[dict]) -> dict[tuple, Interval]:
+def _c7_rates(rows: list[dict]) -> dict[tuple, Interval]:
     "Measured over ideal loss of log coverage from step 2 to step 3, for each (kind, kappa >= 2)."
     found = {}
     for kind, kappa in dict.fromkeys((r["kind"], r["kappa"]) for r in rows if r["kappa"] >= 2):
         chosen = [r["coverage"] for r in rows if (r["kind"], r["kappa"]) == (kind, kappa)]
-        ideal = math.log(ideal_coverage(kappa, 2) / ideal_coverage(kappa, 3))
+        ideal = math.log(_ideal_coverage(kappa, 2) / _ideal_coverage(kappa, 3))
         found[kind, kappa] = median_interval(np.array([math.log(c[2] / c[3]) / ideal for c in chosen]))
     return found
 
 
-def c7_judge(rows: list[dict]) -> Verdict:
+def _c7_judge(rows: list[dict]) -> Verdict:
     "More samples, as the bulk must sink below the weakest outlier, and fewer steps, like 1 / log kappa?"
     slopes, edges, p = [], [], 0.0
     for kind in ("S", "U"):
         needed, edge = (values(rows, metric, "kappa", kind=kind) for metric in ("needed", "edge"))
-        slopes.append(log_slope([difficulty(k) for k in needed], needed.values()))
+        slopes.append(log_slope([_difficulty(k) for k in needed], needed.values()))
         edges.append(log_slope([1 / k for k in edge], edge.values()))
         p = max(p, sign_test(needed[max(needed)], needed[min(needed)]))
-    rates = c7_rates(rows).values()
+    rates = _c7_rates(rows).values()
     text = f"slope of log edge in log weakest outlier {edges[0]} (kappa of S), {edges[1]} (of U), predicted 1; "
     text += f"of log n in log(1 + kappa_S^2) {slopes[0]}, 1 only for n >> d; "
     text += f"loss of coverage a step over log kappa_S {min(r.low for r in rates):.2f} to {max(r.high for r in rates):.2f}, predicted 1"
     checks = [significant("the weak direction needs more rows, for both kinds", p)]
     checks += [bounded(f"slope of log edge in log weakest outlier, kappa of {kind}", edge, 0.8, 1.2) for kind, edge in zip("SU", edges)]
-    checks += [bounded(f"loss of coverage a step over log kappa_S, kappa = {kappa:g} of {kind}", rate, 0.8, 1.2) for (kind, kappa), rate in c7_rates(rows).items()]
+    checks += [bounded(f"loss of coverage a step over log kappa_S, kappa = {kappa:g} of {kind}", rate, 0.8, 1.2) for (kind, kappa), rate in _c7_rates(rows).items()]
     return decide(text, checks, len({r["seed"] for r in rows}))
 
 # %% ../../nbs/14_conditioning.ipynb #861c9e14
-def c7_draw(rows: list[dict]):
+def _c7_draw(rows: list[dict]):
     "Share of the weak direction against n/d; sample needed against prediction; coverage by step."
     from matplotlib.figure import Figure
 
@@ -113,15 +112,15 @@ def c7_draw(rows: list[dict]):
     kappas = sorted({r["kappa"] for r in rows})
     for i, kappa in enumerate(kappas):
         chosen = [r for r in rows if r["kind"] == "S" and r["kappa"] == kappa]
-        left.semilogx(N_PER_D, np.median([r["shares"] for r in chosen], axis=0), color=f"C{i}", label=f"$\\kappa_S$ = {kappa:g}")
+        left.semilogx(_N_PER_D, np.median([r["shares"] for r in chosen], axis=0), color=f"C{i}", label=f"$\\kappa_S$ = {kappa:g}")
         right.semilogy(range(7), np.median([r["coverage"] for r in chosen], axis=0), "o", ms=4, color=f"C{i}")
-        right.semilogy(range(7), [ideal_coverage(kappa, t) for t in range(7)], color=f"C{i}", lw=1)
+        right.semilogy(range(7), [_ideal_coverage(kappa, t) for t in range(7)], color=f"C{i}", lw=1)
     for kind, marker, shift in (("S", "o", 0.96), ("U", "s", 1.04)):  # side by side, not on top of each other
         needed = values(rows, "needed", "kappa", kind=kind)
         bands = [median_interval(v) for v in needed.values()]
         errors = np.array([[b.estimate - b.low, b.high - b.estimate] for b in bands]).T
-        middle.errorbar([shift * difficulty(k) for k in needed], [b.estimate for b in bands], errors, fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
-    line = np.array([difficulty(k) for k in kappas])
+        middle.errorbar([shift * _difficulty(k) for k in needed], [b.estimate for b in bands], errors, fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
+    line = np.array([_difficulty(k) for k in kappas])
     middle.loglog(line, bands[-1].estimate * line / line[-1], "k:", label="slope 1, for $n \\gg d$")
     left.axhline(0.5, color="k", ls=":", lw=1)
     left.set(xlabel="$n/d$", ylabel="share of the weak direction found")
@@ -132,6 +131,6 @@ def c7_draw(rows: list[dict]):
 
 # %% ../../nbs/14_conditioning.ipynb #1f60e15b
 CLAIMS = (
-    Claim("C7", "a condition number kappa, of U or of S, costs samples and leaves fewer steps", c7_sweep, c7_judge, c7_draw,
+    Claim("C7", "a condition number kappa, of U or of S, costs samples and leaves fewer steps", _c7_sweep, _c7_judge, _c7_draw,
           source="the paper's dependence on the condition number", ran="S, and the power limit with 40 000 neurons", reservation="the exponent of n is below its limit, since n is not far above d"),
 )

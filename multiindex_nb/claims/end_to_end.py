@@ -24,13 +24,11 @@ from ..sweeps import Claim, Sweep, Verdict, bounded, decide, log_slope, median_i
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['unit_law', 'POWERS', 'BASE', 'CAP', 'DEGREES', 'CLAIMS', 'tilt', 'start_part', 'tilt_error', 'ratio_at', 'matrices',
-           'power_steps', 'brackets', 'c11_cell', 'side_points', 'c11_sweep', 'targets_of', 'fall', 'side_text',
-           'c11_judge', 'draw_main', 'draw_brackets', 'draw_degree', 'c11_draw']
+__all__ = ['CLAIMS', 'fall']
 
 # %% ../../nbs/17_end_to_end.ipynb #444487a9
 @cache
-def tilt(
+def _tilt(
     target: Target,  # with equal eigenvalues
     loss: Loss,  # the loss
 ) -> float:  # tau
@@ -42,10 +40,10 @@ def tilt(
     return ((w * slope.square()) @ Z.square().mean(1)).item() / signal**2
 
 # %% ../../nbs/17_end_to_end.ipynb #f5ca28a2
-unit_law = cache(lambda target, loss, steps: needed_law(target, loss, 1, steps))  # alpha_T(d) = alpha_T(1) d^(1/T)
+_unit_law = cache(lambda target, loss, steps: needed_law(target, loss, 1, steps))  # alpha_T(d) = alpha_T(1) d^(1/T)
 
 
-def start_part(
+def _start_part(
     target: Target,  # with equal eigenvalues
     loss: Loss,  # the loss of stage 1
     d: int,  # dimension; the number of steps is the rule's
@@ -53,32 +51,32 @@ def start_part(
 ) -> float:  # B
     "Squared length of the start part over that of the signal."
     steps = auto_steps(d)
-    return d * (unit_law(target, loss, steps) / ratio) ** steps
+    return d * (_unit_law(target, loss, steps) / ratio) ** steps
 
 
-def tilt_error(
+def _tilt_error(
     target: Target,  # a polynomial with equal eigenvalues
     loss: Loss,  # the loss of stage 1
     ratio: float,  # n/d
 ) -> float:  # mean squared error over the variance of y
     "Formula (2): the error of a perfect readout on tilted features."
-    A = tilt(target, loss) / ratio
+    A = _tilt(target, loss) / ratio
     return sum(c * c * (1 - (1 + A) ** -sum(k)) for k, c in target.terms.items()) / target.variance
 
 # %% ../../nbs/17_end_to_end.ipynb #a09b418d
-POWERS = (0, 1, 3)
-BASE = {"h2(z1)+h2(z2)": ("mse", 30.0), "h4(z1)+h4(z2)": ("huber", 60.0)}  # loss, n/d at d = 50
+_POWERS = (0, 1, 3)
+_BASE = {"h2(z1)+h2(z2)": ("mse", 30.0), "h4(z1)+h4(z2)": ("huber", 60.0)}  # loss, n/d at d = 50
 
 
-def ratio_at(power: int, d: int, base: float) -> float:
+def _ratio_at(power: int, d: int, base: float) -> float:
     "n/d = base * (log d / log 50)^power."
     return base * (math.log(d) / math.log(50)) ** power
 
 # %% ../../nbs/17_end_to_end.ipynb #1bcc0cae
-CAP = 20_000
+_CAP = 20_000
 
 
-def matrices(kind: str, link: Target, U: Tensor, loss: Loss, sizes: list[int], noise: float, seed: int) -> Iterator[Tensor]:
+def _matrices(kind: str, link: Target, U: Tensor, loss: Loss, sizes: list[int], noise: float, seed: int) -> Iterator[Tensor]:
     "S after each size: from a stream along d, from rows in memory elsewhere."
     if kind == "d":
         yield from stream_matrices(link, U, loss, sizes, seed)
@@ -88,7 +86,7 @@ def matrices(kind: str, link: Target, U: Tensor, loss: Loss, sizes: list[int], n
         yield second_order_matrix(X[:n], y[:n], loss).float()
 
 
-def power_steps(S: Float[Tensor, "d d"], net: TwoLayerNet, steps: int) -> Float[Tensor, "m d"]:
+def _power_steps(S: Float[Tensor, "d d"], net: TwoLayerNet, steps: int) -> Float[Tensor, "m d"]:
     "Neurons after `steps` power steps with signs -a, scaled to median norm one."
     W = net.W
     for _ in range(steps):
@@ -96,7 +94,7 @@ def power_steps(S: Float[Tensor, "d d"], net: TwoLayerNet, steps: int) -> Float[
     return W.double()
 
 # %% ../../nbs/17_end_to_end.ipynb #2c95f280
-def brackets(W: Tensor, a: Tensor, U: Tensor, link: Target, n2: int, noise: float, seed: int) -> dict[str, float]:
+def _brackets(W: Tensor, a: Tensor, U: Tensor, link: Target, n2: int, noise: float, seed: int) -> dict[str, float]:
     "Test errors of stage 2 on neurons without their bulk part, and on perfect ones."
     Q = index_basis(U)
     G = torch.randn(len(W), len(Q), generator=generator(seed, "oracle"), dtype=torch.float64) / len(Q) ** 0.5
@@ -104,47 +102,47 @@ def brackets(W: Tensor, a: Tensor, U: Tensor, link: Target, n2: int, noise: floa
     return {k: projected_error(N, a, U @ Q.T, link, n2, noise=noise, seed=seed) for k, N in found.items()}
 
 
-def c11_cell(kind: str, target: str, loss: str, d: int, ratios: list[float], width: int, noise: float, seed: int) -> dict:
+def _c11_cell(kind: str, target: str, loss: str, d: int, ratios: list[float], width: int, noise: float, seed: int) -> dict:
     "Test error and bulk share for each n/d, with the brackets at the last one."
     link, U = Target.parse(target), random_subspace(d, Target.parse(target).r, seed=seed)
     net = symmetric_init(width, d, 1.0, seed, dtype=torch.float32)
     sizes, a, found = [round(k * d) for k in ratios], net.a.double(), {"test_error": [], "bulk": []}
-    for n, S in zip(sizes, matrices(kind, link, U, as_loss(loss), sizes, noise, seed)):
-        W = power_steps(S, net, auto_steps(d))
-        found["test_error"].append(projected_error(W, a, U, link, min(n, CAP), noise=noise, seed=seed))
+    for n, S in zip(sizes, _matrices(kind, link, U, as_loss(loss), sizes, noise, seed)):
+        W = _power_steps(S, net, auto_steps(d))
+        found["test_error"].append(projected_error(W, a, U, link, min(n, _CAP), noise=noise, seed=seed))
         found["bulk"].append(1 - alignment(W, U).square().median().item())
-    return found | brackets(W, a, U, link, min(sizes[-1], CAP), noise, seed)
+    return found | _brackets(W, a, U, link, min(sizes[-1], _CAP), noise, seed)
 
 # %% ../../nbs/17_end_to_end.ipynb #f47cbf69
-DEGREES = (("h2(z1)+h2(z2)", "mse"), ("h3(z1)+h3(z2)", "expectile:0.9"), ("h4(z1)+h4(z2)", "huber"), ("h6(z1)+h6(z2)", "huber:0.5"))
+_DEGREES = (("h2(z1)+h2(z2)", "mse"), ("h3(z1)+h3(z2)", "expectile:0.9"), ("h4(z1)+h4(z2)", "huber"), ("h6(z1)+h6(z2)", "huber:0.5"))
 
 
-def side_points(small: bool) -> list[dict]:
+def _side_points(small: bool) -> list[dict]:
     "Settings of the one-at-a-time comparisons at d = 100."
-    base = dict(kind="width", target=DEGREES[0][0], loss="mse", d=100, ratios=[49.0], width=128, noise=0.0)
+    base = dict(kind="width", target=_DEGREES[0][0], loss="mse", d=100, ratios=[49.0], width=128, noise=0.0)
     widths, counts, sds = ((16, 64, 128), (1, 2, 4), (0.0, 0.3, 1.0)) if small else ((16, 32, 64, 128, 256, 512, 1024), (1, 2, 3, 4, 6), (0.0, 0.1, 0.3, 1.0))
     ratios = [50.0, 100.0] if small else [50.0, 200.0, 800.0, 2000.0]
     points = [base | dict(width=m) for m in widths]
     if not small:
-        points += [base | dict(target=DEGREES[2][0], loss="huber", ratios=[200.0], width=m) for m in (16, 64, 256, 1024)]
-    points += [base | dict(kind="degree", target=t, loss=name, ratios=ratios, width=128 if small else 256) for t, name in (DEGREES[::2] if small else DEGREES)]
+        points += [base | dict(target=_DEGREES[2][0], loss="huber", ratios=[200.0], width=m) for m in (16, 64, 256, 1024)]
+    points += [base | dict(kind="degree", target=t, loss=name, ratios=ratios, width=128 if small else 256) for t, name in (_DEGREES[::2] if small else _DEGREES)]
     points += [base | dict(kind="r", target="+".join(f"h2(z{i + 1})" for i in range(r))) for r in counts]
     return points + [base | dict(kind="noise", noise=sd) for sd in sds]
 
 
-def c11_sweep(scale: str) -> Sweep:
+def _c11_sweep(scale: str) -> Sweep:
     "The main curve and the comparisons, twelve seeds."
     small = scale == "small"
-    dims = {DEGREES[0][0]: (50, 100, 200, 400) if small else (50, 100, 200, 500, 1000, 2000)}
-    dims |= {} if small else {DEGREES[2][0]: (50, 100, 200, 500, 1000)}
+    dims = {_DEGREES[0][0]: (50, 100, 200, 400) if small else (50, 100, 200, 500, 1000, 2000)}
+    dims |= {} if small else {_DEGREES[2][0]: (50, 100, 200, 500, 1000)}
     points = [
-        dict(kind="d", target=t, loss=BASE[t][0], d=d, ratios=[ratio_at(k, d, BASE[t][1]) for k in POWERS], width=128 if small else 256, noise=0.0)
+        dict(kind="d", target=t, loss=_BASE[t][0], d=d, ratios=[_ratio_at(k, d, _BASE[t][1]) for k in _POWERS], width=128 if small else 256, noise=0.0)
         for t, ds in dims.items() for d in ds
     ]
-    return Sweep(f"C11-{scale}", c11_cell, tuple(points + side_points(small)), 12)
+    return Sweep(f"C11-{scale}", _c11_cell, tuple(points + _side_points(small)), 12)
 
 # %% ../../nbs/17_end_to_end.ipynb #56939271
-def targets_of(rows: list[dict], kind: str) -> list[str]:
+def _targets_of(rows: list[dict], kind: str) -> list[str]:
     "The targets in the rows of one kind."
     return list(dict.fromkeys(r["target"] for r in rows if r["kind"] == kind))
 
@@ -157,22 +155,22 @@ def fall(errors: dict[int, np.ndarray]) -> tuple:
     return slope, max(sign_test(errors[d], errors[dims[-1]]) for d in (dims[0], dims[-2]))
 
 # %% ../../nbs/17_end_to_end.ipynb #a64ddced
-def side_text(rows: list[dict]) -> str:
+def _side_text(rows: list[dict]) -> str:
     "What width, r and noise cost, at the two ends of their ranges."
     parts = []
     for kind in ("width", "r", "noise"):
-        chosen = [r | {"r": r["target"].count("h")} for r in rows if r["kind"] == kind and r["target"] != DEGREES[2][0]]
+        chosen = [r | {"r": r["target"].count("h")} for r in rows if r["kind"] == kind and r["target"] != _DEGREES[2][0]]
         errors = values(chosen, "test_error", kind, -1)
         low, high = min(errors), max(errors)
         parts.append(f"{kind} {low} to {high}: {median_interval(errors[low])} to {median_interval(errors[high])}")
     return "at d = 100, n/d = 49, " + ", ".join(parts)
 
 
-def c11_judge(rows: list[dict]) -> Verdict:
+def _c11_judge(rows: list[dict]) -> Verdict:
     "Does the error fall with d at n = d (log d)^3, without levelling off?"
     p, falls, texts = 0.0, True, []
-    for target in targets_of(rows, "d"):
-        by_power = [values(rows, "test_error", "d", k, kind="d", target=target) for k in range(len(POWERS))]
+    for target in _targets_of(rows, "d"):
+        by_power = [values(rows, "test_error", "d", k, kind="d", target=target) for k in range(len(_POWERS))]
         slope, chance = fall(by_power[-1])
         p, falls = max(p, chance), falls and slope.estimate < 0
         p = p if slope.high < 0 else 1.0
@@ -180,29 +178,29 @@ def c11_judge(rows: list[dict]) -> Verdict:
         first, last, linear = (median_interval(v) for v in (by_power[-1][low], by_power[-1][high], by_power[0][high]))
         texts.append(f"{target}: test error {first} at d = {low}, {last} at {high}, slope {slope} (99.8 %); with n/d constant {linear} at {high}")
     checks = bounded("targets whose error does not fall", float(not falls), high=0), significant("the error falls from the first and from the last d but one, with a slope below zero", p, visible=True)
-    return decide("; ".join([*texts, side_text(rows)]), checks, len(by_power[-1][high]))
+    return decide("; ".join([*texts, _side_text(rows)]), checks, len(by_power[-1][high]))
 
 # %% ../../nbs/17_end_to_end.ipynb #db117227
-def draw_main(axes, rows: list[dict], target: str) -> None:
+def _draw_main(axes, rows: list[dict], target: str) -> None:
     "Error against d at the three powers with formula (2), and the bulk share at the highest power with A and B."
-    loss, base = BASE[target]
+    loss, base = _BASE[target]
     link, loss = Target.parse(target), as_loss(loss)
-    for i, k in enumerate(POWERS):
+    for i, k in enumerate(_POWERS):
         errors = values(rows, "test_error", "d", i, kind="d", target=target)
         plot_band(errors, axes[0], "$n/d$ constant" if k == 0 else f"$n/d\\propto(\\log d)^{k}$", color=f"C{i}")
-        axes[0].plot(list(errors), [tilt_error(link, loss, ratio_at(k, d, base)) for d in errors], ":", color=f"C{i}")
+        axes[0].plot(list(errors), [_tilt_error(link, loss, _ratio_at(k, d, base)) for d in errors], ":", color=f"C{i}")
     axes[0].set(title=f"{target}; dotted: (2)", ylabel="test error")
-    shares, ratios = values(rows, "bulk", "d", -1, kind="d", target=target), [ratio_at(POWERS[-1], d, base) for d in errors]
+    shares, ratios = values(rows, "bulk", "d", -1, kind="d", target=target), [_ratio_at(_POWERS[-1], d, base) for d in errors]
     plot_band(shares, axes[1], "measured", color="C2")
-    axes[1].plot(list(shares), [tilt(link, loss) / a for a in ratios], "k:", label="tilt A, by (1)")
-    axes[1].plot(list(shares), [start_part(link, loss, d, a) for d, a in zip(shares, ratios)], "k--", lw=1, label="start B, chapter 12")
-    axes[1].set(title=f"{target}, $n/d\\propto(\\log d)^{POWERS[-1]}$", ylabel="bulk share of a neuron")
+    axes[1].plot(list(shares), [_tilt(link, loss) / a for a in ratios], "k:", label="tilt A, by (1)")
+    axes[1].plot(list(shares), [_start_part(link, loss, d, a) for d, a in zip(shares, ratios)], "k--", lw=1, label="start B, chapter 12")
+    axes[1].set(title=f"{target}, $n/d\\propto(\\log d)^{_POWERS[-1]}$", ylabel="bulk share of a neuron")
     for ax in axes:
         ax.set(xscale="log", yscale="log", xlabel="d")
         ax.legend(fontsize=7)
 
 
-def draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | None = None, suffix: str = "", **style) -> None:
+def _draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | None = None, suffix: str = "", **style) -> None:
     "Error, clean and oracle along one setting."
     chosen = [r | {"r": r["target"].count("h")} for r in rows if r["kind"] == kind and target in (None, r["target"])]
     plot_band(values(chosen, "test_error", axis, -1), ax, f"error{suffix}", color="C2", **style)
@@ -211,36 +209,36 @@ def draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | None
     ax.set(yscale="log", ylabel="test error", ylim=(1e-6, 2))
 
 # %% ../../nbs/17_end_to_end.ipynb #24d29bbd
-def draw_degree(ax, rows: list[dict]) -> None:
+def _draw_degree(ax, rows: list[dict]) -> None:
     "Error against n/d for each degree, with formula (2)."
-    for i, (target, loss) in enumerate(DEGREES):
+    for i, (target, loss) in enumerate(_DEGREES):
         chosen = [r for r in rows if r["kind"] == "degree" and r["target"] == target]
         if not chosen:
             continue
         ratios = chosen[0]["ratios"]
         plot_band(dict(zip(ratios, np.array([r["test_error"] for r in chosen]).T)), ax, f"{target}, {loss}", color=f"C{i}")
-        ax.plot(ratios, [tilt_error(Target.parse(target), as_loss(loss), a) for a in ratios], ":", color=f"C{i}")
+        ax.plot(ratios, [_tilt_error(Target.parse(target), as_loss(loss), a) for a in ratios], ":", color=f"C{i}")
     ax.set(xscale="log", yscale="log", xlabel="n/d", ylabel="test error", title="degree, d = 100; dotted: (2)", ylim=(4e-4, 2))
     ax.legend(fontsize=7, loc="lower left")
 
 
-def c11_draw(rows: list[dict]):
+def _c11_draw(rows: list[dict]):
     "The main curves above, the four comparisons below."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(13, 6.4), dpi=100, layout="constrained")
     axes = fig.subplots(2, 4)
-    for pair, target in zip((axes[0, :2], axes[0, 2:]), targets_of(rows, "d")):
-        draw_main(pair, rows, target)
-    for ax in axes[0, 2 * len(targets_of(rows, "d")) :]:
+    for pair, target in zip((axes[0, :2], axes[0, 2:]), _targets_of(rows, "d")):
+        _draw_main(pair, rows, target)
+    for ax in axes[0, 2 * len(_targets_of(rows, "d")) :]:
         ax.set_axis_off()
-    for target, suffix, ls in zip(targets_of(rows, "width"), (", h2+h2", ", h4+h4"), ("-", "--")):
-        draw_brackets(axes[1, 0], rows, "width", "width", target, suffix, ls=ls)
+    for target, suffix, ls in zip(_targets_of(rows, "width"), (", h2+h2", ", h4+h4"), ("-", "--")):
+        _draw_brackets(axes[1, 0], rows, "width", "width", target, suffix, ls=ls)
     axes[1, 0].set(xscale="log", xlabel="width m", title="width, d = 100")
-    draw_degree(axes[1, 1], rows)
-    draw_brackets(axes[1, 2], rows, "r", "r")
+    _draw_degree(axes[1, 1], rows)
+    _draw_brackets(axes[1, 2], rows, "r", "r")
     axes[1, 2].set(xlabel="r", title="sum of r terms h2, n/d = 49")
-    draw_brackets(axes[1, 3], rows, "noise", "noise")
+    _draw_brackets(axes[1, 3], rows, "noise", "noise")
     axes[1, 3].set(xlabel="sd of the label noise", title="noise, h2+h2, n/d = 49")
     for ax in axes[1, [0, 2, 3]]:
         ax.legend(fontsize=7)
@@ -248,6 +246,6 @@ def c11_draw(rows: list[dict]):
 
 # %% ../../nbs/17_end_to_end.ipynb #b069dba5
 CLAIMS = (
-    Claim("C11", "end to end, the test error falls to 0 as d grows at n = d polylog d", c11_sweep, c11_judge, c11_draw,
+    Claim("C11", "end to end, the test error falls to 0 as d grows at n = d polylog d", _c11_sweep, _c11_judge, _c11_draw,
           source="the paper's theorem: the test error goes to zero", ran="the power limit on streamed S, m = 256, readout in the span of the neurons", reservation="d to 2000, where the errors are still far from zero"),
 )

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..engine.learner import auto_scale
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
 from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, product, values
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['C1_SCALES', 'CLAIMS', 'c1_cell', 'c1_sweep', 'c1_slopes', 'c1_judge', 'c1_draw']
+__all__ = ['CLAIMS']
 
 # %% ../../nbs/10_gd_is_power.ipynb #9b95eaa4
-def c1_cell(e0: float, engine: str, activation: str, loss: str, seed: int) -> dict:
+def _c1_cell(e0: float, engine: str, activation: str, loss: str, seed: int) -> dict:
     "Relative gap to the power iteration after 1, 2 and 3 steps of size one, on h4(z1)+h4(z2), d = 30."
     target, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(30, 2, seed=seed)
     X, y = sample(target, U, 1500, seed=seed)
@@ -29,20 +28,20 @@ def c1_cell(e0: float, engine: str, activation: str, loss: str, seed: int) -> di
     return {f"gap{t}": gaps[t].item() for t in (1, 2, 3)}
 
 
-C1_SCALES = (1e-1, 1e-2, 1e-3, 1e-4)
+_C1_SCALES = (1e-1, 1e-2, 1e-3, 1e-4)
 
 
-def c1_sweep(scale: str) -> Sweep:
+def _c1_sweep(scale: str) -> Sweep:
     "Starts from 1e-1 to 1e-4; both exact engines; more activations, losses and seeds at full scale."
     full = scale == "full"
     grid = dict(
-        e0=C1_SCALES, engine=("autograd", "fused"), activation=("cosine", "logcosh", "root") if full else ("cosine",),
+        e0=_C1_SCALES, engine=("autograd", "fused"), activation=("cosine", "logcosh", "root") if full else ("cosine",),
         loss=("mse", "huber", "l1", "pinball:0.9", "logcosh", "expectile:0.8") if full else ("mse", "huber", "pinball:0.9"),
     )
-    return Sweep(f"C1-{scale}", c1_cell, product(**grid), seeds=20 if full else 10)
+    return Sweep(f"C1-{scale}", _c1_cell, product(**grid), seeds=20 if full else 10)
 
 # %% ../../nbs/10_gd_is_power.ipynb #8fc43769
-def c1_slopes(rows: list[dict]) -> dict[tuple, Interval]:
+def _c1_slopes(rows: list[dict]) -> dict[tuple, Interval]:
     "Slope of the gap in e0 for each (step, engine, activation, loss)."
     kinds = dict.fromkeys((r["engine"], r["activation"], r["loss"]) for r in rows)
     found = {}
@@ -53,9 +52,9 @@ def c1_slopes(rows: list[dict]) -> dict[tuple, Interval]:
     return found
 
 
-def c1_judge(rows: list[dict]) -> Verdict:
+def _c1_judge(rows: list[dict]) -> Verdict:
     "Does every gap fall at least linearly?"
-    slopes = c1_slopes(rows)
+    slopes = _c1_slopes(rows)
     smallest = min(r["e0"] for r in rows)
     worst = max(r[f"gap{t}"] for r in rows if r["e0"] == smallest for t in (1, 2, 3))
     low, high = min(s.low for s in slopes.values()), max(s.high for s in slopes.values())
@@ -65,7 +64,7 @@ def c1_judge(rows: list[dict]) -> Verdict:
     return decide(text, checks, seeds, 2.0**-seeds)
 
 # %% ../../nbs/10_gd_is_power.ipynb #08cc8a36
-def c1_draw(rows: list[dict]):
+def _c1_draw(rows: list[dict]):
     "Gap against e0 at each step; one line a combination, its median over seeds."
     from matplotlib.figure import Figure
 
@@ -78,8 +77,8 @@ def c1_draw(rows: list[dict]):
             style = dict(color=colours[activation], lw=0.8) if engine == "autograd" else dict(color="k", marker="+", ls="", ms=5)
             style["label"] = (activation if engine == "autograd" else "fused") if loss == kinds[0][1] and (engine == "autograd" or activation == kinds[0][0]) else None
             ax.loglog(list(by_e0), [np.median(v) for v in by_e0.values()], **style)
-        ax.loglog(C1_SCALES, [0.1 * e**2 for e in C1_SCALES], "k:", label="slope 2")
-        ax.loglog(C1_SCALES, [0.1 * e for e in C1_SCALES], "k--", label="slope 1")
+        ax.loglog(_C1_SCALES, [0.1 * e**2 for e in _C1_SCALES], "k:", label="slope 2")
+        ax.loglog(_C1_SCALES, [0.1 * e for e in _C1_SCALES], "k--", label="slope 1")
         ax.set(xlabel="$e_0$", title=f"after step {t}")
     ax.legend(fontsize=8)
     fig.axes[0].set_ylabel("relative gap")
@@ -87,6 +86,6 @@ def c1_draw(rows: list[dict]):
 
 # %% ../../nbs/10_gd_is_power.ipynb #76c89d3e
 CLAIMS = (
-    Claim("C1", "gradient descent is a power iteration: the gap falls linearly in e0 or faster", c1_sweep, c1_judge, c1_draw,
+    Claim("C1", "gradient descent is a power iteration: the gap falls linearly in e0 or faster", _c1_sweep, _c1_judge, _c1_draw,
           source="the paper's mechanism: the first layer performs a power iteration", ran="the network, m = 32, autograd and fused, beside powers of S", reservation="d = 30; closeness, not yet learning"),
 )

@@ -24,12 +24,10 @@ from ..problem.targets import Target, generator, random_subspace
 from ..problem.white import whiten
 
 # %% auto #0
-__all__ = ['NAMED', 'LINKS', 'KURTOSIS', 'CASE', 'MARKS', 'CLAIMS', 'link_strengths', 'predicted_error', 'ar1_power',
-           'draw_inputs', 'kurtosis_matrix', 'to_sphere', 'draw_case', 'prepare', 'c12_cell', 'case', 'Contrast',
-           'contrasts', 'c12_score', 'c12_judge', 'full_cases', 'c12_sweep', 'draw_links', 'draw_laws', 'c12_draw']
+__all__ = ['LINKS', 'CLAIMS', 'link_strengths']
 
 # %% ../../nbs/18_outside_theory.ipynb #503ab4d9
-NAMED = (
+_NAMED = (
     Target.parse("h2(z1)+h2(z2)"),
     Target(lambda Z: Z.clamp(min=0).sum(1), 2, "relu(z1)+relu(z2)"),
     Target(lambda Z: Z.abs().sum(1), 2, "|z1|+|z2|"),
@@ -43,7 +41,7 @@ NAMED = (
     Target(lambda Z: (Z[:, 0] > 0).to(Z), 1, "1[z1>0]"),
     Target(lambda Z: torch.sign(Z.prod(1)), 3, "sign(z1*z2*z3)"),
 )
-LINKS = {link.text: link for link in NAMED}
+LINKS = {link.text: link for link in _NAMED}
 
 # %% ../../nbs/18_outside_theory.ipynb #f0ac0067
 @functools.lru_cache
@@ -62,22 +60,22 @@ def link_strengths(
     return tuple((values.abs() / spread).sort(descending=True).values.tolist())
 
 
-def predicted_error(link: str, loss: str, n_per_d: float) -> float:
+def _predicted_error(link: str, loss: str, n_per_d: float) -> float:
     "Formula (1)."
     return float(np.mean([min(1.0, 1 / (s**2 * n_per_d + 1e-300)) for s in link_strengths(link, loss)]) ** 0.5)
 
 # %% ../../nbs/18_outside_theory.ipynb #0d677f33
-KURTOSIS = {"uniform": 1.8, "rademacher": 1.0, "three": 3.0, "t": 9.0}  # fourth moment of a coordinate
+_KURTOSIS = {"uniform": 1.8, "rademacher": 1.0, "three": 3.0, "t": 9.0}  # fourth moment of a coordinate
 
 
-def ar1_power(d: int, power: float, rho: float = 0.7) -> Float[Tensor, "d d"]:
+def _ar1_power(d: int, power: float, rho: float = 0.7) -> Float[Tensor, "d d"]:
     "Sigma ** power for the covariance rho ** |i - j|, whose condition number is near ((1 + rho) / (1 - rho)) ** 2."
     k = torch.arange(d)
     s, Q = torch.linalg.eigh(rho ** (k[:, None] - k).abs().double())
     return (Q * s**power) @ Q.T
 
 
-def draw_inputs(
+def _draw_inputs(
     law: str,  # gaussian, uniform, rademacher, three, t, elliptical or ar1
     n: int,  # rows
     d: int,  # columns
@@ -94,14 +92,14 @@ def draw_inputs(
         "uniform": lambda: (torch.special.ndtr(xi) - 0.5) * 12**0.5,
         "rademacher": lambda: torch.sign(xi),
         "three": lambda: torch.sign(xi) * (xi.abs() > 0.9674216) * 3**0.5,  # 0 with probability 2/3
-        "ar1": lambda: xi @ ar1_power(d, 0.5),
+        "ar1": lambda: xi @ _ar1_power(d, 0.5),
     }
     if law not in transform:
         raise ValueError(f"unknown law {law!r}, choose from {', '.join([*transform, 't', 'elliptical'])}")
     return transform[law]()
 
 # %% ../../nbs/18_outside_theory.ipynb #4c615583
-def kurtosis_matrix(
+def _kurtosis_matrix(
     U: Float[Tensor, "r d"],  # orthonormal rows
     mu4: float,  # fourth moment of the independent coordinates
 ) -> Float[Tensor, "d d"]:
@@ -109,53 +107,53 @@ def kurtosis_matrix(
     return 2**0.5 * U.T @ U + (mu4 - 3) / 2**0.5 * torch.diag(U.square().sum(dim=0))
 
 # %% ../../nbs/18_outside_theory.ipynb #a7096beb
-def to_sphere(X: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+def _to_sphere(X: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
     "Rows scaled to norm sqrt(d); zero rows stay zero."
     return torch.nn.functional.normalize(X, dim=1) * X.shape[1] ** 0.5
 
 # %% ../../nbs/18_outside_theory.ipynb #75a6d477
-CASE = ("link", "loss", "law", "frame", "way")
+_CASE = ("link", "loss", "law", "frame", "way")
 
 
-def draw_case(link: Target, law: str, frame: str, d: int, n: int, n_test: int, seed: int):
+def _draw_case(link: Target, law: str, frame: str, d: int, n: int, n_test: int, seed: int):
     "U and three data sets, D1, D2 and test."
     U = random_subspace(d, link.r, seed=seed) if frame == "random" else torch.eye(d, dtype=torch.float64)[: link.r]
-    U = U @ ar1_power(d, -0.5) if law == "ar1" else U
-    inputs = [draw_inputs(law, rows, d, 3 * seed + k) for k, rows in enumerate((n, n, n_test))]
+    U = U @ _ar1_power(d, -0.5) if law == "ar1" else U
+    inputs = [_draw_inputs(law, rows, d, 3 * seed + k) for k, rows in enumerate((n, n, n_test))]
     return U, [(X, link(X @ U.T)) for X in inputs]
 
 
-def prepare(way: str, X1: Tensor, X2: Tensor, Xt: Tensor):
+def _prepare(way: str, X1: Tensor, X2: Tensor, Xt: Tensor):
     "Inputs of D1, D2 and test as the network sees them, and the map of its neurons to the old coordinates."
     if way == "white":
         _, mean, A = whiten(torch.cat([X1, X2]))
         return *((X - mean) @ A for X in (X1, X2, Xt)), A
-    first = {"raw": lambda X: X, "sphere": to_sphere}[way](X1)
+    first = {"raw": lambda X: X, "sphere": _to_sphere}[way](X1)
     return first, X2, Xt, torch.eye(X1.shape[1], dtype=X1.dtype)
 
 
-def c12_cell(link: str, loss: str, law: str, frame: str, way: str, d: int, n_per_d: int, width: int, seed: int) -> dict:
+def _c12_cell(link: str, loss: str, law: str, frame: str, way: str, d: int, n_per_d: int, width: int, seed: int) -> dict:
     "Subspace error of the neurons, against U and against U Sigma, and test error beside the oracle's; three digits."
     target = LINKS[link]
-    U, ((X1, y1), (X2, y2), (Xt, yt)) = draw_case(target, law, frame, d, n_per_d * d, 4000, seed)
+    U, ((X1, y1), (X2, y2), (Xt, yt)) = _draw_case(target, law, frame, d, n_per_d * d, 4000, seed)
     best = relative_error(oracle(U, X2, y2, width, seed=seed)(Xt), yt)
-    X1, X2, Xt, A = prepare(way, X1, X2, Xt)
+    X1, X2, Xt, A = _prepare(way, X1, X2, Xt)
     net = symmetric_init(width, d, 1e-6, seed)
     train_first_layer(net, X1, y1, loss, engine="power")
     V = recovered_subspace(net.W, target.r) @ A
-    turned = subspace_error(V, U @ ar1_power(d, 1.0)) if law == "ar1" else subspace_error(V, U)
+    turned = subspace_error(V, U @ _ar1_power(d, 1.0)) if law == "ar1" else subspace_error(V, U)
     train_readout(net, X2, y2, seed=seed)
     found = {"subspace": subspace_error(V, U), "turned": turned, "test_error": relative_error(net(Xt), yt), "oracle": best}
     return {k: float(f"{v:.3g}") for k, v in found.items()}
 
 # %% ../../nbs/18_outside_theory.ipynb #dd7bd068
-def case(link: str, loss: str = "mse", law: str = "gaussian", frame: str = "random", way: str = "raw") -> tuple[str, ...]:
+def _case(link: str, loss: str = "mse", law: str = "gaussian", frame: str = "random", way: str = "raw") -> tuple[str, ...]:
     "A point of the grid."
     return link, loss, law, frame, way
 
 
 @dataclass(frozen=True)
-class Contrast:
+class _Contrast:
     "A prediction: `better` has the smaller error on the same seed."
 
     better: tuple[str, ...]  # a case
@@ -165,130 +163,130 @@ class Contrast:
     metrics: tuple[str, str] = ("subspace", "subspace")  # of the one and of the other
 
 # %% ../../nbs/18_outside_theory.ipynb #6947a940
-def contrasts() -> list[Contrast]:
+def _contrasts() -> list[_Contrast]:
     "All predictions that C12 is judged on."
     h2, relu, product, odd = "h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)", "tanh(2z1)+tanh(2z2)"
     seen = (relu, "|z1|+|z2|", "cos(2z1)+cos(2z2)", product, "1[|z|>1.2]")
-    found = [Contrast(case(g), case("sign(z1*z2*z3)"), "a product of three has no second-order part") for g in seen]
-    found += [Contrast(case(a, e), case(b, f), why) for a, e, b, f, why in (
+    found = [_Contrast(_case(g), _case("sign(z1*z2*z3)"), "a product of three has no second-order part") for g in seen]
+    found += [_Contrast(_case(a, e), _case(b, f), why) for a, e, b, f, why in (
         ("1[z1>1]", "mse", "1[z1>0]", "mse", "no loss sees a symmetric step"),
         (odd, "expectile:0.9", odd, "mse", "an odd link needs an asymmetric loss"),
         ("max(z1,z2)", "expectile:0.9", "max(z1,z2)", "mse", "squared loss sees one direction of a maximum"),
         ("cos(2z1)+cos(2z2)", "mse", "sin(2z1)+sin(2z2)", "expectile:0.9", "strength 0.06 is below the noise"),
     )]
-    ar1 = {g: (case(g, law="ar1", way="white"), case(g, law="ar1")) for g in (h2, relu, product)}
-    found += [Contrast(*pair, "whitening mends correlation") for pair in ar1.values()]
-    found += [Contrast(*pair, "and the readout with it", False, ("test_error",) * 2) for pair in ar1.values()]
-    found += [Contrast(ar1[h2][1], ar1[h2][1], "raw neurons span Sigma U", metrics=("turned", "subspace"))]
-    dead = case(relu, law="rademacher", frame="axes")
-    found += [Contrast(case(*live), case(*dead[:4], way), why) for live, way, why in (
+    ar1 = {g: (_case(g, law="ar1", way="white"), _case(g, law="ar1")) for g in (h2, relu, product)}
+    found += [_Contrast(*pair, "whitening mends correlation") for pair in ar1.values()]
+    found += [_Contrast(*pair, "and the readout with it", False, ("test_error",) * 2) for pair in ar1.values()]
+    found += [_Contrast(ar1[h2][1], ar1[h2][1], "raw neurons span Sigma U", metrics=("turned", "subspace"))]
+    dead = _case(relu, law="rademacher", frame="axes")
+    found += [_Contrast(_case(*live), _case(*dead[:4], way), why) for live, way, why in (
         ((relu, "mse", "rademacher"), "raw", "signs along axes have no second-order part"),
         ((relu, "mse", "three", "axes"), "raw", "it is kurtosis, not discreteness"),
         ((product, "mse", "rademacher", "axes"), "raw", "a product of signs has one"),
         ((relu, "mse", "three", "axes"), "white", "whitening does not revive signs along axes"),
     )]
     for g in (h2, relu):
-        heavy, white, sphere = (case(g, law="elliptical", way=way) for way in ("raw", "white", "sphere"))
-        found += [Contrast(case(g), heavy, "a common heavy-tailed scale", False), Contrast(sphere, heavy, "rows of equal length", False)]
-        found += [Contrast(sphere, white, "whitening does not mend a common scale", False)]
-    return found + [Contrast(case(h2), case(h2, law="t"), "heavy-tailed coordinates", False)]
+        heavy, white, sphere = (_case(g, law="elliptical", way=way) for way in ("raw", "white", "sphere"))
+        found += [_Contrast(_case(g), heavy, "a common heavy-tailed scale", False), _Contrast(sphere, heavy, "rows of equal length", False)]
+        found += [_Contrast(sphere, white, "whitening does not mend a common scale", False)]
+    return found + [_Contrast(_case(h2), _case(h2, law="t"), "heavy-tailed coordinates", False)]
 
 # %% ../../nbs/18_outside_theory.ipynb #eede5a9f
-def c12_score(rows: list[dict]) -> list[tuple[Contrast, float, float, float]]:
+def _c12_score(rows: list[dict]) -> list[tuple[_Contrast, float, float, float]]:
     "(contrast, median of the better, of the worse, corrected p) for every prediction; p = 1 if a firm one misses its medians."
-    tables, out = {m: values(rows, m, CASE) for m in ("subspace", "turned", "test_error")}, []
-    for c in contrasts():
+    tables, out = {m: values(rows, m, _CASE) for m in ("subspace", "turned", "test_error")}, []
+    for c in _contrasts():
         good, bad = tables[c.metrics[0]][c.better], tables[c.metrics[1]][c.worse]
-        p, medians = len(contrasts()) * sign_test(bad, good), (np.median(good), np.median(bad))
+        p, medians = len(_contrasts()) * sign_test(bad, good), (np.median(good), np.median(bad))
         missed = c.firm and not (medians[0] < 0.5 and medians[1] > 0.6)
         out.append((c, *map(float, medians), 1.0 if missed else min(1.0, p)))
     return out
 
 
-def c12_judge(rows: list[dict]) -> Verdict:
+def _c12_judge(rows: list[dict]) -> Verdict:
     "Does every predicted contrast show?"
-    score, table = c12_score(rows), values(rows, "subspace", CASE)
+    score, table = _c12_score(rows), values(rows, "subspace", _CASE)
     shown, firm = [s for s in score if s[3] < 1e-3], [s for s in score if s[0].firm]
     text = f"{len(shown)} of {len(score)} predicted contrasts show; subspace error at most {max(s[1] for s in firm):.2f} where "
     text += f"theory says found, at least {min(s[2] for s in firm):.2f} where lost"
     h2 = "h2(z1)+h2(z2)"
     for name, law, ways in (("correlated", "ar1", ("raw", "white")), ("elliptical t", "elliptical", ("raw", "white", "sphere"))):
-        text += f"; {name}: " + ", ".join(f"{way} {median_interval(table[case(h2, law=law, way=way)])}" for way in ways)
+        text += f"; {name}: " + ", ".join(f"{way} {median_interval(table[_case(h2, law=law, way=way)])}" for way in ways)
     text += "".join(f"; NOT shown: {' '.join(s[0].better)} before {' '.join(s[0].worse)}" for s in score if s not in shown)
     return decide(text, [significant("every predicted contrast, corrected for their number", max(s[3] for s in score))], len({r["seed"] for r in rows}))
 
 # %% ../../nbs/18_outside_theory.ipynb #8360eb72
-def full_cases() -> list[tuple]:
+def _full_cases() -> list[tuple]:
     "The judged cases and the rest of the table."
     three = ("h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)")
-    cases = [case(g, loss) for g in LINKS for loss in ("mse", "expectile:0.9")]
+    cases = [_case(g, loss) for g in LINKS for loss in ("mse", "expectile:0.9")]
     laws = ("gaussian", "uniform", "rademacher", "three", "t", "elliptical", "ar1")
-    cases += [case(g, law=law, way=way) for g in three for law in laws for way in ("raw", "white")]
-    cases += [case(g, law=law, way="sphere") for g in three for law in ("t", "elliptical", "ar1")]
-    cases += [case(g, law=law, frame="axes") for g in three for law in KURTOSIS if (law, g) != ("rademacher", three[0])]
-    cases += [case(g, "huber:0.5", law) for g in three[:2] for law in ("gaussian", "t", "elliptical")]
-    return cases + [case(three[0], "huber:0.5", "elliptical", way="sphere")]
+    cases += [_case(g, law=law, way=way) for g in three for law in laws for way in ("raw", "white")]
+    cases += [_case(g, law=law, way="sphere") for g in three for law in ("t", "elliptical", "ar1")]
+    cases += [_case(g, law=law, frame="axes") for g in three for law in _KURTOSIS if (law, g) != ("rademacher", three[0])]
+    cases += [_case(g, "huber:0.5", law) for g in three[:2] for law in ("gaussian", "t", "elliptical")]
+    return cases + [_case(three[0], "huber:0.5", "elliptical", way="sphere")]
 
 
-def c12_sweep(scale: str) -> Sweep:
+def _c12_sweep(scale: str) -> Sweep:
     "The judged cases at d = 32, or all of them at d = 100."
     small = scale == "small"
-    judged = [side for c in contrasts() for side in (c.better, c.worse)]
+    judged = [side for c in _contrasts() for side in (c.better, c.worse)]
     size = {"d": 32, "n_per_d": 100, "width": 64} if small else {"d": 100, "n_per_d": 100, "width": 128}
-    points = dict.fromkeys(judged if small else [*judged, *full_cases()])
-    return Sweep(f"C12-{scale}", c12_cell, tuple({**dict(zip(CASE, p)), **size} for p in points), 20 if small else 24)
+    points = dict.fromkeys(judged if small else [*judged, *_full_cases()])
+    return Sweep(f"C12-{scale}", _c12_cell, tuple({**dict(zip(_CASE, p)), **size} for p in points), 20 if small else 24)
 
 # %% ../../nbs/18_outside_theory.ipynb #e7abbbd5
-MARKS = {"raw": "o", "white": "s", "sphere": "^"}
+_MARKS = {"raw": "o", "white": "s", "sphere": "^"}
 
 
-def draw_links(ax, rows: list[dict]) -> None:
+def _draw_links(ax, rows: list[dict]) -> None:
     "Subspace error of each link under two losses, with a tick where formula (1) puts it."
-    table, n_per_d = values(rows, "subspace", CASE), rows[0]["n_per_d"]
+    table, n_per_d = values(rows, "subspace", _CASE), rows[0]["n_per_d"]
     for i, link in enumerate(reversed(LINKS)):
         for loss, shift in (("mse", 0.15), ("expectile:0.9", -0.15)):
-            if case(link, loss) not in table:
+            if _case(link, loss) not in table:
                 continue
-            m, color = median_interval(table[case(link, loss)]), f"C{int(shift < 0)}"
+            m, color = median_interval(table[_case(link, loss)]), f"C{int(shift < 0)}"
             name = loss if link == "max(z1,z2)" else None
             ax.errorbar(m.estimate, i + shift, xerr=[[m.estimate - m.low], [m.high - m.estimate]], fmt="o", ms=5, color=color, label=name)
             tick = "formula (1)" if (link, loss) == ("max(z1,z2)", "mse") else None
-            ax.plot(predicted_error(link, loss, n_per_d), i + shift, "|", ms=11, mew=2, color="k", label=tick)
+            ax.plot(_predicted_error(link, loss, n_per_d), i + shift, "|", ms=11, mew=2, color="k", label=tick)
     ax.set_yticks(range(len(LINKS)), list(reversed(LINKS)), fontsize=8)
     ax.set(xlim=(0, 1.05), xlabel="subspace error", title="Gaussian inputs"), ax.legend(fontsize=7)
 
 # %% ../../nbs/18_outside_theory.ipynb #862a4e18
-def draw_laws(ax, rows: list[dict]) -> None:
+def _draw_laws(ax, rows: list[dict]) -> None:
     "Subspace error under each law: colour for the link, marker for the preparation."
-    table, links = values(rows, "subspace", CASE), ("h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)")
+    table, links = values(rows, "subspace", _CASE), ("h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)")
     order = ("ar1", "elliptical", "t", "rademacher", "three", "uniform", "gaussian")  # from below
     names = sorted({(k[2], k[3]) for k in table}, key=lambda k: (k[1] == "random", order.index(k[0])))
     for (link, loss, law, frame, way), v in table.items():
         if link in links and loss == "mse":
             j, at = links.index(link), names.index((law, frame))
             fill = {"color": f"C{j}", "mfc": "w" if way != "raw" else f"C{j}"}
-            ax.plot(np.median(v), at + 0.22 * (1 - j), MARKS[way], ms=6, **fill)
+            ax.plot(np.median(v), at + 0.22 * (1 - j), _MARKS[way], ms=6, **fill)
     for j, link in enumerate(links):
         ax.plot([], [], "-", color=f"C{j}", label=link)
-    for way, mark in MARKS.items():
+    for way, mark in _MARKS.items():
         ax.plot([], [], mark, color="k", mfc="k" if way == "raw" else "w", label=way)
     labels = {"three": "three-valued", "t": "independent t", "elliptical": "elliptical t", "ar1": "correlated"}
     ax.set_yticks(range(len(names)), [labels.get(law, law) + (", axes" if frame == "axes" else "") for law, frame in names], fontsize=8)
     ax.set(xlim=(0, 1.05), xlabel="subspace error", title="squared loss"), ax.legend(fontsize=7, ncol=2)
 
 
-def c12_draw(rows: list[dict]):
+def _c12_draw(rows: list[dict]):
     "Measured and predicted error by link; error by law and preparation."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(11, 4.6), dpi=100, layout="constrained")
-    for ax, panel in zip(fig.subplots(1, 2), (draw_links, draw_laws)):
+    for ax, panel in zip(fig.subplots(1, 2), (_draw_links, _draw_laws)):
         panel(ax, rows)
         ax.grid(axis="y", lw=0.4)
     return fig
 
 # %% ../../nbs/18_outside_theory.ipynb #eaf96d4e
 CLAIMS = (
-    Claim("C12", "outside the theory: what is seen of other links and other inputs is what the second-order matrix holds, and whitening mends correlation only", c12_sweep, c12_judge, c12_draw,
+    Claim("C12", "outside the theory: what is seen of other links and other inputs is what the second-order matrix holds, and whitening mends correlation only", _c12_sweep, _c12_judge, _c12_draw,
           source="ours: beyond the paper's assumptions", ran="the power limit and the readout, m = 128", reservation="27 contrasts, of which one was first expected to go the other way"),
 )

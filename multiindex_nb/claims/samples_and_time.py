@@ -24,13 +24,10 @@ from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['STEPS', 'TARGETS', 'WIDTH', 'PER_D', 'T1', 'CLAIMS', 'population_location', 'needed_law', 'stream_matrices',
-           'limit_subspace', 'neuron_alignments', 'sample_ratios', 'c04_cell', 'crossing', 'needed_table', 'exponent',
-           'below_root', 'c04_judge', 'steeper', 'c04_points', 'c04_sweep', 'draw_collapse', 'draw_needed', 'c04_draw',
-           'matrix_free_lr', 'stage_one', 'c05_cell', 'c05_sweep', 'seed_slopes', 'c05_judge', 'c05_draw']
+__all__ = ['STEPS', 'T1', 'CLAIMS', 'needed_law', 'stream_matrices', 'crossing', 'exponent']
 
 # %% ../../nbs/12_samples_and_time.ipynb #35f48241
-def population_location(target: Target, loss: Loss) -> float:
+def _population_location(target: Target, loss: Loss) -> float:
     "argmin_c E[l(c, g(z))], by quadrature."
     Z, w = population_rule(target, loss)
     return loss.location(target(Z), w)
@@ -47,7 +44,7 @@ def needed_law(
 
     Z, w = population_rule(target, loss)
     y = target(Z)
-    slope = loss.derivative(torch.tensor(population_location(target, loss), dtype=y.dtype), y)
+    slope = loss.derivative(torch.tensor(_population_location(target, loss), dtype=y.dtype), y)
     signal = abs((w * slope * (Z.square().mean(1) - 1)).sum().item())
     catalan = math.comb(2 * steps, steps) / (steps + 1)
     return (w @ slope.square()).item() / signal**2 * (catalan * d / chi2.median(target.r)) ** (1 / steps)
@@ -62,7 +59,7 @@ def stream_matrices(
     dtype: torch.dtype = torch.float32,  # of products and sums
 ) -> Iterator[Float[Tensor, "d d"]]:  # S after each size, in turn
     "The second-order matrix of the first n rows of one stream, for every n in `sizes`; no row is kept."
-    c, gen = torch.tensor(population_location(target, loss), dtype=torch.float64), generator(seed, "inputs")
+    c, gen = torch.tensor(_population_location(target, loss), dtype=torch.float64), generator(seed, "inputs")
     total, done = torch.zeros(U.shape[1], U.shape[1], dtype=dtype), 0
     for n in sizes:
         for start in range(done, n, 4096):
@@ -76,7 +73,7 @@ def stream_matrices(
 STEPS = (1, 2, 3, 6)
 
 
-def limit_subspace(S: Float[Tensor, "d d"], r: int) -> Float[Tensor, "r d"]:
+def _limit_subspace(S: Float[Tensor, "d d"], r: int) -> Float[Tensor, "r d"]:
     "The r eigenvectors of largest |eigenvalue|, by Lanczos from a fixed start."
     from scipy.sparse.linalg import eigsh
 
@@ -84,7 +81,7 @@ def limit_subspace(S: Float[Tensor, "d d"], r: int) -> Float[Tensor, "r d"]:
     return torch.from_numpy(eigsh(S.numpy(), k=r, which="LM", v0=start, tol=1e-4)[1].T.copy()).double()
 
 
-def neuron_alignments(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"], U: Float[Tensor, "r d"]) -> dict[str, float]:
+def _neuron_alignments(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"], U: Float[Tensor, "r d"]) -> dict[str, float]:
     "Median alignment of `W` after each number of power steps in `STEPS`."
     found = {}
     for step in range(1, max(STEPS) + 1):
@@ -94,20 +91,20 @@ def neuron_alignments(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"], U: Float
     return found
 
 
-def sample_ratios(low: float, top: float) -> list[float]:
+def _sample_ratios(low: float, top: float) -> list[float]:
     "n/d from `low` to `top` in factors of the square root of two."
     return [low * 2 ** (k / 2) for k in range(round(2 * math.log2(top / low)) + 1)]
 
 # %% ../../nbs/12_samples_and_time.ipynb #c8bb6a5c
-def c04_cell(target: str, loss: str, d: int, low: float, top: float, seed: int) -> dict:
+def _c04_cell(target: str, loss: str, d: int, low: float, top: float, seed: int) -> dict:
     "Recovery along n/d: subspace error of the limit, median alignment of neurons after 1, 2, 3, 6 steps."
     link, rule, U = Target.parse(target), as_loss(loss), random_subspace(d, Target.parse(target).r, seed=seed)
-    ratios = sample_ratios(low, top)
+    ratios = _sample_ratios(low, top)
     W = symmetric_init(256, d, 1.0, seed, dtype=torch.float32).W[:128]
     found = {"ratios": ratios, "limit_error": []} | {f"align_{t}": [] for t in STEPS}
     for S in stream_matrices(link, U, rule, [round(a * d) for a in ratios], seed):
-        found["limit_error"].append(subspace_error(limit_subspace(S, link.r), U))
-        for name, value in neuron_alignments(S, W, U).items():
+        found["limit_error"].append(subspace_error(_limit_subspace(S, link.r), U))
+        for name, value in _neuron_alignments(S, W, U).items():
             found[name].append(value)
     return found
 
@@ -128,7 +125,7 @@ def crossing(
     return float(ratios[k - 1] * (ratios[k] / ratios[k - 1]) ** part)
 
 
-def needed_table(rows: list[dict], target: str, curve: str) -> dict[int, np.ndarray]:
+def _needed_table(rows: list[dict], target: str, curve: str) -> dict[int, np.ndarray]:
     "d -> n/d needed on every seed, for `curve` 'limit_error' or 'align_T'."
     sign, level = (-1, -ACCURATE) if curve == "limit_error" else (1, ALIGNED)
     table = {}
@@ -138,7 +135,7 @@ def needed_table(rows: list[dict], target: str, curve: str) -> dict[int, np.ndar
     return {d: np.array(v) for d, v in table.items()}
 
 # %% ../../nbs/12_samples_and_time.ipynb #93cde3f9
-TARGETS = {"h2(z1)+h2(z2)": "mse", "h4(z1)+h4(z2)": "huber"}
+_TARGETS = {"h2(z1)+h2(z2)": "mse", "h4(z1)+h4(z2)": "huber"}
 
 
 def exponent(table: dict[int, np.ndarray]) -> Interval:
@@ -147,47 +144,47 @@ def exponent(table: dict[int, np.ndarray]) -> Interval:
     return log_slope(reached, reached.values()) if len(reached) > 1 else Interval(*[math.inf] * 3)
 
 
-def below_root(table: dict[int, np.ndarray]) -> float:
+def _below_root(table: dict[int, np.ndarray]) -> float:
     "Sign-test p-value of 'n/d grows by less than the square root of d' over the seeds."
     low, high = min(table), max(table)
     growth = table[high] / table[low]
     return sign_test(np.full(len(growth), math.sqrt(high / low)), np.where(np.isfinite(growth), growth, 1e300))
 
 # %% ../../nbs/12_samples_and_time.ipynb #e30c8644
-def c04_judge(rows: list[dict]) -> Verdict:
+def _c04_judge(rows: list[dict]) -> Verdict:
     "C4 from the exponents of the limit and of three steps, on both targets."
-    curves = {(t, c): needed_table(rows, t, c) for t in TARGETS for c in ("limit_error", "align_3")}
+    curves = {(t, c): _needed_table(rows, t, c) for t in _TARGETS for c in ("limit_error", "align_3")}
     slopes = {k: exponent(table) for k, table in curves.items()}
     names = {"limit_error": "in the limit", "align_3": "after 3 steps"}
     checks = [bounded(f"{t}, {names[c]}: share of seeds that reach the level at the largest d", np.isfinite(table[max(table)]).mean(), low=1) for (t, c), table in curves.items()]
     checks += [bounded(f"{t}, {names[c]}: upper end of the exponent", s.high, high=1 / 3 if c == "limit_error" else 1 / 2) for (t, c), s in slopes.items()]
-    checks.append(significant("n/d grows by less than the square root of d, on every curve", max(map(below_root, curves.values())), visible=True))
-    one = {t: exponent(needed_table(rows, t, "align_1")) for t in TARGETS}
-    parts = [f"{t}: {slopes[t, 'limit_error']} in the limit, {slopes[t, 'align_3']} after 3 steps, {one[t]} after 1" for t in TARGETS]
+    checks.append(significant("n/d grows by less than the square root of d, on every curve", max(map(_below_root, curves.values())), visible=True))
+    one = {t: exponent(_needed_table(rows, t, "align_1")) for t in _TARGETS}
+    parts = [f"{t}: {slopes[t, 'limit_error']} in the limit, {slopes[t, 'align_3']} after 3 steps, {one[t]} after 1" for t in _TARGETS]
     return decide("exponent of d in the n/d needed, " + "; ".join(parts), checks, len({r["seed"] for r in rows}))
 
 
-def steeper(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+def _steeper(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
     "A world in which C4 is false: the same curves, with n/d stretched by d^0.6."
     return [row | {"ratios": [a * (row["d"] / 50) ** 0.6 for a in row["ratios"]]} for row in rows]
 
 
-def c04_points(dims: list[int], tops: dict[str, dict[int, float]]) -> tuple[dict, ...]:
+def _c04_points(dims: list[int], tops: dict[str, dict[int, float]]) -> tuple[dict, ...]:
     "Settings of the sweep: for each target and d, the grid of n/d up to its top."
     low = {"h2(z1)+h2(z2)": 2.0, "h4(z1)+h4(z2)": 4.0}
-    return tuple(dict(target=t, loss=TARGETS[t], d=d, low=low[t], top=float(tops[t][d])) for t in TARGETS for d in dims)
+    return tuple(dict(target=t, loss=_TARGETS[t], d=d, low=low[t], top=float(tops[t][d])) for t in _TARGETS for d in dims)
 
 
-def c04_sweep(scale: str) -> Sweep:
+def _c04_sweep(scale: str) -> Sweep:
     "d to 400 with 20 seeds, or to 2000 with 10; n/d goes further at the small d, where one step can still succeed."
     dims = {"small": [50, 100, 200, 400], "full": [50, 100, 200, 500, 1000, 2000]}[scale]
     last = {"small": (200, 100), "full": (500, 200)}[scale]
     reach = {"h2(z1)+h2(z2)": (64, 512, last[0]), "h4(z1)+h4(z2)": (128, 1024, last[1])}
     tops = {t: {d: long if d <= last else short for d in dims} for t, (short, long, last) in reach.items()}
-    return Sweep(f"C4-{scale}", c04_cell, c04_points(dims, tops), 20 if scale == "small" else 10)
+    return Sweep(f"C4-{scale}", _c04_cell, _c04_points(dims, tops), 20 if scale == "small" else 10)
 
 # %% ../../nbs/12_samples_and_time.ipynb #aa1e2b67
-def draw_collapse(ax, rows: list[dict], target: str) -> None:
+def _draw_collapse(ax, rows: list[dict], target: str) -> None:
     "Subspace error of the limit against n/d, one curve for each d."
     dims = sorted({r["d"] for r in rows})
     for i, d in enumerate(dims):
@@ -196,16 +193,16 @@ def draw_collapse(ax, rows: list[dict], target: str) -> None:
         shade = 0.85 - 0.85 * i / max(1, len(dims) - 1)
         plot_band({a: v for a, v in table.items() if a <= 128}, ax, f"d = {d}", color=(shade, shade * 0.9, 0.6), marker="")
     ax.axhline(ACCURATE, color="k", ls=":", lw=1)
-    ax.set(xscale="log", xlabel="n/d", ylabel="subspace error of the limit", title=f"{target}, {TARGETS[target]}", ylim=(0, 1.02))
+    ax.set(xscale="log", xlabel="n/d", ylabel="subspace error of the limit", title=f"{target}, {_TARGETS[target]}", ylim=(0, 1.02))
     ax.legend(fontsize=7)
 
 
-def draw_needed(ax, rows: list[dict], target: str) -> None:
+def _draw_needed(ax, rows: list[dict], target: str) -> None:
     "n/d needed against d, one curve for each number of steps, with formula (1)."
     names = {"align_1": "1 step", "align_2": "2 steps", "align_3": "3 steps", "align_6": "6 steps", "limit_error": "limit"}
-    link, loss = Target.parse(target), as_loss(TARGETS[target])
+    link, loss = Target.parse(target), as_loss(_TARGETS[target])
     for i, (curve, name) in enumerate(names.items()):
-        reached = {d: v for d, v in needed_table(rows, target, curve).items() if np.isfinite(v).all()}
+        reached = {d: v for d, v in _needed_table(rows, target, curve).items() if np.isfinite(v).all()}
         if not reached:
             continue
         slope = f", slope {exponent(reached).estimate:.2f}" if len(reached) > 1 else ""
@@ -216,18 +213,18 @@ def draw_needed(ax, rows: list[dict], target: str) -> None:
     ax.legend(fontsize=7)
 
 
-def c04_draw(rows: list[dict]):
+def _c04_draw(rows: list[dict]):
     "Collapse against n/d, and n/d needed against d, for both targets."
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 6.4), dpi=80, layout="constrained")
-    for pair, target in zip(figure.subplots(2, 2), TARGETS):
-        draw_collapse(pair[0], rows, target)
-        draw_needed(pair[1], rows, target)
+    for pair, target in zip(figure.subplots(2, 2), _TARGETS):
+        _draw_collapse(pair[0], rows, target)
+        _draw_needed(pair[1], rows, target)
     return figure
 
 # %% ../../nbs/12_samples_and_time.ipynb #a90796a6
-def matrix_free_lr(
+def _matrix_free_lr(
     net: TwoLayerNet,  # at its start
     X: Float[Tensor, "n d"],  # inputs
     y: Float[Tensor, "n"],  # labels
@@ -239,49 +236,49 @@ def matrix_free_lr(
     return auto_lr(net, lambda W: neuron_sums(W, X, slope) / len(y), steps)
 
 # %% ../../nbs/12_samples_and_time.ipynb #3c6dd27e
-WIDTH, PER_D, T1 = 32, 8, 3
+_WIDTH, _PER_D, T1 = 32, 8, 3
 
 
-def stage_one(method: str, X: Tensor, y: Tensor, loss: Loss, seed: int) -> TwoLayerNet:
+def _stage_one(method: str, X: Tensor, y: Tensor, loss: Loss, seed: int) -> TwoLayerNet:
     "A network after T1 steps, by 'fused' products or by 'power' steps on S."
-    net = symmetric_init(WIDTH, X.shape[1], 1e-8, seed)
-    lr, S = (matrix_free_lr(net, X, y, loss, T1), None) if method == "fused" else ("auto", second_order_matrix(X, y, loss))
+    net = symmetric_init(_WIDTH, X.shape[1], 1e-8, seed)
+    lr, S = (_matrix_free_lr(net, X, y, loss, T1), None) if method == "fused" else ("auto", second_order_matrix(X, y, loss))
     train_first_layer(net, X, y, loss, steps=T1, lr=lr, engine=method, progress=False, S=S)
     return net
 
 
-def c05_cell(method: str, d: int, seed: int) -> dict:
+def _c05_cell(method: str, d: int, seed: int) -> dict:
     "Operations in matrix products, and the median time of three runs, of stage 1 at n = 8 d."
     loss, target = as_loss("huber"), Target.parse("h4(z1)+h4(z2)")
-    X, y = sample(target, random_subspace(d, 2, seed=seed), PER_D * d, seed=seed)
-    flops = count_flops(lambda: stage_one(method, X, y, loss, seed))
+    X, y = sample(target, random_subspace(d, 2, seed=seed), _PER_D * d, seed=seed)
+    flops = count_flops(lambda: _stage_one(method, X, y, loss, seed))
     times = []
     for _ in range(3):
         start = time.perf_counter()
-        stage_one(method, X, y, loss, seed)
+        _stage_one(method, X, y, loss, seed)
         times.append(time.perf_counter() - start)
     return {"flops": flops, "time": float(np.median(times))}
 
 
-def c05_sweep(scale: str) -> Sweep:
+def _c05_sweep(scale: str) -> Sweep:
     "d to 512 or to 2000, ten seeds."
     dims = {"small": [128, 256, 512], "full": [250, 500, 1000, 2000]}[scale]
-    return Sweep(f"C5-{scale}", c05_cell, product(d=dims, method=["fused", "power"]), seeds=10, revision=2)
+    return Sweep(f"C5-{scale}", _c05_cell, product(d=dims, method=["fused", "power"]), seeds=10, revision=2)
 
 # %% ../../nbs/12_samples_and_time.ipynb #00658559
-def seed_slopes(rows: list[dict], method: str, metric: str) -> np.ndarray:
+def _seed_slopes(rows: list[dict], method: str, metric: str) -> np.ndarray:
     "The log-log slope in d on every seed."
     table = values(rows, metric, "d", method=method)
     x = np.log(list(table)) - np.log(list(table)).mean()
     return x @ np.log(list(table.values())) / (x @ x)
 
 
-def c05_judge(rows: list[dict]) -> Verdict:
+def _c05_judge(rows: list[dict]) -> Verdict:
     "C5 from the exact exponent in operations, with the clock as a witness."
-    exact = {m: float(np.median(seed_slopes(rows, m, "flops"))) for m in ("fused", "power")}
+    exact = {m: float(np.median(_seed_slopes(rows, m, "flops"))) for m in ("fused", "power")}
     by_d = {m: values(rows, "time", "d", method=m) for m in exact}
     clock = {m: log_slope(t, t.values()) for m, t in by_d.items()}
-    fused, power = (seed_slopes(rows, m, "time") for m in exact)
+    fused, power = (_seed_slopes(rows, m, "time") for m in exact)
     p = max(sign_test(np.full(len(fused), 2.5), fused), sign_test(power, fused))
     checks = [bounded("exponent of d in the operations, fused", exact["fused"], 1.99, 2.01)]
     checks += [bounded("upper end of the exponent by the clock, fused", clock["fused"].high, high=2.5, visible=True), significant("by the clock, fused is below 2.5 and below power", p, visible=True)]
@@ -289,7 +286,7 @@ def c05_judge(rows: list[dict]) -> Verdict:
     return decide("exponent of d in the time, " + "; ".join(parts), checks, len(fused))
 
 # %% ../../nbs/12_samples_and_time.ipynb #2ca41f6f
-def c05_draw(rows: list[dict]):
+def _c05_draw(rows: list[dict]):
     "Operations and time of stage 1 against d, for both ways."
     from matplotlib.figure import Figure
 
@@ -298,7 +295,7 @@ def c05_draw(rows: list[dict]):
         for i, method in enumerate(("fused", "power")):
             table = values(rows, metric, "d", method=method)
             dims = list(table)
-            slope = np.median(seed_slopes(rows, method, metric))
+            slope = np.median(_seed_slopes(rows, method, metric))
             plot_band(table, ax, f"{method}, slope {slope:.2f}", color=f"C{i}")
             guide = np.median(table[dims[-1]]) * (np.array(dims) / dims[-1]) ** (2 + i)
             ax.plot(dims, guide, ":", color=f"C{i}", label=f"slope {2 + i}")
@@ -312,8 +309,8 @@ def c05_draw(rows: list[dict]):
 
 # %% ../../nbs/12_samples_and_time.ipynb #286fd34b
 CLAIMS = (
-    Claim("C4", "n = O~(d) samples suffice for stage 1", c04_sweep, c04_judge, c04_draw,
-          source="the paper's theorem: n = d up to logarithms", ran="the power limit on streamed S, m = 256", reservation="d to 2000, where a power of log d cannot be told from a small power of d", world=steeper),
-    Claim("C5", "stage 1 takes O~(d^2) time", c05_sweep, c05_judge, c05_draw,
+    Claim("C4", "n = O~(d) samples suffice for stage 1", _c04_sweep, _c04_judge, _c04_draw,
+          source="the paper's theorem: n = d up to logarithms", ran="the power limit on streamed S, m = 256", reservation="d to 2000, where a power of log d cannot be told from a small power of d", world=_steeper),
+    Claim("C5", "stage 1 takes O~(d^2) time", _c05_sweep, _c05_judge, _c05_draw,
           source="the paper's theorem: time d^2 up to logarithms", ran="the network, m = 32, n = 8 d, fused and power", reservation="exact in counted operations; the clock is a witness from one machine"),
 )

@@ -20,8 +20,7 @@ from ..sweeps import Claim, Sweep, Verdict, bounded, decide, median_interval, pa
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['SPLIT_PROBLEMS', 'CLAIMS', 'draw_problem', 'plain_init', 'c08_cell', 'c08_sweep', 'c08_judge', 'c08_draw', 'c09_cell',
-           'c09_sweep', 'c09_judge', 'c09_draw', 'c10_cell', 'c10_sweep', 'error_ratio', 'c10_judge', 'c10_draw']
+__all__ = ['CLAIMS', 'draw_problem', 'c09_cell']
 
 # %% ../../nbs/15_start_step_split.ipynb #008a7b08
 def draw_problem(
@@ -37,7 +36,7 @@ def draw_problem(
     return D1, D2, sample(link, U, n_test, seed=3 * seed + 2)
 
 # %% ../../nbs/15_start_step_split.ipynb #25e55e87
-def plain_init(
+def _plain_init(
     width: int,  # number of neurons m, even
     d: int,  # input dimension
     scale: float,  # norm e0 of every neuron
@@ -51,12 +50,12 @@ def plain_init(
     return TwoLayerNet(torch.cat([pair.W[:half], W]), torch.cat([pair.a[:half], a]), pair.b)
 
 # %% ../../nbs/15_start_step_split.ipynb #425fb79f
-def c08_cell(start: str, scale: float, width: int, d: int, n_per_d: int, seed: int) -> dict:
+def _c08_cell(start: str, scale: float, width: int, d: int, n_per_d: int, seed: int) -> dict:
     "f - c before and after stage 1 in units of the labels' spread; recovery; test error."
     link = Target.parse("h2(z1)+h4(z2)")
     U = random_subspace(d, 2, seed=seed)
     D1, D2, test = draw_problem(link, U, n_per_d * d, seed)
-    net = {"symmetric": symmetric_init, "plain": plain_init}[start](width, d, scale, seed)
+    net = {"symmetric": symmetric_init, "plain": _plain_init}[start](width, d, scale, seed)
     spread = lambda: ((net(D1[0]) - net.c).square().mean().sqrt() / D1[1].std()).item()
     begin, history = spread(), train_first_layer(net, *D1, "huber", U=U)
     end = spread()
@@ -65,14 +64,14 @@ def c08_cell(start: str, scale: float, width: int, d: int, n_per_d: int, seed: i
     return {"begin": begin, "end": end, "alignment": history.alignment[-1].item(), "coverage": history.coverage[-1].item(), "test_error": error}
 
 
-def c08_sweep(scale: str) -> Sweep:
+def _c08_sweep(scale: str) -> Sweep:
     "Two starts, several scales and widths."
     small = scale == "small"
     scales, widths = ((1e-6, 0.01, 0.1, 0.3), (256,)) if small else ((1e-6, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0), (128, 1024))
-    return Sweep(f"C8-{scale}", c08_cell, product(width=widths, scale=scales, start=("symmetric", "plain"), d=[50], n_per_d=[80]), 12)
+    return Sweep(f"C8-{scale}", _c08_cell, product(width=widths, scale=scales, start=("symmetric", "plain"), d=[50], n_per_d=[80]), 12)
 
 # %% ../../nbs/15_start_step_split.ipynb #e7be80ab
-def c08_judge(rows: list[dict]) -> Verdict:
+def _c08_judge(rows: list[dict]) -> Verdict:
     "Is the plain start worse at e0 = 0.3, and does it matter at 1e-6?"
     p, texts = 0.0, []
     for width in dict.fromkeys(r["width"] for r in rows):
@@ -85,7 +84,7 @@ def c08_judge(rows: list[dict]) -> Verdict:
     return decide("; ".join(texts), checks, 12)
 
 # %% ../../nbs/15_start_step_split.ipynb #a52f31fd
-def c08_draw(rows: list[dict]):
+def _c08_draw(rows: list[dict]):
     "f - c at the start, alignment and test error against e0."
     from matplotlib.figure import Figure
 
@@ -120,14 +119,14 @@ def c09_cell(lr: str, decay: str, steps: int, d: int, n_per_d: int, seed: int) -
     return {"test_error": errors[0], "scaled_error": errors[1], "share": share.item(), "norm": history.norm[-1].item()}
 
 
-def c09_sweep(scale: str) -> Sweep:
+def _c09_sweep(scale: str) -> Sweep:
     "Steps sizes, decays and numbers of steps."
     small = scale == "small"
     lrs, steps = (("0.05", "0.5", "auto"), (1, 2, 32)) if small else (("0.05", "0.1", "0.2", "0.5", "auto"), (1, 2, 3, 8, 32, 128))
     return Sweep(f"C9-{scale}", c09_cell, product(lr=lrs, decay=("0", "1/lr"), steps=steps, d=[50], n_per_d=[60]), 12 if small else 16)
 
 # %% ../../nbs/15_start_step_split.ipynb #43cc71b5
-def c09_judge(rows: list[dict]) -> Verdict:
+def _c09_judge(rows: list[dict]) -> Verdict:
     "Is every fixed step worse than the automatic one at the rule's T1?"
     rule, last = auto_steps(rows[0]["d"]), max(r["steps"] for r in rows)
     found = {(m, b): values(rows, m, "lr", decay=b, steps=rule) for m in ("test_error", "scaled_error") for b in ("0", "1/lr")}
@@ -142,7 +141,7 @@ def c09_judge(rows: list[dict]) -> Verdict:
     return decide(text, [significant("every fixed step is worse than the automatic one", p)], len(best))
 
 # %% ../../nbs/15_start_step_split.ipynb #3cbf9a99
-def c09_draw(rows: list[dict]):
+def _c09_draw(rows: list[dict]):
     "Error without decay, scaled error with decay, and share in the index space, against T1."
     from matplotlib.figure import Figure
 
@@ -157,10 +156,10 @@ def c09_draw(rows: list[dict]):
     return fig
 
 # %% ../../nbs/15_start_step_split.ipynb #9a3ab982
-SPLIT_PROBLEMS = (("h2(z1)+h2(z2)", "mse"), ("h4(z1)+h4(z2)", "huber"))
+_SPLIT_PROBLEMS = (("h2(z1)+h2(z2)", "mse"), ("h4(z1)+h4(z2)", "huber"))
 
 
-def c10_cell(target: str, loss: str, way: str, d: int, n_per_d: int, seed: int) -> dict:
+def _c10_cell(target: str, loss: str, way: str, d: int, n_per_d: int, seed: int) -> dict:
     "Test error with fresh rows for stage 2, with those of stage 1 again, or with all 2n rows in both stages."
     link = Target.parse(target)
     U = random_subspace(d, link.r, seed=seed)
@@ -173,37 +172,37 @@ def c10_cell(target: str, loss: str, way: str, d: int, n_per_d: int, seed: int) 
     return {"test_error": relative_error(result.predict(test[0]), test[1]), "alignment": result.history.alignment[-1].item()}
 
 
-def c10_sweep(scale: str) -> Sweep:
+def _c10_sweep(scale: str) -> Sweep:
     "Three ways to use the data, two problems, several sample sizes."
     d, ratios, seeds = (50, (10, 20, 40), 12) if scale == "small" else (100, (5, 10, 20, 40, 80), 40)
     ways = ("split", "reuse", "reuse 2n")
-    points = [dict(target=t, loss=name, way=w, d=d, n_per_d=k) for t, name in SPLIT_PROBLEMS for k in ratios for w in ways]
-    return Sweep(f"C10-{scale}", c10_cell, tuple(points), seeds)
+    points = [dict(target=t, loss=name, way=w, d=d, n_per_d=k) for t, name in _SPLIT_PROBLEMS for k in ratios for w in ways]
+    return Sweep(f"C10-{scale}", _c10_cell, tuple(points), seeds)
 
 # %% ../../nbs/15_start_step_split.ipynb #3620a8b3
-def error_ratio(rows: list[dict], target: str, way: str) -> np.ndarray:
+def _error_ratio(rows: list[dict], target: str, way: str) -> np.ndarray:
     "Per seed, the geometric mean over n/d of the error of `way` over that of the split."
     tables = [np.array(list(values(rows, "test_error", "n_per_d", target=target, way=w).values())) for w in (way, "split")]
     return np.exp((np.log(tables[0]) - np.log(tables[1])).mean(axis=0))
 
 
-def c10_judge(rows: list[dict]) -> Verdict:
+def _c10_judge(rows: list[dict]) -> Verdict:
     "Is reuse of D1 worse than a fresh D2 of the same size?"
     p, texts = 0.0, []
-    for target, _ in SPLIT_PROBLEMS:
-        same, total = (error_ratio(rows, target, way) for way in ("reuse", "reuse 2n"))
+    for target, _ in _SPLIT_PROBLEMS:
+        same, total = (_error_ratio(rows, target, way) for way in ("reuse", "reuse 2n"))
         p = max(p, sign_test(same, np.ones_like(same)))
         texts.append(f"{target}: {median_interval(same)} at equal n for each stage, {median_interval(total)} at equal total")
     text = "error with reuse over error with the split, " + "; ".join(texts)
     return decide(text, [significant("reuse is worse than the split at equal n", p)], len(same))
 
 # %% ../../nbs/15_start_step_split.ipynb #4193a5ad
-def c10_draw(rows: list[dict]):
+def _c10_draw(rows: list[dict]):
     "Test error of the three ways against n/d."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")
-    for ax, (target, loss) in zip(fig.subplots(1, 2), SPLIT_PROBLEMS):
+    for ax, (target, loss) in zip(fig.subplots(1, 2), _SPLIT_PROBLEMS):
         for way, label in (("split", "n + n, split"), ("reuse", "n, reused"), ("reuse 2n", "2n, reused")):
             plot_band(values(rows, "test_error", "n_per_d", target=target, way=way), ax, label)
         ax.set(xscale="log", yscale="log", xlabel="$n/d$", ylabel="test error", title=f"{target}, {loss}")
@@ -215,10 +214,10 @@ def c10_draw(rows: list[dict]):
 
 # %% ../../nbs/15_start_step_split.ipynb #abcc0831
 CLAIMS = (
-    Claim("C8", "symmetric initialisation matters", c08_sweep, c08_judge, c08_draw,
+    Claim("C8", "symmetric initialisation matters", _c08_sweep, _c08_judge, _c08_draw,
           source="the paper's symmetric initialisation", ran="the network", reservation="from a tiny start it makes no difference that shows"),
-    Claim("C9", "too small a learning rate breaks the power iteration", c09_sweep, c09_judge, c09_draw,
+    Claim("C9", "too small a learning rate breaks the power iteration", _c09_sweep, _c09_judge, _c09_draw,
           source="the paper's step: eta1 large, decay 1/eta1", ran="the network", reservation="without decay, 128 small steps end below the automatic ones"),
-    Claim("C10", "the second stage wants samples that the first has not seen", c10_sweep, c10_judge, c10_draw,
+    Claim("C10", "the second stage wants samples that the first has not seen", _c10_sweep, _c10_judge, _c10_draw,
           source="the paper's split of the rows", ran="the power limit", reservation="at an equal total of rows, reuse wins"),
 )

@@ -15,14 +15,14 @@ from ..sweeps import Claim, Sweep, Verdict, decide, median_interval, paired, plo
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['STEPS', 'PROBLEMS', 'CLAIMS', 'c2_cell', 'c2_sweep', 'c2_judge', 'c2_draw']
+__all__ = ['STEPS', 'CLAIMS']
 
 # %% ../../nbs/11_when_to_stop.ipynb #3867eb76
 STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
-PROBLEMS = (("h2(z1)+h2(z2)", "mse"), ("h2(z1)+h4(z2)", "huber"))
+_PROBLEMS = (("h2(z1)+h2(z2)", "mse"), ("h2(z1)+h4(z2)", "huber"))
 
 
-def c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int) -> dict:
+def _c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int) -> dict:
     "Test error, alignment and coverage after `steps` steps and a readout on fresh data."
     link = Target.parse(target)
     U = random_subspace(d, link.r, seed=seed)
@@ -35,33 +35,33 @@ def c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int)
     return {"test_error": relative_error(result.predict(X), y), "alignment": history.alignment[-1].item(), "coverage": history.coverage[-1].item()}
 
 
-def c2_sweep(scale: str) -> Sweep:
+def _c2_sweep(scale: str) -> Sweep:
     "Nine numbers of steps on two problems."
     d, n_per_d, seeds = (50, 60, 12) if scale == "small" else (100, 100, 40)
-    points = [dict(target=t, loss=name, d=d, n_per_d=n_per_d, steps=k) for t, name in PROBLEMS for k in STEPS]
-    return Sweep(f"C2-{scale}", c2_cell, tuple(points), seeds)
+    points = [dict(target=t, loss=name, d=d, n_per_d=n_per_d, steps=k) for t, name in _PROBLEMS for k in STEPS]
+    return Sweep(f"C2-{scale}", _c2_cell, tuple(points), seeds)
 
 # %% ../../nbs/11_when_to_stop.ipynb #4af79ec2
-def c2_judge(rows: list[dict]) -> Verdict:
+def _c2_judge(rows: list[dict]) -> Verdict:
     "Is the rule's T1 better than one step and than sixteen?"
     rule, texts, checks = auto_steps(rows[0]["d"]), [], []
-    for target, _ in PROBLEMS:
+    for target, _ in _PROBLEMS:
         error = values(rows, "test_error", "steps", target=target)
         checks += [paired(f"{target}: the error after {steps} is larger than after {rule}", error[steps], error[rule], 5e-4) for steps in (1, 16)]
         texts.append(f"{target}: {median_interval(error[rule])} at T1 = {rule}, {median_interval(error[1])} at 1, {median_interval(error[16])} at 16")
-    coverage = values(rows, "coverage", "steps", target=PROBLEMS[1][0])
+    coverage = values(rows, "coverage", "steps", target=_PROBLEMS[1][0])
     checks.append(paired("coverage falls tenfold", 0.1 * coverage[rule], coverage[16], 5e-4))
-    collapse = f"coverage of {PROBLEMS[1][0]} from {np.median(coverage[rule]):.2f} to {np.median(coverage[16]):.2g}"
+    collapse = f"coverage of {_PROBLEMS[1][0]} from {np.median(coverage[rule]):.2f} to {np.median(coverage[16]):.2g}"
     return decide("test error of " + "; ".join([*texts, collapse]), checks, len(coverage[rule]))
 
 # %% ../../nbs/11_when_to_stop.ipynb #72bb4a22
-def c2_draw(rows: list[dict]):
+def _c2_draw(rows: list[dict]):
     "Test error, alignment and coverage against T1."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(10, 3.1), dpi=100, layout="constrained")
     for ax, metric in zip(fig.subplots(1, 3), ("test_error", "alignment", "coverage")):
-        for target, name in PROBLEMS:
+        for target, name in _PROBLEMS:
             plot_band(values(rows, metric, "steps", target=target), ax, label=f"{target}, {name}")
         ax.axvline(auto_steps(rows[0]["d"]), color="k", ls=":", lw=1)
         ax.set(xlabel="$T_1$", title=metric.replace("_", " "))
@@ -72,6 +72,6 @@ def c2_draw(rows: list[dict]):
 
 # %% ../../nbs/11_when_to_stop.ipynb #dd41d470
 CLAIMS = (
-    Claim("C2", "the number of first-layer steps has an interior optimum: one is too few, many collapse onto one direction", c2_sweep, c2_judge, c2_draw,
+    Claim("C2", "the number of first-layer steps has an interior optimum: one is too few, many collapse onto one direction", _c2_sweep, _c2_judge, _c2_draw,
           source="the paper: T1 of order sqrt(log d), neither one step nor many", ran="the power limit, m = 256, ridge readout", reservation="two looks at the data, at levels 1/1000 and 1/2000, before the criterion stood"),
 )

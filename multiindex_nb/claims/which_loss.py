@@ -15,11 +15,11 @@ from ..sweeps import Claim, Sweep, Verdict, bounded, decide, median_interval, pr
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['TARGETS', 'LOSS_NAMES', 'SEEN', 'CLAIMS', 'strengths', 'c6_cell', 'c6_sweep', 'largest', 'c6_judge', 'c6_draw']
+__all__ = ['CLAIMS', 'strengths', 'largest']
 
 # %% ../../nbs/13_which_loss.ipynb #6025338e
-TARGETS = ("h2(z1)+h2(z2)", "h4(z1)+h4(z2)", "h2(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1")
-LOSS_NAMES = ("mse", "huber:1", "l1", "logcosh", "pinball:0.9", "expectile:0.9")
+_TARGETS = ("h2(z1)+h2(z2)", "h4(z1)+h4(z2)", "h2(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1")
+_LOSS_NAMES = ("mse", "huber:1", "l1", "logcosh", "pinball:0.9", "expectile:0.9")
 
 
 @functools.lru_cache
@@ -36,27 +36,27 @@ def strengths(
     return tuple((population_matrix(target, loss).norm(dim=1) / spread).tolist())
 
 # %% ../../nbs/13_which_loss.ipynb #2937993b
-def c6_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
+def _c6_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
     "Share of each true direction in the top r eigenvectors of S, for each loss."
     link = Target.parse(target)
     U = random_subspace(d, link.r, seed=seed)
     X, y = sample(link, U, n_per_d * d, seed=seed)
     found = {}
-    for name in LOSS_NAMES:
+    for name in _LOSS_NAMES:
         eigenvalues, vectors = torch.linalg.eigh(second_order_matrix(X, y, name))
         top = vectors[:, eigenvalues.abs().topk(link.r).indices]
         found[name] = (U @ top).square().sum(dim=1).tolist()
     return found
 
 
-def c6_sweep(scale: str) -> Sweep:
+def _c6_sweep(scale: str) -> Sweep:
     "Six targets, all losses on the same data."
     if scale == "small":
-        return Sweep("C6-small", c6_cell, product(target=TARGETS, d=(200,), n_per_d=(40, 160)), seeds=10)
-    return Sweep("C6-full", c6_cell, product(target=TARGETS, d=(50, 100, 200), n_per_d=(10, 40, 160)), seeds=15)
+        return Sweep("C6-small", _c6_cell, product(target=_TARGETS, d=(200,), n_per_d=(40, 160)), seeds=10)
+    return Sweep("C6-full", _c6_cell, product(target=_TARGETS, d=(50, 100, 200), n_per_d=(10, 40, 160)), seeds=15)
 
 # %% ../../nbs/13_which_loss.ipynb #6646b33f
-SEEN = (
+_SEEN = (
     ("h4(z1)+h4(z2)", "huber:1", "mse"), ("h2(z1)+h4(z2)", "huber:1", "mse"), ("h3(z1)*z2", "huber:1", "mse"),
     ("h3(z1)+h3(z2)", "pinball:0.9", "huber:1"), ("z1", "pinball:0.9", "huber:1"), ("z1", "expectile:0.9", "mse"),
 )
@@ -67,45 +67,45 @@ def largest(rows: list[dict]) -> dict:
     return {"d": max(r["d"] for r in rows), "n_per_d": max(r["n_per_d"] for r in rows)}
 
 
-def c6_judge(rows: list[dict]) -> Verdict:
+def _c6_judge(rows: list[dict]) -> Verdict:
     "On each target, does the right loss see the last direction where the wrong one does not?"
     at, p, good, bad = largest(rows), 0.0, [], []
-    for target, right, wrong in SEEN:
+    for target, right, wrong in _SEEN:
         a, b = (values(rows, loss, "target", -1, target=target, **at)[target] for loss in (right, wrong))
         p = max(p, sign_test(a, b))
         good.append(median_interval(a))
         bad.append(median_interval(b))
     low, high = min(good, key=lambda i: i.estimate), max(bad, key=lambda i: i.estimate)
-    text = f"share found at d = {at['d']}, n = {at['n_per_d']} d: right loss at least {low}, wrong loss at most {high}, over {len(SEEN)} pairs"
+    text = f"share found at d = {at['d']}, n = {at['n_per_d']} d: right loss at least {low}, wrong loss at most {high}, over {len(_SEEN)} pairs"
     checks = significant("the right loss sees more, on every pair", p), bounded("share under the right loss", low.estimate, low=0.5), bounded("share under the wrong loss", high.estimate, high=0.25)
     return decide(text, checks, len({r["seed"] for r in rows}))
 
 # %% ../../nbs/13_which_loss.ipynb #289a7db8
-def c6_draw(rows: list[dict]):
+def _c6_draw(rows: list[dict]):
     "Predicted strength and measured share of each direction under each loss."
     from matplotlib.figure import Figure
 
     at = largest(rows)
     labels, predicted, measured = [], [], []
-    for text in TARGETS:
+    for text in _TARGETS:
         for i in range(Target.parse(text).r):
             labels.append(f"{text}, $z_{i + 1}$")
-            predicted.append([strengths(text, name)[i] for name in LOSS_NAMES])
+            predicted.append([strengths(text, name)[i] for name in _LOSS_NAMES])
             chosen = [r for r in rows if r["target"] == text and all(r[k] == v for k, v in at.items())]
-            measured.append([np.median([r[name][i] for r in chosen]) for name in LOSS_NAMES])
+            measured.append([np.median([r[name][i] for r in chosen]) for name in _LOSS_NAMES])
     fig = Figure(figsize=(10, 4.2), dpi=100, layout="constrained")
     titles = "population strength", f"share found, d = {at['d']}, n = {at['n_per_d']} d"
     for ax, table, title in zip(fig.subplots(1, 2, sharey=True), (predicted, measured), titles):
         ax.imshow(np.clip(table, 0, 1), cmap="Blues", vmin=0, vmax=1.2, aspect="auto")
         for (i, j), value in np.ndenumerate(np.array(table)):
             ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8)
-        ax.set_xticks(range(len(LOSS_NAMES)), LOSS_NAMES, rotation=30, fontsize=8)
+        ax.set_xticks(range(len(_LOSS_NAMES)), _LOSS_NAMES, rotation=30, fontsize=8)
         ax.set_title(title, fontsize=10)
     fig.axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
     return fig
 
 # %% ../../nbs/13_which_loss.ipynb #6a4fcd9d
 CLAIMS = (
-    Claim("C6", "the loss is label preprocessing: Huber sees what squared loss does not, odd targets need an asymmetric loss", c6_sweep, c6_judge, c6_draw,
+    Claim("C6", "the loss is label preprocessing: Huber sees what squared loss does not, odd targets need an asymmetric loss", _c6_sweep, _c6_judge, _c6_draw,
           source="the paper: the loss enters as a transform of the labels", ran="S alone", reservation="six pairs, chosen where population strengths predict a difference", world=trade_names),
 )

@@ -26,12 +26,10 @@ from ..problem.targets import Target
 from ..sweeps import DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, median_interval, product, run_sweep, write_table
 
 # %% auto #0
-__all__ = ['SPEED', 'AGAINST', 'ABOUT', 'BENCH', 'check_speed', 'speed_problems', 'speed_line', 'speed_lines', 'slope_lines',
-           'bench_names', 'check_peers', 'bench_sweep', 'peer_line', 'target_lines', 'bench_lines', 'add_speed_options',
-           'add_peer_options', 'add_bench_options', 'run_speed', 'run_peers', 'run_bench']
+__all__ = ['BENCH']
 
 # %% ../../nbs/57_bench.ipynb #speed-check
-def check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: list[int], device: str) -> None:
+def _check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: list[int], device: str) -> None:
     "A `ValueError` for the first number, or the device, that cannot be used."
     for name, values, low in (("--d", dims, 3), ("--n-per-d", n_per_d, 1), ("--width", widths, 2), ("--steps", steps, 1)):
         if min(values) < low:
@@ -44,9 +42,9 @@ def check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: l
         raise ValueError(f"--device {device} cannot be used: PyTorch sees no such device")
 
 # %% ../../nbs/57_bench.ipynb #speed-problems-code
-def speed_problems(dims, n_per_d, widths, steps, paths, device: str) -> list[dict]:
+def _speed_problems(dims, n_per_d, widths, steps, paths, device: str) -> list[dict]:
     "Every combination; `ValueError` for what cannot be run, before any work."
-    check_speed(dims, n_per_d, widths, steps, device)
+    _check_speed(dims, n_per_d, widths, steps, device)
     problems = list(product(d=dims, n_per_d=n_per_d, width=widths, steps=steps))
     if device == "cpu":
         sets = 2 if "learn" in paths else 1
@@ -55,23 +53,23 @@ def speed_problems(dims, n_per_d, widths, steps, paths, device: str) -> list[dic
     return problems
 
 # %% ../../nbs/57_bench.ipynb #speed-line-code
-def speed_line(row: dict, slow: float) -> str:
+def _speed_line(row: dict, slow: float) -> str:
     "One path; `slow` are the seconds of autograd, or nan."
     gain = "" if row["path"] == "learn" or math.isnan(slow) else f"{slow / row['seconds']:.1f} x"
     products = f"{row['rate'] / 1e9:13.1f} {row['flops'] / row['rate']:9.3f} {row['ratio']:6.2f}"
     return f"{row['path']:9s} {row['seconds']:8.3f} {products} {gain:>7s} {row['memory'] / 2**20:14.0f}"
 
 # %% ../../nbs/57_bench.ipynb #d5d15568
-def speed_lines(rows: list[dict]) -> list[str]:
+def _speed_lines(rows: list[dict]) -> list[str]:
     "A table for one problem."
     r, slow = rows[0], next((r["seconds"] for r in rows if r["path"] == "autograd"), math.nan)
     problem = f"problem  d = {r['d']}, n = {r['d'] * r['n_per_d']}, m = {r['width']}, T1 = {r['steps']}; X takes {8 * r['n_per_d'] * r['d']**2 / 2**20:.0f} MiB in float64"
     machine = f"machine  {r['threads']:.0f} threads on {r['cores']:.0f} cores"
     names = f"{'path':9s} {'seconds':>8s} {'GFLOP/s here':>13s} {'products':>9s} {'ratio':>6s} {'faster':>7s} {'beyond X, MiB':>14s}"
-    return [problem, machine, names, *(speed_line(row, slow) for row in rows), ""]
+    return [problem, machine, names, *(_speed_line(row, slow) for row in rows), ""]
 
 # %% ../../nbs/57_bench.ipynb #slope
-def slope_lines(rows: list[dict]) -> list[str]:
+def _slope_lines(rows: list[dict]) -> list[str]:
     "Log-log slope of the seconds in d, for each path that ran at several d and one setting of the rest."
     lines = []
     for path in dict.fromkeys(r["path"] for r in rows):
@@ -82,7 +80,7 @@ def slope_lines(rows: list[dict]) -> list[str]:
     return lines
 
 # %% ../../nbs/57_bench.ipynb #976f8ac3
-def bench_names(asked: list[str] | None) -> list[str]:
+def _bench_names(asked: list[str] | None) -> list[str]:
     "Peers to run; `ValueError` for an unknown name, `ImportError` if one that was asked for is not installed."
     if asked is None:
         return [name for name in available_peers() if name != "RSDR"]
@@ -97,7 +95,7 @@ def bench_names(asked: list[str] | None) -> list[str]:
     return names
 
 # %% ../../nbs/57_bench.ipynb #peer-sweep
-def check_peers(targets: list[str], d: int, n_per_d: int, noise: float, seeds: int) -> None:
+def _check_peers(targets: list[str], d: int, n_per_d: int, noise: float, seeds: int) -> None:
     "A `ValueError` for the first number that cannot be meant."
     for text in targets:
         link = PEER_TARGETS[text] if text in PEER_TARGETS else Target.parse(text)
@@ -112,15 +110,15 @@ def check_peers(targets: list[str], d: int, n_per_d: int, noise: float, seeds: i
     check_bytes(16 * n_per_d * d**2, "--d or --n-per-d")
 
 # %% ../../nbs/57_bench.ipynb #bench-sweep-code
-def bench_sweep(names: list[str], targets: list[str], d: int, n_per_d: int, noise: float, seeds: int) -> Sweep:
+def _bench_sweep(names: list[str], targets: list[str], d: int, n_per_d: int, noise: float, seeds: int) -> Sweep:
     "The peers and ours on every target; `ValueError` before any work."
-    check_peers(targets, d, n_per_d, noise, seeds)
+    _check_peers(targets, d, n_per_d, noise, seeds)
     points = product(target=targets, peer=[*names, "ours"], d=[d], n_per_d=[n_per_d], noise=[noise])
     content = cell_key(Sweep("bench", peer_cell, points, 1), {"points": points}, 0)[:8]  # one file for each question
     return Sweep(f"bench-{content}", peer_cell, points, seeds)
 
 # %% ../../nbs/57_bench.ipynb #peer-line-code
-def peer_line(name: str, rows: list[dict]) -> str:
+def _peer_line(name: str, rows: list[dict]) -> str:
     "Medians over the runs of one peer that did not fail."
     done = [r for r in rows if not r["error"]]
     if not done:
@@ -129,26 +127,26 @@ def peer_line(name: str, rows: list[dict]) -> str:
     return f"{name:12s} {str(error):30s} {seconds.estimate:8.2f}"
 
 # %% ../../nbs/57_bench.ipynb #peer-lines
-def target_lines(target: str, rows: list[dict]) -> list[str]:
+def _target_lines(target: str, rows: list[dict]) -> list[str]:
     "The table of one target."
     d, n, noise, seeds = rows[0]["d"], rows[0]["d"] * rows[0]["n_per_d"], rows[0]["noise"], len({r["seed"] for r in rows})
     head = [f"target  {target}   (d = {d}, n = {n}, noise {noise:g}, seeds {seeds})", f"{'peer':12s} {'subspace error, median':30s} {'seconds':>8s}"]
-    return [*head, *(peer_line(name, [r for r in rows if r["peer"] == name]) for name in dict.fromkeys(r["peer"] for r in rows)), ""]
+    return [*head, *(_peer_line(name, [r for r in rows if r["peer"] == name]) for name in dict.fromkeys(r["peer"] for r in rows)), ""]
 
 # %% ../../nbs/57_bench.ipynb #bench-lines-code
-def bench_lines(rows: list[dict]) -> list[str]:
+def _bench_lines(rows: list[dict]) -> list[str]:
     "A table for each target, and what failed."
     targets = dict.fromkeys(r["target"] for r in rows)
-    tables = [line for target in targets for line in target_lines(target, [r for r in rows if r["target"] == target])]
+    tables = [line for target in targets for line in _target_lines(target, [r for r in rows if r["target"] == target])]
     failed = dict.fromkeys(f"note: {r['peer']} on {r['target']}: {r['error']}" for r in rows if r["error"])
     return [*tables, "seconds: tuning and fit, on one thread of the processor", *failed]
 
 # %% ../../nbs/57_bench.ipynb #options
-SPEED = {"width": [512], "steps": [4], "path": [*PATHS, "learn"], "device": "cpu"}
-AGAINST = {"target": ["h4(z1)+h4(z2)"], "noise": 0.0, "seeds": 3}
+_SPEED = {"width": [512], "steps": [4], "path": [*PATHS, "learn"], "device": "cpu"}
+_AGAINST = {"target": ["h4(z1)+h4(z2)"], "noise": 0.0, "seeds": 3}
 
 
-def add_speed_options(p: argparse.ArgumentParser) -> None:
+def _add_speed_options(p: argparse.ArgumentParser) -> None:
     "Those of our own paths."
     speed = p.add_argument_group("our own paths (without --peers)")
     speed.add_argument("--width", type=int, nargs="+", metavar="M", help="neurons (default 512)")
@@ -158,7 +156,7 @@ def add_speed_options(p: argparse.ArgumentParser) -> None:
     speed.add_argument("--device", help="cpu or cuda (default cpu)")
 
 # %% ../../nbs/57_bench.ipynb #add-peer-options-code
-def add_peer_options(p: argparse.ArgumentParser) -> None:
+def _add_peer_options(p: argparse.ArgumentParser) -> None:
     "Those of the comparison with others."
     peers = p.add_argument_group("other methods (with --peers)")
     peers.add_argument("--peers", action="store_true", help="compare with other packages and ordinary training, tuned on the same data")
@@ -168,20 +166,20 @@ def add_peer_options(p: argparse.ArgumentParser) -> None:
     peers.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
 
 # %% ../../nbs/57_bench.ipynb #add-bench-options-code
-def add_bench_options(p: argparse.ArgumentParser) -> None:
+def _add_bench_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex bench`."
     p.add_argument("--d", type=int, nargs="+", metavar="D", help="input dimensions (default 1000; one only with --peers, default 50)")
     p.add_argument("--n-per-d", type=int, nargs="+", default=[20], metavar="N", help="rows, in units of d (default 20; one only with --peers)")
     p.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default none); --peers goes on from what is there")
-    add_speed_options(p)
-    add_peer_options(p)
+    _add_speed_options(p)
+    _add_peer_options(p)
 
 # %% ../../nbs/57_bench.ipynb #run-speed
-def run_speed(args: argparse.Namespace) -> None:
+def _run_speed(args: argparse.Namespace) -> None:
     "`multiindex bench` without peers; each problem's table is printed, and the rows are written, as soon as they are there."
-    refuse(args, [*AGAINST, "peer"], "without --peers")
-    fill(args, SPEED)
-    problems, rows = speed_problems(args.d or [1000], args.n_per_d, args.width, args.steps, args.path, args.device), []
+    refuse(args, [*_AGAINST, "peer"], "without --peers")
+    fill(args, _SPEED)
+    problems, rows = _speed_problems(args.d or [1000], args.n_per_d, args.width, args.steps, args.path, args.device), []
     with tqdm(total=len(problems) * len(args.path), desc="bench", disable=None, delay=2, leave=False) as bar:
         for problem in problems:
             for path in dict.fromkeys(args.path):
@@ -191,32 +189,32 @@ def run_speed(args: argparse.Namespace) -> None:
             if args.out is not None:
                 args.out.mkdir(parents=True, exist_ok=True)
                 write_table(rows, args.out / "speed.parquet")
-            tqdm.write(fold("\n".join(speed_lines([r for r in rows if problem.items() <= r.items()])), columns(sys.stdout)))
-    say("\n".join(slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
+            tqdm.write(fold("\n".join(_speed_lines([r for r in rows if problem.items() <= r.items()])), columns(sys.stdout)))
+    say("\n".join(_slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
 
 # %% ../../nbs/57_bench.ipynb #84556991
-def run_peers(args: argparse.Namespace) -> None:
+def _run_peers(args: argparse.Namespace) -> None:
     "`multiindex bench --peers`."
-    refuse(args, [*SPEED, "matrix_free"], "with --peers")
-    fill(args, AGAINST)
+    refuse(args, [*_SPEED, "matrix_free"], "with --peers")
+    fill(args, _AGAINST)
     dims = args.d or [50]
     if len(dims) > 1 or len(args.n_per_d) > 1:
         raise ValueError("--peers takes one --d and one --n-per-d")
-    sweep = bench_sweep(bench_names(args.peer), args.target, dims[0], args.n_per_d[0], args.noise, args.seeds)
+    sweep = _bench_sweep(_bench_names(args.peer), args.target, dims[0], args.n_per_d[0], args.noise, args.seeds)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the peers' own; what failed is said beneath the table
         for kind in (DamagedFileWarning, OtherVersionWarning):  # the store's are for the user
             warnings.simplefilter("always", kind)
         rows = run_sweep(sweep, args.out or scratch, retry_failed=True)
-    say("\n".join(bench_lines(rows)))
+    say("\n".join(_bench_lines(rows)))
 
 # %% ../../nbs/57_bench.ipynb #run-bench-code
-def run_bench(args: argparse.Namespace) -> None:
+def _run_bench(args: argparse.Namespace) -> None:
     "`multiindex bench`."
     check_folder("--out", args.out)
     with no_orphans(args.out, NOTHING if args.out is None else f"what is finished is kept in {args.out}"):
-        (run_peers if args.peers else run_speed)(args)
+        (_run_peers if args.peers else _run_speed)(args)
 
 # %% ../../nbs/57_bench.ipynb #run-bench-end-code
-ABOUT = "Time every path through stage 1 against the machine's own speed; or, with --peers, compare with other methods."
-BENCH = Subcommand("bench", ABOUT, add_bench_options, run_bench)
+_ABOUT = "Time every path through stage 1 against the machine's own speed; or, with --peers, compare with other methods."
+BENCH = Subcommand("bench", _ABOUT, _add_bench_options, _run_bench)

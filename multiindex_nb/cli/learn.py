@@ -31,13 +31,11 @@ from ..problem.rows import HopelessWarning
 from ..sweeps import STYLE, write_whole
 
 # %% auto #0
-__all__ = ['LEARN', 'Run', 'run_loss', 'trivial_error', 'best_error', 'step_table', 'verdict_table', 'remarks', 'summary',
-           'draw_run', 'draw', 'run_record', 'record', 'plain', 'write_record', 'write_picture', 'write_outputs',
-           'add_learn_options', 'run_learn']
+__all__ = ['LEARN', 'run_loss', 'best_error', 'summary', 'draw', 'record', 'plain']
 
 # %% ../../nbs/55_one_run.ipynb #run-code
 @dataclass(frozen=True)
-class Run:
+class _Run:
     "One loss on one problem."
 
     loss: Loss
@@ -47,7 +45,7 @@ class Run:
     notes: tuple[str, ...]
 
 # %% ../../nbs/55_one_run.ipynb #adf3e62f
-def run_loss(problem: Problem, loss: Loss, settings: dict) -> Run:
+def run_loss(problem: Problem, loss: Loss, settings: dict) -> _Run:
     "Both stages with `loss`, timed, with warnings kept as notes."
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as seen:
@@ -55,10 +53,10 @@ def run_loss(problem: Problem, loss: Loss, settings: dict) -> Run:
         result = learn(*problem.D1, problem.r, loss, X2=problem.D2[0], y2=problem.D2[1], U=problem.U, **settings)
     error = relative_error(result.predict(problem.test[0]), problem.test[1])
     notes = tuple(dict.fromkeys(str(w.message) for w in seen if issubclass(w.category, HopelessWarning)))
-    return Run(loss, result, error, time.perf_counter() - start, notes)
+    return _Run(loss, result, error, time.perf_counter() - start, notes)
 
 # %% ../../nbs/55_one_run.ipynb #trivial-error-code
-def trivial_error(problem: Problem) -> float:
+def _trivial_error(problem: Problem) -> float:
     "The test error of the mean of the labels of D2."
     y = problem.test[1]
     return relative_error(torch.full_like(y, problem.D2[1].mean().item()), y)
@@ -72,7 +70,7 @@ def best_error(problem: Problem, args: argparse.Namespace) -> float | None:
     return relative_error(net(problem.test[0]), problem.test[1])
 
 # %% ../../nbs/55_one_run.ipynb #843b1e89
-def step_table(runs: list[Run], known: bool) -> list[str]:
+def _step_table(runs: list[_Run], known: bool) -> list[str]:
     "Lines: norm, alignment and coverage by step, for each loss."
     to = "to span U" if known else "to the outliers of S"
     lines = [f"alignment and coverage: median over neurons, {to}", f"{'loss':14s} {'step':>4s} {'neuron norm':>12s} {'alignment':>10s} {'coverage':>9s}"]
@@ -85,7 +83,7 @@ def step_table(runs: list[Run], known: bool) -> list[str]:
     return lines
 
 # %% ../../nbs/55_one_run.ipynb #verdicts
-def verdict_table(runs: list[Run], oracle_error: float | None, trivial: float) -> list[str]:
+def _verdict_table(runs: list[_Run], oracle_error: float | None, trivial: float) -> list[str]:
     "Lines: verdict and errors, for each loss and the two brackets."
     lines = [f"{'loss':14s} {'verdict':16s} {'subspace error':>14s} {'test error':>11s} {'seconds':>8s}"]
     for run in runs:
@@ -97,7 +95,7 @@ def verdict_table(runs: list[Run], oracle_error: float | None, trivial: float) -
     return lines + [f"{'trivial':14s} {'predicts mean':16s} {'':14s} {trivial:11.4f}"]
 
 # %% ../../nbs/55_one_run.ipynb #remarks
-def remarks(run: Run) -> tuple[str, ...]:
+def _remarks(run: _Run) -> tuple[str, ...]:
     "Warnings of the run, or else the remedy of its verdict."
     report = run.result.report
     own = f"{report.reason}; {report.remedy}"
@@ -105,17 +103,17 @@ def remarks(run: Run) -> tuple[str, ...]:
     return notes if report.better_loss is None else notes + (f"that is --loss {short(report.better_loss)}",)
 
 # %% ../../nbs/55_one_run.ipynb #summary
-def summary(problem: Problem, runs: list[Run], oracle_error: float | None, trivial: float) -> str:
+def summary(problem: Problem, runs: list[_Run], oracle_error: float | None, trivial: float) -> str:
     "The whole text of `multiindex learn`."
     d, (n1, n2, n) = problem.D1[0].shape[1], (len(D[1]) for D in (problem.D1, problem.D2, problem.test))
     data = f"data    d = {d}, n = {n1} for stage 1, {n2} for stage 2, {n} for the test"
     head = [f"target  {problem.title}", *label_lines(problem.label, problem.names), data]
-    tables = [*step_table(runs, problem.U is not None), "", *verdict_table(runs, oracle_error, trivial)]
-    notes = [*problem.notes, *(f"{short(run.loss)}: {text}" for run in runs for text in remarks(run))]
+    tables = [*_step_table(runs, problem.U is not None), "", *_verdict_table(runs, oracle_error, trivial)]
+    notes = [*problem.notes, *(f"{short(run.loss)}: {text}" for run in runs for text in _remarks(run))]
     return "\n".join([*head, "", *tables, "", "test error: mean squared error over the variance of y", *(f"note: {note}" for note in notes)])
 
 # %% ../../nbs/55_one_run.ipynb #76a77eb0
-def draw_run(problem: Problem, run: Run, row) -> None:
+def _draw_run(problem: Problem, run: _Run, row) -> None:
     "Spectrum, history and predictions of one loss, on three axes."
     plot_spectrum(empirical_spectrum(*problem.D1, run.loss), problem.U, row[0]).set_title(f"spectrum of S, {short(run.loss)}", fontsize=10)
     plot_history(run.result.history, row[1]).set_title(f"stage 1: {run.result.report.verdict}", fontsize=10)
@@ -126,17 +124,17 @@ def draw_run(problem: Problem, run: Run, row) -> None:
     row[2].set_title(f"test error {run.test_error:.3g}", fontsize=10)
 
 # %% ../../nbs/55_one_run.ipynb #draw-code
-def draw(problem: Problem, runs: list[Run]):
+def draw(problem: Problem, runs: list[_Run]):
     "A matplotlib Figure with a row for each loss, in the style of chapter 30."
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(12, 3.1 * len(runs)), layout="constrained")
     for run, row in zip(runs, fig.subplots(len(runs), 3, squeeze=False)):
-        draw_run(problem, run, row)
+        _draw_run(problem, run, row)
     return fig
 
 # %% ../../nbs/55_one_run.ipynb #run-record
-def run_record(run: Run) -> dict:
+def _run_record(run: _Run) -> dict:
     "One run as plain numbers."
     h, report, result = run.result.history, run.result.report, run.result
     curves = {k: getattr(h, k).tolist() for k in ("loss", "norm", "alignment", "coverage")}
@@ -147,12 +145,12 @@ def run_record(run: Run) -> dict:
             "readout_decay": result.readout.weight_decay, "test_error": run.test_error, "seconds": run.seconds, "notes": list(run.notes)}
 
 # %% ../../nbs/55_one_run.ipynb #record-code
-def record(problem: Problem, runs: list[Run], oracle_error: float | None, trivial: float, settings: dict) -> dict:
+def record(problem: Problem, runs: list[_Run], oracle_error: float | None, trivial: float, settings: dict) -> dict:
     "Everything worth keeping, ready for JSON."
     return {"version": multiindex_nb.__version__, "settings": settings, "title": problem.title, "r": problem.r,
             "d": problem.D1[0].shape[1], "n": [len(D[1]) for D in (problem.D1, problem.D2, problem.test)],
             "label": problem.label or None, "inputs": list(problem.names), "oracle_error": oracle_error,
-            "trivial_error": trivial, "notes": list(problem.notes), "runs": [run_record(run) for run in runs]}
+            "trivial_error": trivial, "notes": list(problem.notes), "runs": [_run_record(run) for run in runs]}
 
 # %% ../../nbs/55_one_run.ipynb #plain
 def plain(value):
@@ -164,12 +162,12 @@ def plain(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 # %% ../../nbs/55_one_run.ipynb #write-record-code
-def write_record(data: dict, path: Path) -> None:
+def _write_record(data: dict, path: Path) -> None:
     "As JSON."
     path.write_text(json.dumps(plain(data), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 # %% ../../nbs/55_one_run.ipynb #write-picture-code
-def write_picture(figure: Callable, path: Path) -> None:
+def _write_picture(figure: Callable, path: Path) -> None:
     "What `figure` draws, in the package's own style."
     from matplotlib import style
 
@@ -177,11 +175,11 @@ def write_picture(figure: Callable, path: Path) -> None:
         figure().savefig(path, format="png")
 
 # %% ../../nbs/55_one_run.ipynb #write
-def write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Path], list[Exception]]:
+def _write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Path], list[Exception]]:
     "Write learn.json, then draw learn.png, into `folder`; what was written, and what failed."
     written: list[Path] = []
     failed: list[Exception] = []
-    for name, write in (("learn.json", partial(write_record, data)), ("learn.png", partial(write_picture, figure))):
+    for name, write in (("learn.json", partial(_write_record, data)), ("learn.png", partial(_write_picture, figure))):
         try:
             written.append(write_whole(folder / name, write))
         except (OSError, RuntimeError, ValueError) as error:  # matplotlib raises each of them
@@ -192,7 +190,7 @@ def write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Path
     return written, failed
 
 # %% ../../nbs/55_one_run.ipynb #options
-def add_learn_options(p: argparse.ArgumentParser) -> None:
+def _add_learn_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex learn`."
     add_source_options(p)
     method = p.add_argument_group("the method")
@@ -208,7 +206,7 @@ def add_learn_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for learn.png and learn.json (default %(default)s)")
 
 # %% ../../nbs/55_one_run.ipynb #84556991
-def run_learn(args: argparse.Namespace) -> None:
+def _run_learn(args: argparse.Namespace) -> None:
     "`multiindex learn`."
     losses = [as_loss(text) for text in args.loss]
     if args.steps != "auto" and args.steps > MANY:
@@ -217,9 +215,9 @@ def run_learn(args: argparse.Namespace) -> None:
     problem = make_problem(args)
     settings = {k: getattr(args, k) for k in ("steps", "width", "lr", "weight_decay", "engine", "activation", "readout_loss", "seed")}
     runs = [run_loss(problem, loss, settings) for loss in losses]
-    best, trivial = best_error(problem, args), trivial_error(problem)
+    best, trivial = best_error(problem, args), _trivial_error(problem)
     options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "command")}
-    written, failed = write_outputs(args.out, lambda: draw(problem, runs), record(problem, runs, best, trivial, options))
+    written, failed = _write_outputs(args.out, lambda: draw(problem, runs), record(problem, runs, best, trivial, options))
     say(summary(problem, runs, best, trivial))
     if written:
         say("wrote " + " and ".join(map(str, written)))
@@ -227,4 +225,4 @@ def run_learn(args: argparse.Namespace) -> None:
         raise OSError("; ".join(dict.fromkeys(f"not written: {error}" for error in failed)))
 
 # %% ../../nbs/55_one_run.ipynb #run-learn-end-code
-LEARN = Subcommand("learn", "Run both stages on a synthetic target or on your data; print a table, write a picture and a record.", add_learn_options, run_learn)
+LEARN = Subcommand("learn", "Run both stages on a synthetic target or on your data; print a table, write a picture and a record.", _add_learn_options, _run_learn)

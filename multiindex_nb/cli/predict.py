@@ -24,11 +24,10 @@ from ..theory.prediction import count_directions, predict_neurons, predict_spect
 from ..theory.samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
 
 # %% auto #0
-__all__ = ['KEY', 'ABOUT', 'PREDICT', 'need_line', 'need_lines', 'try_lines', 'spectrum_lines', 'tuned_losses', 'outlier_lines',
-           'data_lines', 'add_predict_options', 'predict_file', 'predict_target', 'run_predict']
+__all__ = ['PREDICT']
 
 # %% ../../nbs/56_forecast.ipynb #need-line
-def need_line(need: SampleNeed) -> str:
+def _need_line(need: SampleNeed) -> str:
     "What one loss asks for; a tilde marks what depends on ten rows."
     shaky = "~" if any("ten rows" in note for note in need.notes) else ""
     critical, needed = (shaky + format(ratio, f".{k}f") if math.isfinite(ratio) else "-" for ratio, k in ((need.critical, 2), (need.needed, 1)))
@@ -36,14 +35,14 @@ def need_line(need: SampleNeed) -> str:
     return f"{need.loss:16s} {critical:>12s} {needed:>14s} {rows:>10s} {'-' if need.steps is None else need.steps:>4}"
 
 # %% ../../nbs/56_forecast.ipynb #need-lines-code
-def need_lines(needs: list[SampleNeed], d: int, cosine: float) -> list[str]:
+def _need_lines(needs: list[SampleNeed], d: int, cosine: float) -> list[str]:
     "A table of what each loss asks for."
     names = f"{'loss':16s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>14s} {'rows':>10s} {'T1':>4s}"
     notes = [f"note: {need.loss}: {text}" for need in needs for text in need.notes]
-    return [f"d = {d}; rows and steps T1 are those of stage 1", names, *map(need_line, needs), *notes]
+    return [f"d = {d}; rows and steps T1 are those of stage 1", names, *map(_need_line, needs), *notes]
 
 # %% ../../nbs/56_forecast.ipynb #try
-def try_lines(needs: list[SampleNeed], target: Target, d: int, noise: float) -> list[str]:
+def _try_lines(needs: list[SampleNeed], target: Target, d: int, noise: float) -> list[str]:
     "The command that runs the winner."
     best = next((need for need in needs if need.steps), None)
     if best is None:
@@ -52,7 +51,7 @@ def try_lines(needs: list[SampleNeed], target: Target, d: int, noise: float) -> 
     return ["", f"try: multiindex learn {options}", "     (as many rows again for stage 2; a good cosine is not yet a small test error: chapter 17)"]
 
 # %% ../../nbs/56_forecast.ipynb #spectrum
-def spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
+def _spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
     "Predicted spectrum, neurons and verdict at one size."
     seen = predict_spectrum(law, n_per_d=n_per_d, d=d)
     try:
@@ -64,14 +63,14 @@ def spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
     return [f"{loss}, {seen}", words]
 
 # %% ../../nbs/56_forecast.ipynb #tuned
-def tuned_losses(target: Target, names: list[str], cosine: float, noise: float) -> list[str]:
+def _tuned_losses(target: Target, names: list[str], cosine: float, noise: float) -> list[str]:
     "The best member of each family that is named, where one is enough."
     families = [f for f in dict.fromkeys(name.partition(":")[0] for name in names) if f in RANGES]
     bar = tqdm(families, desc="tuning", disable=None, delay=2, leave=False)
     return [best.loss for best in (best_of_family(target, family, cosine, noise) for family in bar) if best.loss is not None]
 
 # %% ../../nbs/56_forecast.ipynb #outlier-lines-code
-def outlier_lines(X: Tensor, y: Tensor, loss: str, cosine: float) -> tuple[list[str], list[str]]:
+def _outlier_lines(X: Tensor, y: Tensor, loss: str, cosine: float) -> tuple[list[str], list[str]]:
     "A line for each outlier of S under one loss, and what was to be warned of."
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
@@ -80,20 +79,20 @@ def outlier_lines(X: Tensor, y: Tensor, loss: str, cosine: float) -> tuple[list[
     return [f"{'' if k else loss:14s} {text}" for k, text in enumerate(columns)], [f"{loss}: {w.message}" for w in seen]
 
 # %% ../../nbs/56_forecast.ipynb #30c318b9
-def data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: float) -> list[str]:
+def _data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: float) -> list[str]:
     "What the outliers of S of a file's rows say, for each loss."
     n, d = X.shape
     lines = [f"data    {name}: n = {n}, d = {d}, n/d = {n / d:.1f}", "", f"{'loss':14s} {'outlier':>9s} {'cosine now':>11s} {'critical n/d':>13s} {'n/d for ' + format(cosine, 'g'):>12s} {'rows':>9s}"]
     notes = [] if is_white(X) else ["the inputs are far from centred and white, which the theory assumes: try --whiten"]
     notes += ["one-parameter extrapolation from each outlier (chapter 29), right to a factor of about two"]
     for loss in losses:
-        found, said = outlier_lines(X, y, loss, cosine)
+        found, said = _outlier_lines(X, y, loss, cosine)
         lines += found
         notes += said
     return lines + [f"note: {note}" for note in dict.fromkeys(notes)]
 
 # %% ../../nbs/56_forecast.ipynb #options
-def add_predict_options(p: argparse.ArgumentParser) -> None:
+def _add_predict_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex predict`."
     p.add_argument("--target", help="link in h_k(z_i), z_i, numbers, + - * ** (default h4(z1)+h4(z2))")
     p.add_argument("--d", type=int, help="input dimension (default 100)")
@@ -107,49 +106,49 @@ def add_predict_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--whiten", action="store_true", help="centre and whiten the inputs of --data")
 
 # %% ../../nbs/56_forecast.ipynb #predict-file-code
-def predict_file(args: argparse.Namespace, losses: list[str]) -> None:
+def _predict_file(args: argparse.Namespace, losses: list[str]) -> None:
     "By the rows of a file."
     refuse(args, ("target", "d", "noise", "n_per_d", "tune"), "with --data")
     table = read_file(args.data, args.label)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConstantColumnWarning)
         X = whiten(table.X)[0] if args.whiten else table.X
-    first, *lines = data_lines(Path(args.data).name, X, table.y, losses, args.cosine)
+    first, *lines = _data_lines(Path(args.data).name, X, table.y, losses, args.cosine)
     say("\n".join([first, *label_lines(table.label, table.names), *lines, *(f"note: {note}" for note in table.notes)]))
 
 # %% ../../nbs/56_forecast.ipynb #run-file
-def predict_target(args: argparse.Namespace, losses: list[str]) -> None:
+def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
     "By theory alone."
     refuse(args, ("label", "whiten"), "without --data")
     fill(args, {k: DRAWN[k] for k in ("target", "d", "noise")})
     target, d, noise = Target.parse(args.target), args.d, args.noise
     if args.n_per_d is not None and not 0 < args.n_per_d <= 1e12:
         raise ValueError(f"--n-per-d must be in (0, 1e12], got {args.n_per_d}")
-    tuned = tuned_losses(target, losses, args.cosine, noise) if args.tune else []
+    tuned = _tuned_losses(target, losses, args.cosine, noise) if args.tune else []
     losses = list(dict.fromkeys(losses + tuned))
     needs = samples_needed(target, d, losses, args.cosine, noise)
     easy, all_of_them = best_ratio(target, noise)
     say(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of them below {all_of_them:.2f}\n")
-    say("\n".join(need_lines(needs, d, args.cosine)))
+    say("\n".join(_need_lines(needs, d, args.cosine)))
     if args.tune:
         say(f"tuned: {', '.join(tuned) or 'no member of these families is enough'}")
-    say("\n".join(try_lines(needs, target, d, noise)))
+    say("\n".join(_try_lines(needs, target, d, noise)))
     for loss in losses if args.n_per_d is not None else ():
-        say("\n" + "\n".join(spectrum_lines(slope_law(target, loss, noise), loss, args.n_per_d, d)))
+        say("\n" + "\n".join(_spectrum_lines(slope_law(target, loss, noise), loss, args.n_per_d, d)))
 
 # %% ../../nbs/56_forecast.ipynb #run
-KEY = ("critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d for 0.9: at which gradient descent finds "
+_KEY = ("critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d for 0.9: at which gradient descent finds "
        "every direction with that cosine. rows, T1: rows and steps of stage 1; stage 2 needs its own rows. -: never, or unknown: see the notes. "
        "~: rests on a few large labels, an order of magnitude only. Chapters 28 and 29 derive all this.")
 
 
-def run_predict(args: argparse.Namespace) -> None:
+def _run_predict(args: argparse.Namespace) -> None:
     "`multiindex predict`."
     if not 0 < args.cosine < 1:
         raise ValueError(f"--cosine must be in (0, 1), got {args.cosine}")
     losses = [short(as_loss(text)) for text in args.loss]
-    (predict_target if args.data is None else predict_file)(args, losses)
+    (_predict_target if args.data is None else _predict_file)(args, losses)
 
 # %% ../../nbs/56_forecast.ipynb #run-predict-end-code
-ABOUT = "Say by theory alone how many rows each loss needs, and what spectrum and neurons to expect."
-PREDICT = Subcommand("predict", ABOUT, add_predict_options, run_predict, epilog=KEY)
+_ABOUT = "Say by theory alone how many rows each loss needs, and what spectrum and neurons to expect."
+PREDICT = Subcommand("predict", _ABOUT, _add_predict_options, _run_predict, epilog=_KEY)

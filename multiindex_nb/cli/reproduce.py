@@ -15,10 +15,10 @@ from .words import Subcommand, check_folder, say
 from ..reproduce import find_claims, not_judged, reproduce
 
 # %% auto #0
-__all__ = ['REPRODUCE', 'add_reproduce_options', 'check_jobs', 'run_reproduce']
+__all__ = ['REPRODUCE']
 
 # %% ../../nbs/58_verdicts.ipynb #options
-def add_reproduce_options(p: argparse.ArgumentParser) -> None:
+def _add_reproduce_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex reproduce`."
     p.add_argument("--claim", nargs="+", metavar="C", help="claims to test, such as C1 C6 (default all)")
     p.add_argument("--scale", choices=("small", "full"), default="small", help="size of the grids (default %(default)s)")
@@ -27,19 +27,19 @@ def add_reproduce_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--jobs", type=int, default=-1, help="worker processes, -1 (default) or at least 1; -1 is one for each core")
 
 # %% ../../nbs/58_verdicts.ipynb #check-jobs-code
-def check_jobs(jobs: int) -> None:
+def _check_jobs(jobs: int) -> None:
     "A `ValueError` for a number of processes that cannot be meant."
     most = 4 * (os.cpu_count() or 1)
     if jobs != -1 and not 1 <= jobs <= most:
         raise ValueError(f"--jobs must be -1 or in [1, {most}], four for each core, got {jobs}")
 
 # %% ../../nbs/58_verdicts.ipynb #84556991
-def run_reproduce(args: argparse.Namespace) -> None:
+def _run_reproduce(args: argparse.Namespace) -> None:
     "`multiindex reproduce`."
     from joblib import parallel_config
 
     find_claims(args.claim)
-    check_jobs(args.jobs)
+    _check_jobs(args.jobs)
     check_folder("--out", args.out)
     check_folder("--store", args.store)
     kept = "finished cells are kept and the same command goes on from there"
@@ -53,4 +53,4 @@ def run_reproduce(args: argparse.Namespace) -> None:
         raise ValueError(f"{', '.join(left)} not judged, for cells that failed: the report says why, and the same command computes those again")
 
 # %% ../../nbs/58_verdicts.ipynb #run-reproduce-end-code
-REPRODUCE = Subcommand("reproduce", "Test the claims of the paper: sweep, judge, draw, and write REPRODUCTION.md.", add_reproduce_options, run_reproduce)
+REPRODUCE = Subcommand("reproduce", "Test the claims of the paper: sweep, judge, draw, and write REPRODUCTION.md.", _add_reproduce_options, _run_reproduce)

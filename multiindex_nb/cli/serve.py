@@ -17,12 +17,10 @@ import multiindex_nb
 from .words import Subcommand
 
 # %% auto #0
-__all__ = ['EXPLORER_CODE', 'EXPLORER_TEMPLATE', 'PAGES', 'STATE', 'EXPLORE', 'Guard', 'Pages', 'answer_class', 'guarded_class',
-           'serve', 'write_page', 'check_port', 'server_words', 'server_environment', 'start_voila', 'wait_for',
-           'last_words', 'stop_server', 'add_explore_options', 'attend', 'run_explore']
+__all__ = ['PAGES', 'EXPLORE', 'serve', 'wait_for']
 
 # %% ../../nbs/36_serve.ipynb #guard
-class Guard:
+class _Guard:
     "Who may talk to the explorer: a browser on this machine that came by the printed address."
 
     def __init__(self, port: int, token: str, once: str):
@@ -53,7 +51,7 @@ class Guard:
         return 0 if compare_digest(shown.value.encode(), self.secret.encode()) else 403
 
 # %% ../../nbs/36_serve.ipynb #pages
-class Pages:
+class _Pages:
     "The open pages, each with a kernel, and no more than `most` at a time."
 
     def __init__(self, kernels, most: int):
@@ -77,7 +75,7 @@ class Pages:
             self.starting -= 1
 
 # %% ../../nbs/36_serve.ipynb #answers
-def answer_class(guard: Guard, full: str):
+def _answer_class(guard: _Guard, full: str):
     "The handler of answers that are not Voila's: the cookie and the way in, a refusal, or `full`."
     from tornado.web import RequestHandler, stream_request_body
 
@@ -102,8 +100,8 @@ def answer_class(guard: Guard, full: str):
     return Answer
 
 # %% ../../nbs/36_serve.ipynb #guarded
-def guarded_class(guard: Guard, most: int, alone):
-    "Voila behind a `Guard`, with `most` pages, until it is `alone`."
+def _guarded_class(guard: _Guard, most: int, alone):
+    "Voila behind a `_Guard`, with `most` pages, until it is `alone`."
     from pathlib import Path
 
     from tornado.ioloop import IOLoop, PeriodicCallback
@@ -111,8 +109,8 @@ def guarded_class(guard: Guard, most: int, alone):
 
     class Guarded(Voila):
         def listen(self):
-            pages, find = Pages(self.kernel_manager, most), self.app.find_handler
-            answer = answer_class(guard, pages.words)
+            pages, find = _Pages(self.kernel_manager, most), self.app.find_handler
+            answer = _answer_class(guard, pages.words)
 
             def find_handler(request, **more):
                 status = guard.judge(request) or (503 if request.path == "/" and pages.full() else 0)
@@ -128,36 +126,36 @@ def guarded_class(guard: Guard, most: int, alone):
 
 # %% ../../nbs/36_serve.ipynb #serve
 def serve() -> None:
-    "What the child process runs: Voila behind a `Guard`, until its parent has gone."
+    "What the child process runs: Voila behind a `_Guard`, until its parent has gone."
     import json
     import os
     import shutil
 
     given = json.loads(os.environ.pop("MULTIINDEX_SERVE"))  # kernels need not know it
     alone = lambda: os.getppid() != given["parent"]
-    guarded_class(Guard(given["port"], given["token"], given["once"]), given["pages"], alone).launch_instance()
+    _guarded_class(_Guard(given["port"], given["token"], given["once"]), given["pages"], alone).launch_instance()
     if alone():
         shutil.rmtree(os.getcwd(), ignore_errors=True)
 
 # %% ../../nbs/36_serve.ipynb #page
-EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
-EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
+_EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
+_EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
 {% block notebook_css %}{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/", "data:text/css,") }}{% endblock %}
 """
 
 
-def write_page(folder: Path) -> None:
+def _write_page(folder: Path) -> None:
     "Write the explorer's notebook and its template into `folder`."
     template = folder / "voila" / "templates" / "offline"
     template.mkdir(parents=True)
     (template / "conf.json").write_text('{"base_template": "lab"}')
-    (template / "index.html.j2").write_text(EXPLORER_TEMPLATE)
-    cell: dict = {"cell_type": "code", "id": "explorer", "execution_count": None, "metadata": {}, "outputs": [], "source": EXPLORER_CODE}
+    (template / "index.html.j2").write_text(_EXPLORER_TEMPLATE)
+    cell: dict = {"cell_type": "code", "id": "explorer", "execution_count": None, "metadata": {}, "outputs": [], "source": _EXPLORER_CODE}
     metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "title": "multiindex explorer"}
     (folder / "explorer.ipynb").write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
 
 # %% ../../nbs/36_serve.ipynb #port
-def check_port(port: int) -> None:
+def _check_port(port: int) -> None:
     "An `OSError` for a port that cannot be listened on."
     import errno
     import socket
@@ -172,10 +170,10 @@ def check_port(port: int) -> None:
 
 # %% ../../nbs/36_serve.ipynb #settings
 PAGES = 8  # at a time, each with a kernel
-STATE = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
+_STATE = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
 
 
-def server_words(port: int) -> list[str]:
+def _server_words(port: int) -> list[str]:
     "The options of Voila."
     widgets = ("@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8")
     words = ["--Voila.ip=127.0.0.1", f"--port={port}", "--Voila.port_retries=0", "--no-browser", "--template=offline", "--Application.log_level=ERROR"]
@@ -184,26 +182,26 @@ def server_words(port: int) -> list[str]:
     return [*words, *gone, "--KernelManager.shutdown_wait_time=1"]
 
 # %% ../../nbs/36_serve.ipynb #server-environment-code
-def server_environment(folder: Path, given: dict) -> dict[str, str]:
+def _server_environment(folder: Path, given: dict) -> dict[str, str]:
     "Ours, but for what Jupyter, IPython and matplotlib read and write, which is in `folder`."
-    own = {name: str(folder / place) for name, place in STATE.items()}  # a home that is missing, full or set up otherwise changes nothing
+    own = {name: str(folder / place) for name, place in _STATE.items()}  # a home that is missing, full or set up otherwise changes nothing
     paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
     first = {name: os.pathsep.join(filter(None, [place, os.environ.get(name)])) for name, place in paths.items()}
     return {**os.environ, **own, **first, "TMPDIR": str(folder), "MULTIINDEX_SERVE": json.dumps(given)}
 
 # %% ../../nbs/36_serve.ipynb #7571730c
-def start_voila(folder: Path, port: int, token: str, once: str):
+def _start_voila(folder: Path, port: int, token: str, once: str):
     "The server, as a process whose last words are in `folder`/log; `OSError` if the port is taken."
     import inspect
     import subprocess
 
-    check_port(port)
-    parts = [inspect.getsource(part) for part in (Guard, Pages, answer_class, guarded_class, serve)]
+    _check_port(port)
+    parts = [inspect.getsource(part) for part in (_Guard, _Pages, _answer_class, _guarded_class, serve)]
     (folder / "serve.py").write_text("\n\n".join([*parts, "serve()\n"]))
     given = {"port": port, "token": token, "once": once, "pages": PAGES, "parent": os.getpid()}
-    command = [sys.executable, "serve.py", "explorer.ipynb", *server_words(port)]
+    command = [sys.executable, "serve.py", "explorer.ipynb", *_server_words(port)]
     with (folder / "log").open("w") as log:
-        return subprocess.Popen(command, cwd=folder, env=server_environment(folder, given), stdout=log, stderr=log, start_new_session=True)
+        return subprocess.Popen(command, cwd=folder, env=_server_environment(folder, given), stdout=log, stderr=log, start_new_session=True)
 
 # %% ../../nbs/36_serve.ipynb #wait
 def wait_for(server, folder: Path, seconds: float = 60) -> None:
@@ -214,15 +212,15 @@ def wait_for(server, folder: Path, seconds: float = 60) -> None:
         if server.poll() is not None:
             break
         time.sleep(0.05)
-    raise OSError("voila did not start: " + last_words(folder))
+    raise OSError("voila did not start: " + _last_words(folder))
 
 # %% ../../nbs/36_serve.ipynb #last-words-code
-def last_words(folder: Path) -> str:
+def _last_words(folder: Path) -> str:
     "The last line of the server's log."
     return ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1]
 
 # %% ../../nbs/36_serve.ipynb #stop
-def stop_server(server) -> None:
+def _stop_server(server) -> None:
     "Ask a process to end, and end it if it does not."
     import subprocess
 
@@ -233,13 +231,13 @@ def stop_server(server) -> None:
         server.kill()
 
 # %% ../../nbs/36_serve.ipynb #options
-def add_explore_options(p: argparse.ArgumentParser) -> None:
+def _add_explore_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex explore`."
     p.add_argument("--port", type=int, default=8866, help="port on 127.0.0.1 (default %(default)s)")
     p.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
 
 # %% ../../nbs/36_serve.ipynb #attend-code
-def attend(server, folder: Path, place: str, token: str, once: str | None) -> None:
+def _attend(server, folder: Path, place: str, token: str, once: str | None) -> None:
     "Say where the explorer is, open it with the token that works once, and wait for the server's end."
     import webbrowser
 
@@ -248,10 +246,10 @@ def attend(server, folder: Path, place: str, token: str, once: str | None) -> No
     if once is not None:
         webbrowser.open(place + once)
     if server.wait() != 0:
-        raise OSError("voila stopped: " + last_words(folder))
+        raise OSError("voila stopped: " + _last_words(folder))
 
 # %% ../../nbs/36_serve.ipynb #84556991
-def run_explore(args: argparse.Namespace) -> None:
+def _run_explore(args: argparse.Namespace) -> None:
     "`multiindex explore`."
     import secrets
     from importlib.util import find_spec
@@ -263,17 +261,17 @@ def run_explore(args: argparse.Namespace) -> None:
     token, once = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        write_page(folder)
-        server = start_voila(folder, args.port, token, once)
+        _write_page(folder)
+        server = _start_voila(folder, args.port, token, once)
         try:
-            attend(server, folder, f"http://127.0.0.1:{args.port}/?token=", token, None if args.no_browser else once)
+            _attend(server, folder, f"http://127.0.0.1:{args.port}/?token=", token, None if args.no_browser else once)
         except KeyboardInterrupt as error:
             error.add_note("the server and its kernels are ended")
             if error.args:  # a signal, not Ctrl-C
                 raise
             print()
         finally:
-            stop_server(server)
+            _stop_server(server)
 
 # %% ../../nbs/36_serve.ipynb #run-explore-end-code
-EXPLORE = Subcommand("explore", "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it.", add_explore_options, run_explore)
+EXPLORE = Subcommand("explore", "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it.", _add_explore_options, _run_explore)

@@ -20,8 +20,7 @@ from ..problem.targets import Target, generator, random_subspace, sample
 from ..problem.white import ConstantColumnWarning, is_white, whiten
 
 # %% auto #0
-__all__ = ['DRAWN', 'Problem', 'synthetic_problem', 'deal', 'prepare', 'file_problem', 'add_source_options', 'check_drawn',
-           'make_problem']
+__all__ = ['DRAWN', 'Problem', 'synthetic_problem', 'add_source_options', 'make_problem']
 
 # %% ../../nbs/39_source.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -49,14 +48,14 @@ def synthetic_problem(text: str, d: int, n_per_d: int, noise: float, condition: 
     return Problem(f"{target} ({facts})", target.r, D1, D2, test, U)
 
 # %% ../../nbs/39_source.ipynb #split
-def deal(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
+def _deal(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     "Numbers of the rows for stage 1, for stage 2 and for the test."
     order = torch.randperm(n, generator=generator(seed, "file"))
     end = int(0.8 * n)
     return order[: end // 2], order[end // 2 : end], order[end:]
 
 # %% ../../nbs/39_source.ipynb #prepare
-def prepare(table: Table, train: Tensor, name: str, whitening: bool) -> tuple[Tensor, tuple[str, ...]]:
+def _prepare(table: Table, train: Tensor, name: str, whitening: bool) -> tuple[Tensor, tuple[str, ...]]:
     "The inputs, white if that is asked for, and notes; both by the rows for training alone."
     X, notes = table.X, table.notes
     low, high = X[train].aminmax(dim=0)
@@ -72,15 +71,15 @@ def prepare(table: Table, train: Tensor, name: str, whitening: bool) -> tuple[Te
     return X, notes
 
 # %% ../../nbs/39_source.ipynb #2fcf80ea
-def file_problem(path: str, label: str | None, r: int | None, whitening: bool, seed: int) -> Problem:
+def _file_problem(path: str, label: str | None, r: int | None, whitening: bool, seed: int) -> Problem:
     "Rows of a file, shuffled: 40 % for each stage, 20 % for the test."
     if r is None:
         raise ValueError("--data needs --r, the number of directions to look for")
     table, name = read_file(path, label), Path(path).name
     if len(table.y) < 20:
         raise ValueError(f"{path} must have at least 20 rows, got {len(table.y)}")
-    parts = deal(len(table.y), seed)
-    X, notes = prepare(table, torch.cat(parts[:2]), name, whitening)
+    parts = _deal(len(table.y), seed)
+    X, notes = _prepare(table, torch.cat(parts[:2]), name, whitening)
     D1, D2, test = ((X[rows], table.y[rows]) for rows in parts)
     return Problem(f"{name} (r = {r})", r, D1, D2, test, None, notes, table.label, table.names)
 
@@ -102,7 +101,7 @@ def add_source_options(p: argparse.ArgumentParser) -> None:
     source.add_argument("--whiten", action="store_true", help="centre and whiten the inputs of --data")
 
 # %% ../../nbs/39_source.ipynb #check-drawn-code
-def check_drawn(args: argparse.Namespace) -> None:
+def _check_drawn(args: argparse.Namespace) -> None:
     "A `ValueError` for rows that cannot be drawn, or an `--r` that the target denies."
     if args.n_per_d < 1:
         raise ValueError(f"--n-per-d must be at least 1, got {args.n_per_d}")
@@ -120,8 +119,8 @@ def make_problem(args: argparse.Namespace) -> Problem:
         warnings.simplefilter("ignore", ConstantColumnWarning)  # a note says it by name
         if args.data is not None:
             refuse(args, list(DRAWN), "with --data")
-            return file_problem(args.data, args.label, args.r, args.whiten, args.seed)
+            return _file_problem(args.data, args.label, args.r, args.whiten, args.seed)
         refuse(args, ("label", "whiten"), "without --data")
         fill(args, DRAWN)
-        check_drawn(args)
+        _check_drawn(args)
         return synthetic_problem(args.target, args.d, args.n_per_d, args.noise, args.condition, args.seed)

@@ -14,11 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['NOTHING', 'heeded', 'stop', 'stoppable', 'running', 'end_workers', 'clear_parts', 'no_orphans', 'unheard', 'reason',
-           'complain', 'stopped']
+__all__ = ['NOTHING', 'stop', 'stoppable', 'no_orphans', 'unheard', 'reason', 'complain', 'stopped']
 
 # %% ../../nbs/38_stop.ipynb #stops-code
-def heeded() -> list[int]:
+def _heeded() -> list[int]:
     "Those of SIGINT, SIGTERM and SIGHUP that nobody ignores; none outside the main thread, which cannot answer them."
     if threading.current_thread() is not threading.main_thread():
         return []
@@ -34,7 +33,7 @@ def stop(number, frame):
 @contextmanager
 def stoppable() -> Iterator[None]:
     "Inside, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, the last two with their number, unless they are ignored."
-    before = {number: signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop) for number in heeded()}
+    before = {number: signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop) for number in _heeded()}
     try:
         yield
     finally:
@@ -42,7 +41,7 @@ def stoppable() -> Iterator[None]:
             signal.signal(number, answer)
 
 # %% ../../nbs/38_stop.ipynb #running
-def running(number: int) -> bool:
+def _running(number: int) -> bool:
     "Is there a process of this number?"
     try:
         os.kill(number, 0)
@@ -53,7 +52,7 @@ def running(number: int) -> bool:
     return True
 
 # %% ../../nbs/38_stop.ipynb #end-workers-code
-def end_workers() -> None:
+def _end_workers() -> None:
     "End joblib's workers, if there are any."
     if "joblib.externals.loky" in sys.modules:
         from joblib.externals.loky import get_reusable_executor
@@ -61,10 +60,10 @@ def end_workers() -> None:
         get_reusable_executor(reuse=True, kill_workers=True).shutdown(wait=True, kill_workers=True)
 
 # %% ../../nbs/38_stop.ipynb #clear-parts-code
-def clear_parts(folder: Path | None) -> None:
+def _clear_parts(folder: Path | None) -> None:
     "Remove the parts of files in `folder` that nobody writes any more."
     for part in () if folder is None else folder.rglob(".*.part"):
-        if not running(int(part.suffixes[-2][1:])):
+        if not _running(int(part.suffixes[-2][1:])):
             part.unlink(missing_ok=True)
 
 # %% ../../nbs/38_stop.ipynb #leftovers
@@ -74,8 +73,8 @@ def no_orphans(folder: Path | None, kept: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        end_workers()
-        clear_parts(folder)
+        _end_workers()
+        _clear_parts(folder)
         error.add_note(kept)
         raise
 

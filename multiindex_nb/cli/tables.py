@@ -26,11 +26,7 @@ from ..gate import EXACT
 from ..problem.rows import check_data
 
 # %% auto #0
-__all__ = ['TOO_LARGE', 'SEPARATORS', 'Table', 'array_numbers', 'npz_arrays', 'read_npz', 'decode', 'separator', 'CsvText',
-           'no_header', 'check_header', 'odd_row', 'parse', 'text_columns', 'check_commas', 'CsvCells', 'ParquetCells',
-           'is_number', 'hint', 'check_kind', 'check_finite', 'check_exact', 'column_numbers', 'row_numbers',
-           'without_row_numbers', 'label_of', 'label_lines', 'check_names', 'open_table', 'read_table', 'read_file',
-           'read_data']
+__all__ = ['Table', 'separator', 'parse', 'hint', 'check_finite', 'label_lines', 'read_table', 'read_file', 'read_data']
 
 # %% ../../nbs/35_tables.ipynb #12table
 @dataclass(frozen=True)
@@ -44,20 +40,20 @@ class Table:
     notes: tuple[str, ...] = ()  # what was left out, or read in an unusual way
 
 # %% ../../nbs/35_tables.ipynb #too-large
-TOO_LARGE = "float64 keeps whole numbers up to 2^53 only; leave out identifiers, and subtract a constant from times"
+_TOO_LARGE = "float64 keeps whole numbers up to 2^53 only; leave out identifiers, and subtract a constant from times"
 
 
-def array_numbers(array: np.ndarray, place: str) -> np.ndarray:
+def _array_numbers(array: np.ndarray, place: str) -> np.ndarray:
     "The array in float64; `ValueError` for what is no real number, or a whole number that float64 does not keep."
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{place} must hold real numbers, got dtype {array.dtype}")
     largest = max(abs(int(array.max(initial=0))), abs(int(array.min(initial=0)))) if array.dtype.kind in "iu" else 0
     if largest > EXACT:
-        raise ValueError(f"{place} holds {largest}: {TOO_LARGE}")
+        raise ValueError(f"{place} holds {largest}: {_TOO_LARGE}")
     return np.array(array, dtype=float)
 
 # %% ../../nbs/35_tables.ipynb #98f04bb4
-def npz_arrays(path: Path) -> list[np.ndarray]:
+def _npz_arrays(path: Path) -> list[np.ndarray]:
     "X and y of a .npz file; `ValueError` for an archive that is damaged, or without them."
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path.name} is not a .npz file")
@@ -70,15 +66,15 @@ def npz_arrays(path: Path) -> list[np.ndarray]:
         raise ValueError(f"{path.name} cannot be read: {error}") from None
 
 # %% ../../nbs/35_tables.ipynb #read-npz-code
-def read_npz(path: Path, label: str | None) -> Table:
+def _read_npz(path: Path, label: str | None) -> Table:
     "The arrays X and y of a .npz file."
     if label is not None:
         raise ValueError("--label names a column of a table; a .npz file holds the label as y")
-    X, y = (torch.from_numpy(array_numbers(array, f"{name} in {path.name}")) for name, array in zip("Xy", npz_arrays(path)))
+    X, y = (torch.from_numpy(_array_numbers(array, f"{name} in {path.name}")) for name, array in zip("Xy", _npz_arrays(path)))
     return Table(X, y, label="the array y")
 
 # %% ../../nbs/35_tables.ipynb #decode
-def decode(path: Path) -> str:
+def _decode(path: Path) -> str:
     "The text of a file in UTF-8, or in UTF-16 with a byte-order mark; a `ValueError` names the line of the first wrong byte."
     raw = path.read_bytes()
     try:
@@ -91,7 +87,7 @@ def decode(path: Path) -> str:
     return text
 
 # %% ../../nbs/35_tables.ipynb #7882d335
-SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 
 def separator(text: str) -> str:
@@ -103,17 +99,17 @@ def separator(text: str) -> str:
         several = min(widths) > 1
         return several and len(set(widths)) == 1, cut == "," and several, widths[0]
 
-    return max(SEPARATORS, key=rank)
+    return max(_SEPARATORS, key=rank)
 
 # %% ../../nbs/35_tables.ipynb #e8b968c2
-class CsvText:
+class _CsvText:
     "The text of a .csv file, and where each cell stands."
 
     index: tuple[str, ...] = ()  # columns known to number the rows
     notes: tuple[str, ...] = ()  # what was read in an unusual way
 
     def __init__(self, path: Path):
-        self.path, self.text = path, decode(path)
+        self.path, self.text = path, _decode(path)
         self.cut = separator(self.text)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -127,7 +123,7 @@ class CsvText:
         return f"{self.path.name}, line {line}, column {name!r}"
 
 # %% ../../nbs/35_tables.ipynb #no-header-code
-def no_header(names: list[str]) -> bool:
+def _no_header(names: list[str]) -> bool:
     "Are the names of the columns numbers, other than those that count columns?"
     try:
         return sorted(map(float, names)) not in ([float(k + start) for k in range(len(names))] for start in (0, 1))
@@ -135,26 +131,26 @@ def no_header(names: list[str]) -> bool:
         return False
 
 # %% ../../nbs/35_tables.ipynb #header
-def check_header(file: CsvText) -> None:
+def _check_header(file: _CsvText) -> None:
     "A `ValueError` for an empty file, or a first line that does not hold names."
     _, names = next(file.rows(), (0, None))
     if names is None:
         raise ValueError(f"{file.path.name} is empty")
-    if no_header(names):
+    if _no_header(names):
         raise ValueError(f"the first line of {file.path.name} must hold names, got numbers: {', '.join(names)[:60]}")
     if len(names) == 1:
-        cuts = ", ".join(SEPARATORS.values())
+        cuts = ", ".join(_SEPARATORS.values())
         raise ValueError(f"{file.path.name} must have a column for the label and at least one other; no {cuts} cuts its first line: {names[0][:60]!r}")
 
 # %% ../../nbs/35_tables.ipynb #odd-row-code
-def odd_row(file: CsvText) -> str | None:
+def _odd_row(file: _CsvText) -> str | None:
     "What to say of the first row that is longer or shorter than the first line, if there is one."
     width = len(next(file.rows())[1])
     odd = next(((line, len(row)) for line, row in file.rows() if len(row) != width), None)
-    return odd and f"line {odd[0]} of {file.path.name} has {odd[1]} cells, the first line {width} (cut by a {SEPARATORS[file.cut]})"
+    return odd and f"line {odd[0]} of {file.path.name} has {odd[1]} cells, the first line {width} (cut by a {_SEPARATORS[file.cut]})"
 
 # %% ../../nbs/35_tables.ipynb #parse
-def parse(file: CsvText, point: str = ".", **columns):
+def parse(file: _CsvText, point: str = ".", **columns):
     "The table, its types inferred from all rows; a `ValueError` for a row of another length than the first."
     import pyarrow as pa
     from pyarrow import csv as arrow
@@ -165,19 +161,19 @@ def parse(file: CsvText, point: str = ".", **columns):
     try:
         return arrow.read_csv(pa.BufferReader(raw), reading, cutting, arrow.ConvertOptions(decimal_point=point, **columns))
     except pa.ArrowInvalid:
-        if odd := odd_row(file):
+        if odd := _odd_row(file):
             raise ValueError(odd) from None
         raise
 
 # %% ../../nbs/35_tables.ipynb #text-columns
-def text_columns(table) -> list[int]:
+def _text_columns(table) -> list[int]:
     "Numbers of the columns that were read as text."
     import pyarrow as pa
 
     return [k for k, field in enumerate(table.schema) if pa.types.is_string(field.type)]
 
 # %% ../../nbs/35_tables.ipynb #commas
-def check_commas(file: CsvText, column, name: str) -> None:
+def _check_commas(file: _CsvText, column, name: str) -> None:
     "A `ValueError` if every comma in a column may be a decimal comma or a thousands separator."
     commas = [(row, cell) for row, cell in enumerate(column.to_pylist()) if cell and "," in cell]
     if all(re.fullmatch(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*", cell) for _, cell in commas):
@@ -185,22 +181,22 @@ def check_commas(file: CsvText, column, name: str) -> None:
         raise ValueError(f"{file.place(row, name)} holds {cell!r}: a decimal comma or a thousands separator? write a decimal point, or plain digits")
 
 # %% ../../nbs/35_tables.ipynb #csv-cells
-class CsvCells(CsvText):
+class _CsvCells(_CsvText):
     "A .csv file: its table, and where each cell stands."
 
     def read(self):
         "The table, with decimal commas where the cells are cut by something else."
-        check_header(self)
+        _check_header(self)
         table = parse(self)
-        words = text_columns(table)
+        words = _text_columns(table)
         if self.cut == "," or not words:
             return table
         other = parse(self, ",")
-        if len(text_columns(other)) >= len(words):
+        if len(_text_columns(other)) >= len(words):
             return table
-        for k in set(words) - set(text_columns(other)):
-            check_commas(self, table.column(k), table.column_names[k])
-        self.notes = (f"read with a {SEPARATORS[self.cut]} between cells and decimal commas",)
+        for k in set(words) - set(_text_columns(other)):
+            _check_commas(self, table.column(k), table.column_names[k])
+        self.notes = (f"read with a {_SEPARATORS[self.cut]} between cells and decimal commas",)
         return other
 
     def whole_numbers(self, name: str, column) -> list[int | None]:
@@ -212,7 +208,7 @@ class CsvCells(CsvText):
         return [int(cell) if re.fullmatch(r"\s*[+-]?\d+\s*", cell) else None for cell in cells]
 
 # %% ../../nbs/35_tables.ipynb #24891b34
-class ParquetCells:
+class _ParquetCells:
     "A .parquet file: its table, and where each cell stands."
 
     index: tuple[str, ...] = ()
@@ -240,7 +236,7 @@ class ParquetCells:
         return [None if isinstance(cell, float) or cell != int(cell) else int(cell) for cell in column.to_pylist()]
 
 # %% ../../nbs/35_tables.ipynb #is-number-code
-def is_number(cell: str) -> bool:
+def _is_number(cell: str) -> bool:
     "Does float() read it?"
     try:
         float(cell)
@@ -256,7 +252,7 @@ def hint(cell: str) -> str:
     return ": a decimal comma? write a point" if re.fullmatch(r"[+-]?\d*,\d+", cell.strip()) else ""
 
 # %% ../../nbs/35_tables.ipynb #kind
-def check_kind(column, name: str, cells) -> None:
+def _check_kind(column, name: str, cells) -> None:
     "A `ValueError` for a column that is empty, or holds anything but numbers."
     import pyarrow as pa
 
@@ -264,7 +260,7 @@ def check_kind(column, name: str, cells) -> None:
     if of.is_null(kind):
         raise ValueError(f"column {name!r} of {cells.path.name} is empty")
     if of.is_string(kind) or of.is_large_string(kind):
-        words = ((row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None and not is_number(cell))
+        words = ((row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None and not _is_number(cell))
         row, cell = next(words, (0, column[0].as_py()))
         raise ValueError(f"{cells.place(row, name)} must be numeric, got the text {cell!r}{hint(cell)}")
     if not any(is_kind(kind) for is_kind in (of.is_integer, of.is_floating, of.is_boolean, of.is_decimal)):
@@ -280,27 +276,27 @@ def check_finite(values: np.ndarray, name: str, cells) -> None:
         raise ValueError(f"{cells.place(row, name)} must be finite, got {what}; {int(bad.sum())} such in this column")
 
 # %% ../../nbs/35_tables.ipynb #check-exact-code
-def check_exact(column, name: str, cells) -> None:
+def _check_exact(column, name: str, cells) -> None:
     "A `ValueError` with the place of the first whole number that float64 does not keep."
     for row, whole in enumerate(cells.whole_numbers(name, column)):
         if whole is not None and abs(whole) > EXACT:
-            raise ValueError(f"{cells.place(row, name)} holds {whole}: {TOO_LARGE}")
+            raise ValueError(f"{cells.place(row, name)} holds {whole}: {_TOO_LARGE}")
 
 # %% ../../nbs/35_tables.ipynb #f1135101
-def column_numbers(column, name: str, cells) -> np.ndarray:
+def _column_numbers(column, name: str, cells) -> np.ndarray:
     "A column in float64; a `ValueError` names file, line and column of what is no finite number or cannot be kept."
     import pyarrow as pa
 
     column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-    check_kind(column, name, cells)
+    _check_kind(column, name, cells)
     values = column.cast(pa.float64(), safe=False).to_numpy()
     check_finite(values, name, cells)
     if np.abs(values).max() >= EXACT:
-        check_exact(column, name, cells)
+        _check_exact(column, name, cells)
     return np.array(values)
 
 # %% ../../nbs/35_tables.ipynb #row-numbers-code
-def row_numbers(table, names: list[str], cells) -> list[str]:
+def _row_numbers(table, names: list[str], cells) -> list[str]:
     "Names of the columns that only number the rows."
     import pyarrow as pa
 
@@ -308,19 +304,19 @@ def row_numbers(table, names: list[str], cells) -> list[str]:
     return [name for name, column in zip(names, table.columns) if name in cells.index or (name in ("", "Unnamed: 0") and counts(column))]
 
 # %% ../../nbs/35_tables.ipynb #row-numbers
-def without_row_numbers(table, cells, label: str | None):
+def _without_row_numbers(table, cells, label: str | None):
     "The table less empty columns without a name and those that only number the rows, and what to say about it."
     import pyarrow as pa
 
     names = [name.strip() for name in table.column_names]
     empty = [name == "" and pa.types.is_null(column.type) and len(table) > 0 for name, column in zip(names, table.columns)]  # separators at line ends
-    gone = [name for name in row_numbers(table, names, cells) if name != label]
+    gone = [name for name in _row_numbers(table, names, cells) if name != label]
     kept = [k for k, name in enumerate(names) if not empty[k] and name not in gone]
     notes = tuple(f"column {name!r} numbers the rows (pandas' index) and is left out" for name in gone)
     return pa.table([table.column(k) for k in kept], names=[names[k] for k in kept]), notes
 
 # %% ../../nbs/35_tables.ipynb #label
-def label_of(names: list[str], label: str | None, file: str) -> tuple[str, str]:
+def _label_of(names: list[str], label: str | None, file: str) -> tuple[str, str]:
     "The label's column and a sentence about it: as named, else y, else the only Y, else the last."
     alike = [n for n in names if n.casefold() == "y"]
     wanted = label or ("y" if "y" in names else alike[0] if len(alike) == 1 else names[-1])
@@ -338,7 +334,7 @@ def label_lines(label: str, names: Sequence[str]) -> list[str]:
     return ([f"label   {label}"] if label else []) + ([f"inputs  {inputs}"] if names else [])
 
 # %% ../../nbs/35_tables.ipynb #check-names-code
-def check_names(names: list[str], file: str) -> None:
+def _check_names(names: list[str], file: str) -> None:
     "A `ValueError` for two columns of one name, or a column without."
     if twice := [n for n in dict.fromkeys(names) if names.count(n) > 1]:
         raise ValueError(f"{file} has {names.count(twice[0])} columns named {twice[0]!r}: every column needs a name of its own")
@@ -346,12 +342,12 @@ def check_names(names: list[str], file: str) -> None:
         raise ValueError(f"column {names.index('') + 1} of {file} has no name")
 
 # %% ../../nbs/35_tables.ipynb #open-table-code
-def open_table(path: Path, kind: str):
+def _open_table(path: Path, kind: str):
     "The cells of a file and its table, as PyArrow reads it."
     import pyarrow as pa
 
     try:
-        cells = (CsvCells if kind == ".csv" else ParquetCells)(path)
+        cells = (_CsvCells if kind == ".csv" else _ParquetCells)(path)
         return cells, cells.read()
     except (pa.ArrowException, csv.Error) as error:
         raise ValueError(f"{path.name} is not a readable {kind} table: {str(error).splitlines()[0]}") from None
@@ -359,14 +355,14 @@ def open_table(path: Path, kind: str):
 # %% ../../nbs/35_tables.ipynb #1cc9ee75
 def read_table(path: Path, kind: str, label: str | None) -> Table:
     "Inputs and label of a table."
-    cells, table = open_table(path, kind)
-    table, notes = without_row_numbers(table, cells, label)
+    cells, table = _open_table(path, kind)
+    table, notes = _without_row_numbers(table, cells, label)
     names = table.column_names
-    check_names(names, path.name)
-    label, said = label_of(names, label, path.name)
+    _check_names(names, path.name)
+    label, said = _label_of(names, label, path.name)
     if len(table) == 0:
         raise ValueError(f"{path.name} holds names and no rows")
-    numbers = {name: torch.from_numpy(column_numbers(table[name], name, cells)) for name in names}
+    numbers = {name: torch.from_numpy(_column_numbers(table[name], name, cells)) for name in names}
     y = numbers.pop(label)
     return Table(torch.stack(list(numbers.values()), dim=1), y, tuple(numbers), said, (*cells.notes, *notes))
 
@@ -379,7 +375,7 @@ def read_file(path: str | Path, label: str | None = None) -> Table:
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv", ".parquet"):
         raise ValueError(f"--data must end in .npz, .csv or .parquet, got {path.name!r}")
-    table = read_npz(path, label) if kind == ".npz" else read_table(path, kind, label)
+    table = _read_npz(path, label) if kind == ".npz" else read_table(path, kind, label)
     try:
         X, y = check_data(table.X, table.y)
     except ValueError as error:

@@ -18,8 +18,8 @@ from ..gate import machine_bytes
 from ..problem.losses import LOSSES, Loss
 
 # %% auto #0
-__all__ = ['MANY', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder', 'columns', 'fold',
-           'fold_line', 'say', 'short']
+__all__ = ['MANY', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder', 'columns', 'fold', 'say',
+           'short']
 
 # %% ../../nbs/37_words.ipynb #parser-code
 class Parser(argparse.ArgumentParser):
@@ -99,10 +99,10 @@ def columns(stream) -> int:
 # %% ../../nbs/37_words.ipynb #fold-code
 def fold(text: str, width: int) -> str:
     "Lines that are wider are cut at a space and go on further in; a width of 0 leaves all as it is."
-    return "\n".join(fold_line(line, max(width, 20)) if len(line) > width > 0 else line for line in text.split("\n"))
+    return "\n".join(_fold_line(line, max(width, 20)) if len(line) > width > 0 else line for line in text.split("\n"))
 
 # %% ../../nbs/37_words.ipynb #fold
-def fold_line(line: str, width: int) -> str:
+def _fold_line(line: str, width: int) -> str:
     "One line in pieces; a command that is there to be copied goes on after a backslash."
     inset = " " * min(len(line) - len(line.lstrip()) + 2, width // 4)
     mark = " \\" if line.startswith("try: ") else ""

@@ -18,8 +18,7 @@ from torch import Tensor
 from ..gate import shown, undisturbed
 
 # %% auto #0
-__all__ = ['ACTIVATIONS', 'UNSUITABLE', 'Activation', 'cosine_value', 'logcosh_value', 'root_value', 'root_slope',
-           'activation_slopes', 'check_activation', 'as_activation', 'measured_slope']
+__all__ = ['ACTIVATIONS', 'Activation', 'as_activation']
 
 # %% ../../nbs/47_activations.ipynb #821434ec
 @dataclass(frozen=True)
@@ -31,35 +30,35 @@ class Activation:
     derivative: Callable[[Tensor], Tensor]  # s'(z)
 
 # %% ../../nbs/47_activations.ipynb #x-activations
-def cosine_value(z: Tensor) -> Tensor:
+def _cosine_value(z: Tensor) -> Tensor:
     "1 - cos z without cancellation at small z."
     return 2 * torch.sin(z / 2) ** 2
 
 
-def logcosh_value(z: Tensor) -> Tensor:
+def _logcosh_value(z: Tensor) -> Tensor:
     "log cosh z without overflow."
     return torch.logaddexp(z, -z) - math.log(2)
 
 
-def root_value(z: Tensor) -> Tensor:
+def _root_value(z: Tensor) -> Tensor:
     "sqrt(1 + z^2) - 1 without cancellation at small z."
     return z**2 / (1 + torch.sqrt(1 + z**2))
 
 
-def root_slope(z: Tensor) -> Tensor:
-    "Slope of `root_value`."
+def _root_slope(z: Tensor) -> Tensor:
+    "Slope of `_root_value`."
     return z / torch.sqrt(1 + z**2)
 
 
 ACTIVATIONS = {
-    "cosine": Activation("cosine", cosine_value, torch.sin),
-    "logcosh": Activation("logcosh", logcosh_value, torch.tanh),
-    "root": Activation("root", root_value, root_slope),
+    "cosine": Activation("cosine", _cosine_value, torch.sin),
+    "logcosh": Activation("logcosh", _logcosh_value, torch.tanh),
+    "root": Activation("root", _root_value, _root_slope),
 }
 
 # %% ../../nbs/47_activations.ipynb #a674e03d
 @undisturbed
-def activation_slopes(
+def _activation_slopes(
     value: Callable[[Tensor], Tensor],  # s
     z: Float[Tensor, "k"],  # where
 ) -> tuple[Float[Tensor, "k"], Float[Tensor, "k"]]:  # s'(z) and s''(z)
@@ -72,12 +71,12 @@ def activation_slopes(
     return first.detach(), torch.zeros_like(z) if second is None else second.detach()
 
 # %% ../../nbs/47_activations.ipynb #x-check-activation
-def check_activation(
+def _check_activation(
     activation: Activation,  # to be tested
 ) -> Activation:  # the same
     "`ValueError` unless s'(0) = 0 and s''(0) = 1; a warning if s''' looks unbounded on |z| <= 20."
     try:
-        first, second = activation_slopes(activation.value, torch.zeros(1))
+        first, second = _activation_slopes(activation.value, torch.zeros(1))
     except Exception as error:  # of the user's own function
         raise ValueError(f"activation {activation.name!r} must be a smooth function of a tensor: {str(error)[:100]}") from None
     if first.abs().item() > 1e-6 or abs(second.item() - 1) > 1e-6:
@@ -86,13 +85,13 @@ def check_activation(
             f"got {first.item():.3g} and {second.item():.3g}"
         )
     grid = torch.linspace(-20, 20, 4001, dtype=torch.float64)
-    third = torch.diff(activation_slopes(activation.value, grid)[1]) / (grid[1] - grid[0])
+    third = torch.diff(_activation_slopes(activation.value, grid)[1]) / (grid[1] - grid[0])
     if not third.abs().max() < 50:
         warnings.warn(f"activation {activation.name!r}: its third derivative looks unbounded", stacklevel=3)
     return activation
 
 # %% ../../nbs/47_activations.ipynb #e7df6be0
-UNSUITABLE = {
+_UNSUITABLE = {
     "relu": "it has a kink at 0",
     "tanh": "s'(0) = 1, so every neuron follows the same first-order direction",
     "sigmoid": "s'(0) = 1/4, so every neuron follows the same first-order direction",
@@ -107,18 +106,18 @@ def as_activation(
 ) -> Activation:  # with s'(0) = 0 and s''(0) = 1
     "An `Activation` that fulfils the conditions of the paper; `ValueError` or `TypeError` otherwise."
     if isinstance(activation, Activation):
-        return activation if activation in ACTIVATIONS.values() else check_activation(activation)
+        return activation if activation in ACTIVATIONS.values() else _check_activation(activation)
     if isinstance(activation, str):
-        if activation in UNSUITABLE:
-            raise ValueError(f"{name} {activation!r} is unsuitable: {UNSUITABLE[activation]}")
+        if activation in _UNSUITABLE:
+            raise ValueError(f"{name} {activation!r} is unsuitable: {_UNSUITABLE[activation]}")
         if activation not in ACTIVATIONS:
             raise ValueError(f"unknown {name} {shown(activation)}, choose from {', '.join(ACTIVATIONS)}")
         return ACTIVATIONS[activation]
     if not callable(activation):
         raise TypeError(f"{name} must be a name, an Activation or a function, got {shown(activation)}")
-    return check_activation(Activation(getattr(activation, "__name__", "custom"), activation, partial(measured_slope, activation)))
+    return _check_activation(Activation(getattr(activation, "__name__", "custom"), activation, partial(_measured_slope, activation)))
 
 
-def measured_slope(value: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+def _measured_slope(value: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     "s'(z) by automatic differentiation, in the shape and dtype of z."
-    return activation_slopes(value, z.reshape(-1))[0].reshape(z.shape).to(z.dtype)
+    return _activation_slopes(value, z.reshape(-1))[0].reshape(z.shape).to(z.dtype)

@@ -12,6 +12,7 @@ import statistics
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -26,8 +27,8 @@ from ..problem.rows import HopelessWarning
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['PATHS', 'Cost', 'gram_flops', 'first_layer_costs', 'count_flops', 'Machine', 'median_seconds', 'measure_machine',
-           'resident', 'peak_memory', 'stage_one_run', 'learn_run', 'speed_cell', 'Plan', 'readout_cost', 'plan_run']
+__all__ = ['PATHS', 'Cost', 'count_flops', 'Machine', 'median_seconds', 'measure_machine', 'peak_memory', 'stage_one_run',
+           'learn_run', 'speed_cell', 'Plan', 'plan_run']
 
 # %% ../../nbs/08_cost.ipynb #ec4fcf88
 @dataclass(frozen=True)
@@ -40,14 +41,14 @@ class Cost:
     memory: float  # bytes beyond X at the peak, in float64
 
 # %% ../../nbs/08_cost.ipynb #x-gram-flops
-def gram_flops(n: int, d: int) -> int:
+def _gram_flops(n: int, d: int) -> int:
     "Operations of `weighted_gram`: tiles on and above the diagonal."
     full, rest = divmod(d, TILE)
     return 2 * n * (sum(TILE * (d - TILE * k) for k in range(full)) + rest * rest)
 
 # %% ../../nbs/08_cost.ipynb #x-first-layer-costs
 @gated(n=count(1), d=count(1), width=count(2), steps=count(1))
-def first_layer_costs(
+def _first_layer_costs(
     n: int,  # rows
     d: int,  # columns
     width: int = 512,  # neurons m, even
@@ -58,9 +59,9 @@ def first_layer_costs(
     m, more = width, steps * bool(auto_lr)
     weights, block = 5 * 8 * m * d, 8 * min(n, BLOCK) * (2 * m + TILE)
     products = Cost("products", 2 * n * d * m * (steps + more), steps + more, weights + block)
-    matrix = Cost("matrix", gram_flops(n, d) + m * d * d * (steps + more), 1, 8 * d * d + weights + block)
+    matrix = Cost("matrix", _gram_flops(n, d) + m * d * d * (steps + more), 1, 8 * d * d + weights + block)
     through_S = more and forms_matrix(n, d, m // 2, more)  # what the automatic step size takes
-    flops = gram_flops(n, d) + m * d * d * more if through_S else 2 * n * d * m * more
+    flops = _gram_flops(n, d) + m * d * d * more if through_S else 2 * n * d * m * more
     passes, S = (1, 8 * d * d) if through_S else (more, 0)
     autograd = Cost("autograd", 4 * n * d * m * steps + flops, 2 * steps + passes, 6 * 8 * n * m + weights + S)
     fused = Cost("fused", 2 * n * d * m * steps + flops, steps + passes, weights + block + S)
@@ -110,11 +111,11 @@ def measure_machine(
     for name in dtypes:
         A = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=getattr(torch, name)).to(device)
         A @ A  # wakes threads and libraries
-        rate[name] = 2 * size**3 / median_seconds(lambda: A @ A, min_seconds)
+        rate[name] = 2 * size**3 / median_seconds(partial(torch.matmul, A, A), min_seconds)
     return Machine(rate, torch.get_num_threads(), device)
 
 # %% ../../nbs/08_cost.ipynb #x-resident
-def resident(field: str) -> float:
+def _resident(field: str) -> float:
     "'VmRSS' (now) or 'VmHWM' (peak) of this process in bytes; NaN where the system does not say."
     try:
         with open("/proc/self/status") as lines:
@@ -135,9 +136,9 @@ def peak_memory(
             file.write("5")  # forget the old peak
     except (OSError, AttributeError):
         return math.nan
-    before = resident("VmRSS")
+    before = _resident("VmRSS")
     run()
-    return resident("VmHWM") - before
+    return _resident("VmHWM") - before
 
 # %% ../../nbs/08_cost.ipynb #x-paths
 PATHS = {
@@ -203,11 +204,11 @@ class Plan:
     memory: float  # bytes beyond X, at the peak
 
 # %% ../../nbs/08_cost.ipynb #x-readout-cost
-def readout_cost(n: int, d: int, width: int, memory: float = 2**28) -> Cost:
+def _readout_cost(n: int, d: int, width: int, memory: float = 2**28) -> Cost:
     "Stage 2 by ridge with hold-out: features once or in every pass, one Gram matrix, two eigen-decompositions of about 10 m^3."
     kept = 8 * n * width <= memory
     features = 2 * n * d * width * (1 if kept else 3.25)  # a quarter of the rows for the hold-out scores
-    return Cost("readout", features + gram_flops(n, width) + 20 * width**3, 4, (8 * n * width if kept else 0) + 8 * 4 * width**2)
+    return Cost("readout", features + _gram_flops(n, width) + 20 * width**3, 4, (8 * n * width if kept else 0) + 8 * 4 * width**2)
 
 # %% ../../nbs/08_cost.ipynb #4a5671a1
 @gated(n=count(1, 10**15), d=count(1, 10**12), width=count(1, 10**9), steps=count(0, 10_000), 
@@ -222,9 +223,9 @@ def plan_run(
     read: float = 1e9,  # bytes per second from disk or network
 ) -> Plan:
     "The fastest path that fits; `ValueError` if not even the weights do."
-    chunked, second = 8 * n * d > memory / 2, readout_cost(n, d, width)
+    chunked, second = 8 * n * d > memory / 2, _readout_cost(n, d, width)
     time = lambda cost: cost.flops / rate + chunked * cost.passes * 8 * n * d / read
-    costs = first_layer_costs(n, d, width, steps)
+    costs = _first_layer_costs(n, d, width, steps)
     fit = [costs[path] for path in ("fused", "products", "matrix") if costs[path].memory <= memory / 2]
     if not fit:
         raise ValueError(f"d = {d} and width = {width} need more than half of memory = {memory / 1e9:g} GB for the weights alone")

@@ -20,11 +20,10 @@ from ..problem.losses import MSE
 from ..problem.targets import generator
 
 # %% auto #0
-__all__ = ['FEW', 'gcv_scores', 'held_parts', 'HeldOut', 'held_losses', 'holdout_scores', 'ridge_scores', 'warm_fits',
-           'fit_solver']
+__all__ = ['FEW', 'held_losses', 'holdout_scores', 'ridge_scores', 'fit_solver']
 
 # %% ../../nbs/45_decay.ipynb #81e969b4
-def gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
+def _gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
     "Generalised cross-validation for each weight decay."
     scores, s = [], path.s.clamp(min=0)
     for decay in grid:
@@ -35,7 +34,7 @@ def gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
     return scores
 
 
-def held_parts(n: int, seed: int) -> list[Tensor]:
+def _held_parts(n: int, seed: int) -> list[Tensor]:
     "A random quarter of the row numbers to hold out, ascending; of few rows, the other quarters too."
     first, rest = (order := torch.randperm(n, generator=generator(seed, "holdout"))).split([k := max(1, n // 4), n - k])
     return [part.sort().values for part in (first, *(rest.chunk(3) if n < FEW else ()))]
@@ -45,15 +44,15 @@ FEW = 4000  # rows below which every row is held out once
 
 
 @dataclass(frozen=True)
-class HeldOut:
+class _HeldOut:
     "Losses of some readouts, largest weight decay first, summed over held-out rows."
 
     total: Float[Tensor, "k"]  # loss of each readout
     squares: Float[Tensor, "k k"]  # product of the losses of two readouts on a row
     n: int  # rows
 
-    def __add__(self, other: HeldOut) -> HeldOut:
-        return HeldOut(self.total + other.total, self.squares + other.squares, self.n + other.n)
+    def __add__(self, other: _HeldOut) -> _HeldOut:
+        return _HeldOut(self.total + other.total, self.squares + other.squares, self.n + other.n)
 
     @property
     def average(self) -> list[float]:
@@ -73,7 +72,7 @@ class HeldOut:
         return int((mean - mean[best] <= error).to(torch.int).argmax())
 
 
-def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> HeldOut:
+def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> _HeldOut:
     "Losses of each readout, in one pass."
     k = readouts.shape[1]
 
@@ -82,16 +81,16 @@ def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> H
         totals[0].add_(losses.sum(dim=0)), totals[1].add_(losses.T @ losses)
 
     total, squares = rows.sums([y], lambda: (rows.zeros(k), rows.zeros(k, k)), add)
-    return HeldOut(total, squares, len(y))
+    return _HeldOut(total, squares, len(y))
 
 
-def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> HeldOut:
+def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> _HeldOut:
     "Losses on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
-    rows, parts, found = as_features(Phi), held_parts(len(y), seed), []
+    rows, parts, found = as_features(Phi), _held_parts(len(y), seed), []
     with tqdm(total=len(parts) * len(grid), desc="weight decay", disable=None if progress is None else not progress, delay=2, leave=False) as bar:
         for out in parts:
             fit = torch.ones(len(y), dtype=torch.bool).index_fill(0, out, False).nonzero()[:, 0]
-            readouts = torch.stack([(a, bar.update())[0] for a in warm_fits(rows.take(fit), y[fit], c, loss, grid)], dim=1)
+            readouts = torch.stack([(a, bar.update())[0] for a in _warm_fits(rows.take(fit), y[fit], c, loss, grid)], dim=1)
             found.append(held_losses(rows.take(out), readouts, y[out], c, loss))
     return sum(found[1:], start=found[0])
 
@@ -100,7 +99,7 @@ def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict
     "For squared loss: the path of all rows, weight decay -> score by `rule`, and its choice (NaN if it is given)."
     path: RidgePath | None = None
     found = []
-    for out in held_parts(len(y), seed) if rule == "holdout" else [torch.zeros(0, dtype=torch.long)]:
+    for out in _held_parts(len(y), seed) if rule == "holdout" else [torch.zeros(0, dtype=torch.long)]:
         held = torch.zeros(len(y), dtype=torch.bool, device=y.device).index_fill(0, out := out.to(y.device), True)
         fit, whole = ridge_paths(rows, y - c, held, path is None)
         path = path or whole
@@ -111,11 +110,11 @@ def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict
     if found:
         sums = sum(found[1:], start=found[0])
         return path, dict(zip(grid, sums.average)), grid[sums.choice(len(y) < FEW)]
-    scores = dict(zip(grid, gcv_scores(path, grid))) if rule == "gcv" else {}
+    scores = dict(zip(grid, _gcv_scores(path, grid))) if rule == "gcv" else {}
     return path, scores, min(scores, key=scores.__getitem__, default=math.nan)
 
 
-def warm_fits(Phi, y, c, loss, grid):
+def _warm_fits(Phi, y, c, loss, grid):
     "Readouts for falling weight decays, each started from the last."
     a = None
     for decay in grid:

@@ -19,8 +19,7 @@ from ..problem.blocks import Totals, add_gram, mirror, row_sums, sizes
 from ..problem.rows import is_lazy, take_rows
 
 # %% auto #0
-__all__ = ['Features', 'as_features', 'hidden_rows', 'RidgePath', 'Equations', 'normal_equations', 'ridge_path', 'ridge_paths',
-           'feature_blocks', 'dual_path']
+__all__ = ['Features', 'as_features', 'hidden_rows', 'RidgePath', 'ridge_path', 'ridge_paths']
 
 # %% ../../nbs/44_dual.ipynb #4deefd98
 @dataclass(frozen=True)
@@ -111,7 +110,7 @@ class RidgePath:
 
 
 @dataclass(frozen=True)
-class Equations:
+class _Equations:
     "Sums over rows that determine every ridge solution."
 
     G: Float[Tensor, "m m"]  # Phi^T Phi
@@ -119,8 +118,8 @@ class Equations:
     power: Float[Tensor, ""]  # t^T t
     n: int  # rows
 
-    def __add__(self, other: Equations) -> Equations:
-        return Equations(self.G + other.G, self.g + other.g, self.power + other.power, self.n + other.n)
+    def __add__(self, other: _Equations) -> _Equations:
+        return _Equations(self.G + other.G, self.g + other.g, self.power + other.power, self.n + other.n)
 
     def path(self) -> RidgePath:
         "Decompose the Gram matrix."
@@ -128,7 +127,7 @@ class Equations:
         return RidgePath(s, Q.T @ self.g / self.n, self.power.item() / self.n, self.n, lambda v: Q @ v, lambda u: Q.T @ u)
 
 
-def normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[Equations, Equations]:
+def _normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[_Equations, _Equations]:
     "Equations of the rows where `held` is False and of the others, in one pass."
     m = rows.width
 
@@ -141,7 +140,7 @@ def normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tup
 
     sums = rows.sums([t, held], lambda: tuple(rows.zeros(*shape) for shape in ((m, m), (m, m), (m,), (m,), (), ())), add)
     counts = (int((~held).sum()), int(held.sum()))
-    fit, out = (Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
+    fit, out = (_Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
     return fit, out
 
 
@@ -153,14 +152,14 @@ def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> R
 def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor, whole: bool = True) -> tuple[RidgePath, RidgePath]:
     "Paths of the rows that are not held out, and of all rows (the first again if not wanted); by the dual where there are more features than rows."
     if len(rows) < rows.width:
-        fit = dual_path(rows, t, ~held)
-        return fit, dual_path(rows, t, held | ~held) if whole else fit
-    some, out = normal_equations(rows, t, held)
+        fit = _dual_path(rows, t, ~held)
+        return fit, _dual_path(rows, t, held | ~held) if whole else fit
+    some, out = _normal_equations(rows, t, held)
     fit = some.path()
     return fit, (some if out.n == 0 else some + out).path() if whole else fit
 
 # %% ../../nbs/44_dual.ipynb #x-feature-blocks
-def feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, "n k"]]:
+def _feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, "n k"]]:
     "All rows, some features at a time; a Dask array is read into memory."
     if rows.net is None:
         yield from rows.source.split(block, dim=1)
@@ -170,14 +169,14 @@ def feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, 
         yield net.activation.value(X @ W.T + b).double()
 
 # %% ../../nbs/44_dual.ipynb #60adc0ee
-def dual_path(rows: Features, t: Float[Tensor, "n"], used: Tensor) -> RidgePath:
+def _dual_path(rows: Features, t: Float[Tensor, "n"], used: Tensor) -> RidgePath:
     "The path of the rows where `used` is True, from their n x n matrix K."
     n, t = int(used.sum()), t[used]
-    s, V = torch.linalg.eigh(sum(Phi[used] @ Phi[used].T for Phi in feature_blocks(rows)) / n)
+    s, V = torch.linalg.eigh(sum(Phi[used] @ Phi[used].T for Phi in _feature_blocks(rows)) / n)
     root = s.clamp(min=1e-300).sqrt()
 
     def lift(v: Tensor) -> Tensor:
         dual = V @ (v / (root * math.sqrt(n)))
-        return torch.cat([Phi[used].T @ dual for Phi in feature_blocks(rows)])
+        return torch.cat([Phi[used].T @ dual for Phi in _feature_blocks(rows)])
 
     return RidgePath(s, root / math.sqrt(n) * (V.T @ t), t.square().mean().item(), n, lift)

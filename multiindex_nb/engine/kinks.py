@@ -18,7 +18,7 @@ from ..problem.blocks import Totals, add_gram, mirror
 from ..problem.losses import L1, Expectile, Loss, Pinball
 
 # %% auto #0
-__all__ = ['curvature', 'Fit', 'bound', 'gradient_at', 'gram', 'fit_smooth', 'SmoothPinball', 'rounded', 'fit_kinked']
+__all__ = ['curvature', 'Fit', 'bound', 'gradient_at', 'gram', 'fit_smooth', 'rounded', 'fit_kinked']
 
 # %% ../../nbs/41_kinks.ipynb #x-curvature
 def curvature(loss: Loss) -> float:
@@ -96,7 +96,7 @@ def fit_smooth(
 
 # %% ../../nbs/41_kinks.ipynb #66d95ebd
 @dataclass(frozen=True)
-class SmoothPinball(Loss):
+class _SmoothPinball(Loss):
     "scale * pinball loss with its kink rounded off within `mu` of the label; below the true one by at most mu/4."
 
     tau: float  # level
@@ -116,9 +116,9 @@ class SmoothPinball(Loss):
         return self.scale * (((t - y) / self.mu).clamp(-1, 1) / 2 + 0.5 - self.tau)
 
 
-def rounded(loss: L1 | Pinball, mu: float) -> SmoothPinball:
+def rounded(loss: L1 | Pinball, mu: float) -> _SmoothPinball:
     "The smooth stand-in for L1 or pinball loss."
-    return SmoothPinball(0.5, mu, 2.0) if isinstance(loss, L1) else SmoothPinball(loss.tau, mu)
+    return _SmoothPinball(0.5, mu, 2.0) if isinstance(loss, L1) else _SmoothPinball(loss.tau, mu)
 
 # %% ../../nbs/41_kinks.ipynb #x-fit-kinked
 def fit_kinked(Phi, y, c, loss, decay, start=None, rounds: int = 4, max_iter: int = 1000) -> Fit:

@@ -28,8 +28,7 @@ from ..problem.rows import FewSamplesWarning, as_rows, by_chunk, check_data, che
 from ..problem.targets import Target, generator, seed_gate
 
 # %% auto #0
-__all__ = ['WIDTH', 'Stage1', 'Stage2', 'split_rows', 'auto_scale', 'LearnResult', 'predict_rows', 'relative_error',
-           'check_learn_data', 'device_gate', 'run_stages', 'learn', 'oracle', 'projected_error']
+__all__ = ['split_rows', 'auto_scale', 'LearnResult', 'relative_error', 'learn', 'oracle', 'projected_error']
 
 # %% ../../nbs/07_learner.ipynb #52a1097a
 def split_rows(
@@ -71,11 +70,11 @@ class LearnResult:
         if X.ndim != 2 or X.shape[1] != self.net.W.shape[1]:
             raise ValueError(f"X must have shape (n, {self.net.W.shape[1]}), got {tuple(X.shape)}")
         if is_lazy(X):
-            return by_chunk(partial(predict_rows, self.net), X)
+            return by_chunk(partial(_predict_rows, self.net), X)
         return torch.cat([self.net(block) for block in check_finite(X, "X").to(self.net.W.device).split(8192)])
 
 # %% ../../nbs/07_learner.ipynb #x-predict-rows
-def predict_rows(net: TwoLayerNet, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
+def _predict_rows(net: TwoLayerNet, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
     "The network on rows in memory, as an array in memory."
     return torch.cat([net(block.to(net.W.device)) for block in torch.from_numpy(X).split(8192)]).cpu().numpy()
 
@@ -95,7 +94,7 @@ def relative_error(
     return (((prediction - y) / unit).square().mean() / (y / unit).var(correction=0)).item()
 
 # %% ../../nbs/07_learner.ipynb #x-check-learn-data
-def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
     if (X2 is None) != (y2 is None):
         raise ValueError("X2 and y2 must be given together")
@@ -117,10 +116,10 @@ def check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, 
     return (X, y), D2
 
 # %% ../../nbs/07_learner.ipynb #x-device-gate
-WIDTH = count(2, 10**6)
+_WIDTH = count(2, 10**6)
 
 
-def device_gate(value, name: str) -> torch.device:
+def _device_gate(value, name: str) -> torch.device:
     "A gate for devices."
     if not isinstance(value, (str, torch.device)):
         raise TypeError(f"{name} must be the name of a device, got {shown(value)}")
@@ -130,11 +129,11 @@ def device_gate(value, name: str) -> torch.device:
         raise ValueError(f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
 
 # %% ../../nbs/07_learner.ipynb #x-run-stages
-Stage1 = Callable[..., History]  # given U, S and progress
-Stage2 = Callable[..., ReadoutReport]  # given progress
+_Stage1 = Callable[..., History]  # given U, S and progress
+_Stage2 = Callable[..., ReadoutReport]  # given progress
 
 
-def run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, stage1: Stage1, stage2: Stage2, U, seed: int, progress) -> LearnResult:
+def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, stage1: _Stage1, stage2: _Stage2, U, seed: int, progress) -> LearnResult:
     "Spectrum, stage 1, check, stage 2; a hopeless verdict is a warning."
     hide = None if progress is None else not progress
     with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
@@ -151,8 +150,8 @@ def run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, 
     return LearnResult(net, history, report.subspace, report, readout)
 
 # %% ../../nbs/07_learner.ipynb #12b18d22
-@gated(r=count(1), loss=as_loss, steps=STEPS, width=WIDTH, lr=RATE, weight_decay=DECAY, engine=ENGINE, activation=as_activation,
-       init_scale=real(1e-300, 1e100, "auto"), readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate, progress=flag, device=device_gate)
+@gated(r=count(1), loss=as_loss, steps=STEPS, width=_WIDTH, lr=RATE, weight_decay=DECAY, engine=ENGINE, activation=as_activation,
+       init_scale=real(1e-300, 1e100, "auto"), readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate, progress=flag, device=_device_gate)
 def learn(
     X: Float[Array, "n d"],  # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
     y: Float[Array, "n"],  # labels
@@ -175,7 +174,7 @@ def learn(
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
 ) -> LearnResult:
     "Both stages (algorithm of arXiv 2511.15120); `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
-    loss, (D1, D2) = as_loss(loss), check_learn_data(X, y, X2, y2, r, U, seed)
+    loss, (D1, D2) = as_loss(loss), _check_learn_data(X, y, X2, y2, r, U, seed)
     D1, D2 = to_device(D1, device), to_device(D2, device)
     d = D1[0].shape[1]
     T1 = auto_steps(d) if steps == "auto" else steps
@@ -184,7 +183,7 @@ def learn(
     check_readout(net, *D2, as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
     stage1 = partial(train_first_layer, net, *D1, loss, T1, lr, weight_decay, engine)
     stage2 = partial(train_readout, net, *D2, readout_loss, weight_decay=readout_decay, seed=seed)
-    return run_stages(net, D1, r, loss, stage1, stage2, U, seed, progress)
+    return _run_stages(net, D1, r, loss, stage1, stage2, U, seed, progress)
 
 # %% ../../nbs/07_learner.ipynb #7f43568f
 @gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation, seed=seed_gate)

@@ -22,9 +22,8 @@ from ..problem.losses import Huber, Loss, as_loss
 from ..problem.rows import check_data, is_lazy, labels_in
 
 # %% auto #0
-__all__ = ['STEPS', 'RATE', 'DECAY', 'ENGINE', 'auto_steps', 'log_limit_norm', 'auto_lr', 'lr_with_decay', 'History',
-           'DivergenceError', 'Steps', 'plan_steps', 'product_with', 'Recorder', 'run_steps', 'check_first_layer',
-           'train_first_layer', 'plot_history']
+__all__ = ['STEPS', 'RATE', 'DECAY', 'ENGINE', 'auto_steps', 'auto_lr', 'History', 'DivergenceError', 'Steps',
+           'check_first_layer', 'train_first_layer', 'plot_history']
 
 # %% ../../nbs/04_power_iteration.ipynb #27a310a8
 @gated(d=count(1))
@@ -35,7 +34,7 @@ def auto_steps(
     return max(1, math.ceil(math.sqrt(math.log(d))))
 
 # %% ../../nbs/04_power_iteration.ipynb #d533818e
-def log_limit_norm(net: TwoLayerNet, times: Times, steps: int, keep: float, lr: float) -> float:
+def _log_limit_norm(net: TwoLayerNet, times: Times, steps: int, keep: float, lr: float) -> float:
     "Log of the median neuron norm after `steps` steps w <- keep * w - lr * a S w, safe from underflow."
     same = keep == 0 and pair_signs(net) is not None  # partners have equal norms: half will do
     m = len(net.W) // (2 if same else 1)
@@ -58,18 +57,18 @@ def auto_lr(
 ) -> float:  # eta1
     "The step that brings the median neuron to `feature_scale` in exactly `steps` steps, in the small-weight limit."
     times = S if callable(S) else lambda W: W @ S.to(W.dtype)
-    growth = log_limit_norm(net, times, steps, 0.0, 1.0)
+    growth = _log_limit_norm(net, times, steps, 0.0, 1.0)
     if not math.isfinite(growth):
         raise ValueError("lr='auto' needs X and y whose second-order matrix does not annihilate the weights of net")
     lr = math.exp((math.log(feature_scale) - growth) / steps)
-    return lr if weight_decay == "auto" else lr_with_decay(net, times, steps, weight_decay, feature_scale, lr)
+    return lr if weight_decay == "auto" else _lr_with_decay(net, times, steps, weight_decay, feature_scale, lr)
 
 # %% ../../nbs/04_power_iteration.ipynb #x-lr-with-decay
-def lr_with_decay(net: TwoLayerNet, times: Times, steps: int, weight_decay: float, feature_scale: float, lr: float) -> float:
+def _lr_with_decay(net: TwoLayerNet, times: Times, steps: int, weight_decay: float, feature_scale: float, lr: float) -> float:
     "The step that does the same with a decay of its own, sought from the matched step size `lr` upwards."
     from scipy.optimize import brentq
 
-    excess = lambda u: log_limit_norm(net, times, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) - math.log(feature_scale)
+    excess = lambda u: _log_limit_norm(net, times, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) - math.log(feature_scale)
     low, high = math.log(lr) - 40, math.log(lr)
     while excess(high) < 0:
         high += 1
@@ -122,16 +121,16 @@ class Steps:
     gradient: Callable[[TwoLayerNet], tuple[float, Tensor]]  # net -> (average loss, gradient)
 
 # %% ../../nbs/04_power_iteration.ipynb #x-plan-steps
-def plan_steps(net: TwoLayerNet, X, y, loss: Loss, steps: int, lr, weight_decay, engine: str, feature_scale: float, S) -> Steps:
+def _plan_steps(net: TwoLayerNet, X, y, loss: Loss, steps: int, lr, weight_decay, engine: str, feature_scale: float, S) -> Steps:
     "Step size, decay and gradient, chosen where they are \"auto\"."
-    times = product_with(net, X, y, loss, steps * ((engine == "power") + (lr == "auto")), weight_decay, S)
+    times = _product_with(net, X, y, loss, steps * ((engine == "power") + (lr == "auto")), weight_decay, S)
     if lr == "auto":
         lr = auto_lr(net, times, steps, weight_decay, feature_scale) if times else 1.0  # none where no step will be taken
     beta, keep = (1 / lr, 0.0) if weight_decay == "auto" else (weight_decay, 1 - lr * weight_decay)
     return Steps(engine, loss, steps, lr, beta, keep, gradient_of(engine, X, y, loss, times, net.c))
 
 # %% ../../nbs/04_power_iteration.ipynb #x-product-with
-def product_with(net: TwoLayerNet, X, y, loss: Loss, products: int, weight_decay, S) -> Times | None:
+def _product_with(net: TwoLayerNet, X, y, loss: Loss, products: int, weight_decay, S) -> Times | None:
     "Multiplication by S, given or not, if there will be any."
     if not products:
         return None
@@ -141,7 +140,7 @@ def product_with(net: TwoLayerNet, X, y, loss: Loss, products: int, weight_decay
     return times_matrix(X, y, loss, len(net.W) // (2 if paired else 1), products)
 
 # %% ../../nbs/04_power_iteration.ipynb #51a5ea47
-class Recorder:
+class _Recorder:
     "Collects the curves of a `History` while stage 1 runs."
 
     def __init__(self, U: Float[Array, "r d"] | None, keep_weights: bool, device: torch.device):
@@ -170,7 +169,7 @@ class Recorder:
         return History(plan.engine, str(plan.loss), plan.lr, plan.weight_decay, losses, norm, aligned, covered, weights)
 
 # %% ../../nbs/04_power_iteration.ipynb #x-run-steps
-def run_steps(net: TwoLayerNet, plan: Steps, recorder: Recorder, progress: bool | None) -> History:
+def _run_steps(net: TwoLayerNet, plan: Steps, recorder: _Recorder, progress: bool | None) -> History:
     "Take the steps of `plan`, recording each."
     recorder.see(net.W)
     hide = None if progress is None else not progress
@@ -226,11 +225,11 @@ def train_first_layer(
     steps = check_first_layer(net, steps, engine, X, U, S)
     check_bytes(keep_weights * (steps + 1) * net.W.nbytes, f"keep_weights over {steps} steps")
     y, engine = labels_in(y, net.W.dtype).to(net.W.device), "fused" if engine == "auto" else engine
-    recorder = Recorder(U, keep_weights, net.W.device)
+    recorder = _Recorder(U, keep_weights, net.W.device)
     net.b.zero_()
     net.c.fill_(loss.location(y))
-    plan = plan_steps(net, X, y, loss, steps, lr, weight_decay, engine, feature_scale, S)
-    return run_steps(net, plan, recorder, progress)
+    plan = _plan_steps(net, X, y, loss, steps, lr, weight_decay, engine, feature_scale, S)
+    return _run_steps(net, plan, recorder, progress)
 
 # %% ../../nbs/04_power_iteration.ipynb #17bfd94f
 @gated(history=instance(History, "from train_first_layer"), ax=drawing, legend=flag)

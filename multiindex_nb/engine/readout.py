@@ -24,8 +24,7 @@ from ..problem.rows import check_data
 from ..problem.targets import generator, seed_gate
 
 # %% auto #0
-__all__ = ['PENALTY', 'draw_biases', 'fit_gd', 'NotConvergedWarning', 'ReadoutReport', 'check_readout', 'choose_decay',
-           'gram_top', 'fit_ridge', 'train_readout']
+__all__ = ['PENALTY', 'draw_biases', 'fit_gd', 'NotConvergedWarning', 'ReadoutReport', 'check_readout', 'train_readout']
 
 # %% ../../nbs/06_readout.ipynb #f5542838
 def draw_biases(net: TwoLayerNet, seed: int) -> None:
@@ -91,24 +90,24 @@ def check_readout(net, X, y, loss, method, weight_decay, names: tuple[str, str] 
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
 # %% ../../nbs/06_readout.ipynb #x-choose-decay
-def choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed, progress) -> tuple[RidgePath | None, dict[float, float], float]:
+def _choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed, progress) -> tuple[RidgePath | None, dict[float, float], float]:
     "Ridge solutions for squared loss, weight decay -> score by `rule`, and its choice (NaN if it is given)."
     if isinstance(loss, MSE):
         return ridge_scores(rows, y, c, rule, seed)
     if rule == "given":
         return None, {}, math.nan
-    top = gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
+    top = _gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
     grid = [top * 10.0**-k for k in range(1, 12, 2)]
     found = holdout_scores(rows, y, c, loss, grid, seed, progress)
     return None, dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]
 
 # %% ../../nbs/06_readout.ipynb #x-gram-top
-def gram_top(rows: Features) -> float:
+def _gram_top(rows: Features) -> float:
     "Largest eigenvalue of Phi^T Phi / n."
     return torch.linalg.eigvalsh(gram(rows))[-1].item()
 
 # %% ../../nbs/06_readout.ipynb #x-fit-ridge
-def fit_ridge(rows: Features, y, c, decay: float, path: RidgePath) -> tuple[Fit, float]:
+def _fit_ridge(rows: Features, y, c, decay: float, path: RidgePath) -> tuple[Fit, float]:
     "The ridge solution, refined once against the gradient on the rows themselves, and its average loss."
     a = path.at(decay)
     a = a - path.correction(gradient_at(a, rows, y, c, MSE(), decay)[1], decay)
@@ -137,10 +136,10 @@ def train_readout(
     method, rule = check_readout(net, X, y, loss, method, weight_decay), weight_decay if isinstance(weight_decay, str) else "given"
     draw_biases(net, seed)
     rows, y, c = hidden_rows(net, X, memory), y.double().to(net.W.device), loss.location(y)
-    path, scores, decay = choose_decay(rows, y, c, loss, rule, seed, progress)
+    path, scores, decay = _choose_decay(rows, y, c, loss, rule, seed, progress)
     decay = float(weight_decay) if rule == "given" else decay
     if method == "ridge" and path:
-        fit, value = fit_ridge(rows, y, c, decay, path)
+        fit, value = _fit_ridge(rows, y, c, decay, path)
     else:
         fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)
         value = held_losses(rows, fit.a[:, None], y, c, loss).average[0]

@@ -20,9 +20,9 @@ from ..problem.rows import HopelessWarning, check_data
 from ..problem.targets import seed_gate
 
 # %% auto #0
-__all__ = ['ALIGNED', 'COVERED', 'SCALE', 'ACCURATE', 'WARNINGS', 'recovered_subspace', 'subspace_error', 'RecoveryReport',
-           'candidate_losses', 'loss_order', 'better_loss', 'diagnose_spectrum', 'diagnose_neurons',
-           'independent_neurons', 'check_recovery_input', 'check_recovery', 'NoOutlierWarning', 'BlindLossWarning']
+__all__ = ['ALIGNED', 'ACCURATE', 'WARNINGS', 'recovered_subspace', 'subspace_error', 'RecoveryReport', 'candidate_losses',
+           'better_loss', 'diagnose_spectrum', 'diagnose_neurons', 'independent_neurons', 'check_recovery',
+           'NoOutlierWarning', 'BlindLossWarning']
 
 # %% ../../nbs/05_recovery.ipynb #002a8682
 @gated(W=tensor(None, None), r=count(1))
@@ -93,7 +93,7 @@ def candidate_losses(
     return MSE(), Huber(float(f"{2 * spread:.2g}")), L1(), Pinball(0.9), Pinball(0.1)
 
 # %% ../../nbs/05_recovery.ipynb #x-loss-order
-def loss_order(spectrum: Spectrum, r: int) -> tuple[int, float]:
+def _loss_order(spectrum: Spectrum, r: int) -> tuple[int, float]:
     "Sort key: outliers up to r, then the r-th eigenvalue over the edge."
     return min(spectrum.n_outliers, r), spectrum.values[r - 1].abs().item() / max(spectrum.edge, 1e-300)
 
@@ -109,7 +109,7 @@ def better_loss(
     "The candidate that sees most of the r directions, if it sees more than `n_seen`."
     candidates = candidate_losses(y) if candidates is None else candidates
     spectra = [empirical_spectrum(X, y, c, seed=seed) for c in candidates]
-    best = max(range(len(spectra)), key=lambda i: loss_order(spectra[i], r))
+    best = max(range(len(spectra)), key=lambda i: _loss_order(spectra[i], r))
     seen = min(spectra[best].n_outliers, r)
     return (candidates[best], seen) if seen > n_seen else None
 
@@ -124,7 +124,7 @@ def diagnose_spectrum(n_outliers: int, r: int, loss: Loss, better: tuple[Loss, i
     return "partial-signal", f"{seen}, and no other loss shows more", f"take more samples, or r = {n_outliers}"
 
 # %% ../../nbs/05_recovery.ipynb #cbfab836
-ALIGNED, COVERED, SCALE, ACCURATE = 0.7, 0.05, 10.0, 0.5
+ALIGNED, _COVERED, _SCALE, ACCURATE = 0.7, 0.05, 10.0, 0.5
 
 
 def diagnose_neurons(
@@ -138,16 +138,16 @@ def diagnose_neurons(
     "Verdict, reason and remedy when S shows all r directions."
     if rank < r:
         return "rank-deficient", f"only {rank} independent neurons for r = {r}", f"take width >= {4 * r}"
-    if norm > SCALE:
+    if norm > _SCALE:
         return "step-too-large", f"the median neuron has norm {norm:.3g}, far above 1", 'use lr="auto"'
     if aligned < ALIGNED and matched is not None and matched < 0.5:
         seen = f"lr * weight_decay = {matched:.2g}: a shifted power method, still in the bulk"
         return "step-too-small", seen, 'use lr="auto" and weight_decay="auto"'
     if aligned < ALIGNED:
         return "too-few-steps", f"S shows {r} directions, but median alignment is {aligned:.2f}", "take more steps"
-    if covered < COVERED:
+    if covered < _COVERED:
         return "too-many-steps", f"neurons have turned to the leading directions, coverage {covered:.3f}", "take fewer steps"
-    if norm < 1 / SCALE:
+    if norm < 1 / _SCALE:
         return "step-too-small", f"the median neuron has norm {norm:.3g}, far below 1", 'use lr="auto"'
     return "recovered", f"all {r} directions stand out of the bulk, and the neurons cover them", ""
 
@@ -158,7 +158,7 @@ def independent_neurons(W: Float[Tensor, "m d"], r: int) -> int:
     return min(int((W[:half].abs().amax(dim=1) > 0).sum()), r)
 
 # %% ../../nbs/05_recovery.ipynb #x-check-recovery-input
-def check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None, spectrum: Spectrum | None) -> None:
+def _check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None, spectrum: Spectrum | None) -> None:
     "`ValueError` unless `net`, `r`, `U` and `spectrum` go with `X`."
     d = X.shape[1]
     if d != net.W.shape[1]:
@@ -186,7 +186,7 @@ def check_recovery(
 ) -> RecoveryReport:  # print it
     "Say whether stage 1 found all r directions, or name the failure and its remedy; `ValueError`, `TypeError`."
     loss, (X, y) = as_loss(loss), check_data(X, y)
-    check_recovery_input(net, X, r, U, spectrum)
+    _check_recovery_input(net, X, r, U, spectrum)
     spectrum = empirical_spectrum(X, y, loss, seed=seed) if spectrum is None else spectrum
     truth = index_basis(U) if U is not None else spectrum.vectors[:r]
     aligned, covered, norm = alignment(net.W, truth).median().item(), coverage(net.W, truth), net.W.norm(dim=1).median().item()
@@ -201,7 +201,7 @@ def check_recovery(
         said = diagnose_neurons(independent_neurons(net.W, r), r, norm, aligned, covered, matched)
     V = recovered_subspace(net.W, min(r, len(net.W)))
     error = None if U is None else subspace_error(V, U)
-    return RecoveryReport(*said, r, spectrum.n_outliers, loss_order(spectrum, r)[1], aligned, covered, norm, V, error, better[0] if better else None)
+    return RecoveryReport(*said, r, spectrum.n_outliers, _loss_order(spectrum, r)[1], aligned, covered, norm, V, error, better[0] if better else None)
 
 # %% ../../nbs/05_recovery.ipynb #2a3534cd
 class NoOutlierWarning(HopelessWarning):

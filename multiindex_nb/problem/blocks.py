@@ -18,8 +18,8 @@ from ..gate import as_tensor
 from .rows import is_lazy, whole_chunk
 
 # %% auto #0
-__all__ = ['BLOCK', 'TILE', 'Totals', 'sizes', 'add_product', 'add_gram', 'mirror', 'chunk_sums', 'add_up', 'sum_chunk',
-           'merge_tree', 'lazy_sums', 'row_sums', 'weighted_grams', 'weighted_gram']
+__all__ = ['BLOCK', 'TILE', 'Totals', 'sizes', 'add_product', 'add_gram', 'mirror', 'lazy_sums', 'row_sums', 'weighted_grams',
+           'weighted_gram']
 
 # %% ../../nbs/42_blocks.ipynb #x-add-product
 BLOCK, TILE = 2048, 128  # rows and columns at a time: a tile of a block stays in the cache
@@ -55,7 +55,7 @@ def mirror(S: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 Totals = tuple[Tensor, ...]
 
 
-def chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable, totals: Totals | None = None) -> Totals:
+def _chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable, totals: Totals | None = None) -> Totals:
     "Totals over the rows of one array in memory, in blocks that keep temporary arrays small; goes on from `totals`, in place."
     totals, X = totals or zeros(), as_tensor(X, "X")
     where = totals[0].device
@@ -64,22 +64,22 @@ def chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], To
     return totals
 
 # %% ../../nbs/42_blocks.ipynb #x-add-up
-def add_up(parts: Sequence[Totals]) -> Totals:
+def _add_up(parts: Sequence[Totals]) -> Totals:
     "Totals of totals."
     return tuple(sum(same[1:], start=same[0]) for same in zip(*parts))
 
 
-def sum_chunk(sums: Callable, chunk: np.ndarray, rows: int, cut: list[np.ndarray], totals: Totals | None) -> Totals:
+def _sum_chunk(sums: Callable, chunk: np.ndarray, rows: int, cut: list[np.ndarray], totals: Totals | None) -> Totals:
     "Totals of one chunk, brought to the processor that will add them up; `ValueError` for another number of rows than planned."
     return tuple(t.cpu() for t in sums(whole_chunk(chunk, rows), cut, totals=totals))
 
 # %% ../../nbs/42_blocks.ipynb #1818f196
-def merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
+def _merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
     "Add to `plan` a tree that adds the totals under `keys`, and return the key of its root."
     while len(keys) > 1:
         groups = [keys[k : k + width] for k in range(0, len(keys), width)]
         keys = [(name, "tree", len(plan) + k) for k in range(len(groups))]
-        plan |= {key: (add_up, group) for key, group in zip(keys, groups)}
+        plan |= {key: (_add_up, group) for key, group in zip(keys, groups)}
     return keys[0]
 
 
@@ -92,14 +92,14 @@ def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Ca
     from dask.highlevelgraph import HighLevelGraph
 
     name, edges, parallel = f"row-sums-{uuid4().hex}", np.cumsum((0, *X.chunks[0])).tolist(), bool(base.get_scheduler())
-    plan: dict = {(name, "sums"): partial(chunk_sums, zeros=zeros, add=add)}
+    plan: dict = {(name, "sums"): partial(_chunk_sums, zeros=zeros, add=add)}
     keys = [row[0] for row in X.__dask_keys__()]
     length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
     for k, (key, low, high) in enumerate(zip(keys, edges, edges[1:])):
         cut = [c.numpy()[low:high] for c in columns]  # views, of which only the slice is sent
-        plan[name, k] = (sum_chunk, (name, "sums"), key, high - low, cut, (name, k - 1) if k % length else None)
+        plan[name, k] = (_sum_chunk, (name, "sums"), key, high - low, cut, (name, k - 1) if k % length else None)
     ends = [(name, min(k + length, len(keys)) - 1) for k in range(0, len(keys), length)]
-    total = Delayed(merge_tree(plan, name, ends, 4 if parallel else 2), HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
+    total = Delayed(_merge_tree(plan, name, ends, 4 if parallel else 2), HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
     return compute(total, scheduler=None if parallel else "synchronous")[0]
 
 # %% ../../nbs/42_blocks.ipynb #x-row-sums
@@ -110,7 +110,7 @@ def row_sums(
     add: Callable[..., None],  # add(totals, X_block, *column_blocks) changes the totals in place
 ) -> Totals:
     "Sums over all rows, block by block; a Dask array is read once, with the scheduler in force or else one chunk at a time."
-    return (lazy_sums if is_lazy(X) else chunk_sums)(X, columns, zeros, add)
+    return (lazy_sums if is_lazy(X) else _chunk_sums)(X, columns, zeros, add)
 
 # %% ../../nbs/42_blocks.ipynb #x-weighted-grams
 def weighted_grams(X: Float[Tensor, "n d"], weights: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:

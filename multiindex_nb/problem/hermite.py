@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Mapping
 from itertools import product
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.special import roots_hermitenorm
@@ -18,7 +17,7 @@ from torch import Tensor
 from ..gate import Array, as_tensor, check_int
 
 # %% auto #0
-__all__ = ['hermite', 'hermite_all', 'gauss_hermite', 'tensor_rule', 'hermite_product', 'hermite_eval', 'hermite_expand']
+__all__ = ['hermite', 'hermite_all', 'gauss_hermite', 'tensor_rule', 'hermite_product', 'hermite_eval']
 
 # %% ../../nbs/00_hermite.ipynb #c946ac0e
 def hermite(
@@ -91,7 +90,7 @@ def hermite_eval(
     return out
 
 # %% ../../nbs/00_hermite.ipynb #36b8b2c4
-def hermite_expand(
+def _hermite_expand(
     g: Callable[[Tensor], Tensor],  # (n, r) -> (n,)
     r: int,  # number of variables
     degree: int,  # largest total degree kept

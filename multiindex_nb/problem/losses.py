@@ -21,10 +21,9 @@ from .rows import check_data, is_lazy
 from .targets import Target, as_target, generator, seed_gate
 
 # %% auto #0
-__all__ = ['LOSSES', 'Loss', 'some_labels', 'settle', 'MSE', 'Huber', 'LogCosh', 'Expectile', 'weighted_quantile', 'Pinball',
-           'L1', 'as_loss', 'loss_named', 'second_order_matrix', 'label_slope', 'population_rule', 'population_matrix',
-           'population_spectrum', 'Spectrum', 'empirical_spectrum', 'leading_directions', 'mark_outlier',
-           'plot_spectrum']
+__all__ = ['LOSSES', 'Loss', 'MSE', 'Huber', 'LogCosh', 'Expectile', 'Pinball', 'L1', 'as_loss', 'second_order_matrix',
+           'label_slope', 'population_rule', 'population_matrix', 'population_spectrum', 'Spectrum',
+           'empirical_spectrum', 'leading_directions', 'plot_spectrum']
 
 # %% ../../nbs/02_losses.ipynb #33a13b54
 class Loss:
@@ -44,7 +43,7 @@ class Loss:
         "argmin_c sum_i w_i l(c, y_i), to about 1e-13 of the range of `y`."
         from scipy.optimize import brentq
 
-        y = some_labels(y)
+        y = _some_labels(y)
         w = torch.ones_like(y) if weights is None else weights
         low, high = y.min().item(), y.max().item()
         slope = lambda c: float((w * self.derivative(y.new_tensor(c), y)).sum())
@@ -53,7 +52,7 @@ class Loss:
         return high if slope(high) <= 0 else brentq(slope, low, high, xtol=1e-14 * (high - low), rtol=1e-14)
 
 # %% ../../nbs/02_losses.ipynb #x-some-labels-0
-def some_labels(y) -> Float[Tensor, "n"]:
+def _some_labels(y) -> Float[Tensor, "n"]:
     "Finite labels in float64, at least one."
     y = tensor(None)(y, "y").double()
     if not len(y):
@@ -61,7 +60,7 @@ def some_labels(y) -> Float[Tensor, "n"]:
     return y
 
 # %% ../../nbs/02_losses.ipynb #x-some-labels
-def settle(loss: Loss, name: str, low: float, high: float) -> None:
+def _settle(loss: Loss, name: str, low: float, high: float) -> None:
     "Check the parameter of a loss and keep it as a plain float; `TypeError`, `ValueError`."
     object.__setattr__(loss, name, check_real(getattr(loss, name), name, low, high, strict=True))
 
@@ -77,7 +76,7 @@ class MSE(Loss):
         return t - y
 
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
-        y = some_labels(y)
+        y = _some_labels(y)
         return (y.mean() if weights is None else (weights * y).sum() / weights.sum()).item()
 
 # %% ../../nbs/02_losses.ipynb #x-huber
@@ -88,7 +87,7 @@ class Huber(Loss):
     delta: float = 1.0  # where clipping starts, in units of y, > 0
 
     def __post_init__(self):
-        settle(self, "delta", 0, 1e100)
+        _settle(self, "delta", 0, 1e100)
 
     def value(self, t: Tensor, y: Tensor) -> Tensor:
         u = (t - y).abs()
@@ -105,7 +104,7 @@ class LogCosh(Loss):
     scale: float = 1.0  # where clipping starts, in units of y, > 0
 
     def __post_init__(self):
-        settle(self, "scale", 0, 1e100)
+        _settle(self, "scale", 0, 1e100)
 
     def value(self, t: Tensor, y: Tensor) -> Tensor:
         u = (t - y) / self.scale
@@ -122,7 +121,7 @@ class Expectile(Loss):
     tau: float = 0.9  # level in (0, 1)
 
     def __post_init__(self):
-        settle(self, "tau", 0, 1)
+        _settle(self, "tau", 0, 1)
 
     def weight(self, t: Tensor, y: Tensor) -> Tensor:
         "tau where t < y, 1 - tau where t > y."
@@ -135,7 +134,7 @@ class Expectile(Loss):
         return self.weight(t, y) * (t - y)
 
 # %% ../../nbs/02_losses.ipynb #x-weighted-quantile
-def weighted_quantile(
+def _weighted_quantile(
     y: Float[Tensor, "n"],  # values
     tau: float,  # level in (0, 1)
     weights: Float[Tensor, "n"] | None = None,  # non-negative weights, equal if None
@@ -158,7 +157,7 @@ class Pinball(Loss):
     kinked = True
 
     def __post_init__(self):
-        settle(self, "tau", 0, 1)
+        _settle(self, "tau", 0, 1)
 
     def value(self, t: Tensor, y: Tensor) -> Tensor:
         return torch.maximum(self.tau * (y - t), (1 - self.tau) * (t - y))
@@ -167,7 +166,7 @@ class Pinball(Loss):
         return (torch.sign(t - y) + 1) / 2 - self.tau
 
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
-        return weighted_quantile(some_labels(y), self.tau, weights)
+        return _weighted_quantile(_some_labels(y), self.tau, weights)
 
 # %% ../../nbs/02_losses.ipynb #x-l1
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class L1(Loss):
         return torch.sign(t - y)
 
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
-        return weighted_quantile(some_labels(y), 0.5, weights)
+        return _weighted_quantile(_some_labels(y), 0.5, weights)
 
 # %% ../../nbs/02_losses.ipynb #5eeb8b0d
 LOSSES = {"mse": MSE, "huber": Huber, "l1": L1, "logcosh": LogCosh, "pinball": Pinball, "expectile": Expectile}
@@ -201,10 +200,10 @@ def as_loss(
     if written := re.fullmatch(r"(\w+)\((?:\w+=)?([^()]*)\)", loss.strip()):  # as a loss prints itself: Huber(delta=1.3)
         loss = ":".join(part for part in written.groups() if part)
     name, _, parameter = loss.strip().lower().partition(":")
-    return loss_named(name, parameter, label)
+    return _loss_named(name, parameter, label)
 
 # %% ../../nbs/02_losses.ipynb #x-loss-named
-def loss_named(name: str, parameter: str, label: str) -> Loss:
+def _loss_named(name: str, parameter: str, label: str) -> Loss:
     "The loss of that name, with its parameter if it has one."
     if name not in LOSSES:
         raise ValueError(f"unknown {label} {shown(name)}, choose from {', '.join(LOSSES)}")
@@ -331,7 +330,7 @@ def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Los
     return vectors.T[torch.argsort(values.abs(), descending=True)[:r]]
 
 # %% ../../nbs/02_losses.ipynb #x-mark-outlier
-def mark_outlier(ax, value: float, v: Float[Tensor, "d"], name: str, U: Float[Array, "r d"] | None) -> None:
+def _mark_outlier(ax, value: float, v: Float[Tensor, "d"], name: str, U: Float[Array, "r d"] | None) -> None:
     "A triangle at an outlier; with U known, its cosine with the index space and the colour of the direction that it is closest to."
     color = "0.25"
     if U is not None:
@@ -360,7 +359,7 @@ def plot_spectrum(
     for sign in (-1, 1):
         ax.axvline(sign * spectrum.edge, color="k", ls=":", lw=1, label="edge of the bulk" if sign > 0 else None)
     for i, (value, v) in enumerate(zip(spectrum.values[:k].tolist(), spectrum.vectors[:k])):
-        mark_outlier(ax, value, v, f"outlier {i + 1}", U)
+        _mark_outlier(ax, value, v, f"outlier {i + 1}", U)
     ax.set(xlabel="eigenvalue of S", ylabel="count")
     if legend:
         ax.set_ylim(0, counts.max() / max(0.4, 0.85 - 0.1 * (k + 1)))  # room for it above the bars

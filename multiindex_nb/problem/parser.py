@@ -14,15 +14,14 @@ from operator import add
 from .hermite import hermite_product
 
 # %% auto #0
-__all__ = ['MAX_DEGREE', 'MAX_INDEX', 'MAX_TERMS', 'MAX_WORK', 'add_series', 'multiply_series', 'text_error', 'parse_tree',
-           'parse_leaf', 'Reading', 'check_size', 'parse_product', 'parse_power', 'parse_node', 'parse_series']
+__all__ = ['parse_series']
 
 # %% ../../nbs/40_parser.ipynb #x-max-degree
-MAX_DEGREE, MAX_INDEX, MAX_TERMS = 30, 64, 20_000  # the basis is shown stable to degree 30
-MAX_WORK = 300_000  # terms formed while one text is read, about a second of work
+_MAX_DEGREE, _MAX_INDEX, _MAX_TERMS = 30, 64, 20_000  # the basis is shown stable to degree 30
+_MAX_WORK = 300_000  # terms formed while one text is read, about a second of work
 
 # %% ../../nbs/40_parser.ipynb #03c0a338
-def add_series(
+def _add_series(
     p: dict,  # {multi-index: coefficient}
     q: dict,  # another one in the same variables
     sign: float = 1.0,  # p + sign * q
@@ -31,10 +30,10 @@ def add_series(
     return {k: p.get(k, 0.0) + sign * q.get(k, 0.0) for k in {**p, **q}}
 
 
-def multiply_series(
+def _multiply_series(
     p: dict,  # {multi-index: coefficient}
     q: dict,  # another one in the same variables
-    most: int = MAX_WORK,  # terms that may be formed on the way
+    most: int = _MAX_WORK,  # terms that may be formed on the way
 ) -> tuple[dict, int]:  # the product, and how many were formed
     "The Hermite series of the product of two Hermite series; `ValueError` beyond `most`."
     out: dict = {}
@@ -47,12 +46,12 @@ def multiply_series(
                 partial = {key[:place] + (deg,) + key[place + 1 :]: c * f for key, c in partial.items() for deg, f in factor.items()}
             for key, c in partial.items():
                 out[key] = out.get(key, 0.0) + c
-            if (formed := formed + len(partial)) > most or len(out) > MAX_TERMS:
-                raise ValueError(f"more than {MAX_TERMS} terms, or {MAX_WORK} on the way to them")
+            if (formed := formed + len(partial)) > most or len(out) > _MAX_TERMS:
+                raise ValueError(f"more than {_MAX_TERMS} terms, or {_MAX_WORK} on the way to them")
     return out, formed
 
 # %% ../../nbs/40_parser.ipynb #x-text-error
-def text_error(
+def _text_error(
     text: str,  # the whole target
     column: int,  # 0-based place of the trouble
     problem: str,  # what is wrong and what to write instead
@@ -61,7 +60,7 @@ def text_error(
     return ValueError(f"bad target at column {column + 1}: {problem}; in {text[:column] + '>>>' + text[column:]!r}")
 
 # %% ../../nbs/40_parser.ipynb #2e8cce83
-def parse_tree(
+def _parse_tree(
     text: str,  # the target
 ) -> ast.expr:  # its syntax tree, not yet checked
     "The syntax tree of `text`; `TypeError` or `ValueError` if there is none."
@@ -72,12 +71,12 @@ def parse_tree(
     try:
         return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise text_error(text, max((error.offset or 1) - 1, 0), f"not an arithmetic expression ({error.msg})") from None
+        raise _text_error(text, max((error.offset or 1) - 1, 0), f"not an arithmetic expression ({error.msg})") from None
     except (RecursionError, MemoryError, ValueError):
         raise ValueError("bad target: parentheses nested too deeply, or a null character") from None
 
 # %% ../../nbs/40_parser.ipynb #5f7821db
-def parse_leaf(
+def _parse_leaf(
     node: ast.expr,  # a leaf of the tree
     text: str,  # the whole target, for messages
     r: int,  # number of variables
@@ -89,20 +88,20 @@ def parse_leaf(
     if isinstance(node, ast.Call):
         called = node.func.id if isinstance(node.func, ast.Name) else "?"
         if not re.fullmatch(r"h\d{1,4}", called):
-            raise text_error(text, node.col_offset, f"unknown function {called!r}, only h0, h1, h2, ... exist")
+            raise _text_error(text, node.col_offset, f"unknown function {called!r}, only h0, h1, h2, ... exist")
         if len(node.args) != 1 or node.keywords or not isinstance(node.args[0], ast.Name):
-            raise text_error(text, node.col_offset, f"{called} takes one variable, such as {called}(z1)")
+            raise _text_error(text, node.col_offset, f"{called} takes one variable, such as {called}(z1)")
         degree, name = int(called[1:]), node.args[0]
     if not isinstance(name, ast.Name) or not re.fullmatch(r"z[1-9]\d{0,3}", name.id):
         what = repr(name.id) if isinstance(name, ast.Name) else ast.get_source_segment(text, name)
-        raise text_error(text, name.col_offset, f"{what} is not a number, a variable z1, z2, ... or h2(z1)")
-    if degree > MAX_DEGREE:
-        raise text_error(text, node.col_offset, f"degree {degree} is above the limit of {MAX_DEGREE}")
+        raise _text_error(text, name.col_offset, f"{what} is not a number, a variable z1, z2, ... or h2(z1)")
+    if degree > _MAX_DEGREE:
+        raise _text_error(text, node.col_offset, f"degree {degree} is above the limit of {_MAX_DEGREE}")
     return {tuple(degree if i == int(name.id[1:]) - 1 else 0 for i in range(r)): 1.0}
 
 # %% ../../nbs/40_parser.ipynb #x-reading
 @dataclass
-class Reading:
+class _Reading:
     "A text while it is read."
 
     text: str  # the whole target, for messages
@@ -110,56 +109,56 @@ class Reading:
     formed: int = 0  # terms formed so far
 
 
-def check_size(p: dict, node: ast.expr, text: str) -> dict:
+def _check_size(p: dict, node: ast.expr, text: str) -> dict:
     "`p`, unless its degree, its number of terms or a coefficient is out of bounds."
-    if max(map(sum, p)) > MAX_DEGREE or len(p) > MAX_TERMS:
-        raise text_error(text, node.col_offset, f"more than degree {MAX_DEGREE} or {MAX_TERMS} terms")
+    if max(map(sum, p)) > _MAX_DEGREE or len(p) > _MAX_TERMS:
+        raise _text_error(text, node.col_offset, f"more than degree {_MAX_DEGREE} or {_MAX_TERMS} terms")
     if not all(map(math.isfinite, p.values())):
-        raise text_error(text, node.col_offset, "a number here is too large")
+        raise _text_error(text, node.col_offset, "a number here is too large")
     return p
 
 # %% ../../nbs/40_parser.ipynb #x-parse-product
-def parse_product(p: dict, q: dict, node: ast.expr, at: Reading) -> dict:
+def _parse_product(p: dict, q: dict, node: ast.expr, at: _Reading) -> dict:
     "The product of two series, within the limits."
-    if max(map(sum, p)) + max(map(sum, q)) > MAX_DEGREE:
-        raise text_error(at.text, node.col_offset, f"more than degree {MAX_DEGREE}")
+    if max(map(sum, p)) + max(map(sum, q)) > _MAX_DEGREE:
+        raise _text_error(at.text, node.col_offset, f"more than degree {_MAX_DEGREE}")
     try:
-        out, formed = multiply_series(p, q, MAX_WORK - at.formed)
+        out, formed = _multiply_series(p, q, _MAX_WORK - at.formed)
     except ValueError as error:
-        raise text_error(at.text, node.col_offset, str(error)) from None
+        raise _text_error(at.text, node.col_offset, str(error)) from None
     at.formed += formed
-    return check_size(out, node, at.text)
+    return _check_size(out, node, at.text)
 
 # %% ../../nbs/40_parser.ipynb #x-parse-power
-def parse_power(node: ast.BinOp, at: Reading) -> dict:
+def _parse_power(node: ast.BinOp, at: _Reading) -> dict:
     "The series of base ** exponent, the exponent a whole number >= 0."
-    base, exponent = parse_node(node.left, at), node.right
-    if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int and exponent.value <= MAX_DEGREE):
-        raise text_error(at.text, exponent.col_offset, f"an exponent must be a whole number from 0 to {MAX_DEGREE}")
+    base, exponent = _parse_node(node.left, at), node.right
+    if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int and exponent.value <= _MAX_DEGREE):
+        raise _text_error(at.text, exponent.col_offset, f"an exponent must be a whole number from 0 to {_MAX_DEGREE}")
     out = {(0,) * at.r: 1.0}
     for _ in range(exponent.value):
-        out = parse_product(out, base, node, at)
+        out = _parse_product(out, base, node, at)
     return out
 
 # %% ../../nbs/40_parser.ipynb #38305fde
-def parse_node(
+def _parse_node(
     node: ast.expr,  # any node of the tree
-    at: Reading,  # the text it stands in
+    at: _Reading,  # the text it stands in
 ) -> dict:  # its Hermite series
     "The Hermite series of an expression in + - * ** and leaves."
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
         sign = -1.0 if isinstance(node.op, ast.USub) else 1.0
-        return add_series({}, parse_node(node.operand, at), sign)
+        return _add_series({}, _parse_node(node.operand, at), sign)
     if not isinstance(node, ast.BinOp):
-        return check_size(parse_leaf(node, at.text, at.r), node, at.text)
+        return _check_size(_parse_leaf(node, at.text, at.r), node, at.text)
     if isinstance(node.op, ast.Pow):
-        return parse_power(node, at)
+        return _parse_power(node, at)
     if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
-        raise text_error(at.text, node.col_offset, "only + - * ** are allowed (for a power write **, for 1/2 write 0.5)")
-    left, right = parse_node(node.left, at), parse_node(node.right, at)
+        raise _text_error(at.text, node.col_offset, "only + - * ** are allowed (for a power write **, for 1/2 write 0.5)")
+    left, right = _parse_node(node.left, at), _parse_node(node.right, at)
     if isinstance(node.op, ast.Mult):
-        return parse_product(left, right, node, at)
-    return check_size(add_series(left, right, -1.0 if isinstance(node.op, ast.Sub) else 1.0), node, at.text)
+        return _parse_product(left, right, node, at)
+    return _check_size(_add_series(left, right, -1.0 if isinstance(node.op, ast.Sub) else 1.0), node, at.text)
 
 # %% ../../nbs/40_parser.ipynb #19c5dca0
 def parse_series(
@@ -167,15 +166,15 @@ def parse_series(
 ) -> tuple[dict[tuple[int, ...], float], int]:  # the Hermite series and r
     "Hermite coefficients of a target written as text; `ValueError` that points at bad text."
     text = " ".join(text.split()) if isinstance(text, str) else text  # one line, so that columns mean something
-    tree = parse_tree(text)
+    tree = _parse_tree(text)
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and re.fullmatch(r"z[1-9]\d*", n.id)]
-    indices = [int(n.id[1:]) if len(n.id) < 6 else MAX_INDEX + 1 for n in names]
-    if indices and max(indices) > MAX_INDEX:
+    indices = [int(n.id[1:]) if len(n.id) < 6 else _MAX_INDEX + 1 for n in names]
+    if indices and max(indices) > _MAX_INDEX:
         far = names[indices.index(max(indices))]
-        raise text_error(text, far.col_offset, f"{far.id[:12]} is beyond z{MAX_INDEX}")
+        raise _text_error(text, far.col_offset, f"{far.id[:12]} is beyond z{_MAX_INDEX}")
     r = max(indices, default=1)
     try:
-        terms = parse_node(tree, Reading(text, r))
+        terms = _parse_node(tree, _Reading(text, r))
     except (RecursionError, OverflowError):
         raise ValueError("bad target: the expression is nested too deeply or a number is too large") from None
     numbers = [abs(float(n.value)) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, (int, float))]

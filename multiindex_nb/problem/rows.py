@@ -18,8 +18,8 @@ from torch import Tensor
 from ..gate import Array, as_tensor, check_finite
 
 # %% auto #0
-__all__ = ['HopelessWarning', 'FewSamplesWarning', 'check_range', 'labels_in', 'check_paired', 'is_lazy', 'as_rows',
-           'whole_chunk', 'take_rows', 'by_chunk', 'check_units', 'check_data', 'quiet_check', 'in_double', 'to_device']
+__all__ = ['HopelessWarning', 'FewSamplesWarning', 'labels_in', 'check_paired', 'is_lazy', 'as_rows', 'whole_chunk', 'take_rows',
+           'by_chunk', 'check_data', 'quiet_check', 'in_double', 'to_device']
 
 # %% ../../nbs/46_rows.ipynb #3cf936ec
 class HopelessWarning(UserWarning):
@@ -30,7 +30,7 @@ class FewSamplesWarning(HopelessWarning):
     "Fewer samples than dimensions: far below what any method of this kind needs."
 
 # %% ../../nbs/46_rows.ipynb #x-check-range
-def check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
+def _check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
     "A `ValueError` unless the product of three numbers of this size can be stored."
     most = torch.finfo(dtype).max ** 0.3
     if not 1 / most <= size <= most:
@@ -103,13 +103,13 @@ def by_chunk(f: Callable, X, shape: tuple[int, ...] = ()):
     return da.map_blocks(part, X, rows, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), drop_axis=None if shape else 1, chunks=(X.chunks[0], *((k,) for k in shape)))
 
 # %% ../../nbs/46_rows.ipynb #42check-data
-def check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtype:
+def _check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtype:
     "The precision of the computation, after the sizes of labels and inputs have been found fit for it."
     dtype = torch.float64 if is_lazy(X) else X.dtype
-    check_range(y.max().double() - y.min().double(), f"the spread of {names[1]}", dtype)
-    check_range(y.abs().max(), f"the largest entry of {names[1]}", dtype)
+    _check_range(y.max().double() - y.min().double(), f"the spread of {names[1]}", dtype)
+    _check_range(y.abs().max(), f"the largest entry of {names[1]}", dtype)
     if not is_lazy(X) and (largest := max(map(abs, X.aminmax()))) > 0:
-        check_range(largest, f"the largest entry of {names[0]}", dtype)
+        _check_range(largest, f"the largest entry of {names[0]}", dtype)
     return dtype
 
 
@@ -132,7 +132,7 @@ def check_data(
     check_finite(y, y_name)
     if y.min() == y.max():
         raise ValueError(f"{y_name} must not be constant, got {len(y)} labels equal to {y[0].item():g}")
-    dtype = check_units(X, y, names)
+    dtype = _check_units(X, y, names)
     if len(X) < X.shape[1]:
         warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, stacklevel=3)
     return X, labels_in(y, dtype, y_name)

@@ -20,11 +20,11 @@ from .hermite import hermite_eval
 from .parser import parse_series
 
 # %% auto #0
-__all__ = ['HermiteSeries', 'Facts', 'Target', 'as_target', 'generator', 'seed_gate', 'random_rows', 'random_subspace', 'sample']
+__all__ = ['Facts', 'Target', 'as_target', 'generator', 'seed_gate', 'random_subspace', 'sample']
 
 # %% ../../nbs/01_targets.ipynb #21ea9e6d
 @dataclass(frozen=True)
-class HermiteSeries:
+class _HermiteSeries:
     "A polynomial in r variables as a callable table of Hermite coefficients."
 
     terms: tuple[tuple[tuple[int, ...], float], ...]  # ((multi-index, coefficient), ...)
@@ -43,7 +43,7 @@ class Facts:
     @property
     def terms(self) -> dict[tuple[int, ...], float] | None:
         "Hermite coefficients by multi-index; None if the target is not a parsed polynomial."
-        return dict(self.g.terms) if isinstance(self.g, HermiteSeries) else None
+        return dict(self.g.terms) if isinstance(self.g, _HermiteSeries) else None
 
     @property
     def variables(self) -> tuple[int, ...]:
@@ -90,7 +90,7 @@ class Target(Facts):
     def parse(cls, text: str) -> Target:
         "The target written in `text`; `ValueError` that points at the place if it cannot be read."
         terms, r = parse_series(text)
-        return cls(HermiteSeries(tuple(terms.items())), r, text.strip())
+        return cls(_HermiteSeries(tuple(terms.items())), r, text.strip())
 
     def __call__(self, Z: Float[Array, "n r"]) -> Float[Tensor, "n"]:
         "g at the rows of `Z`, shape (n, r); `ValueError` for another shape."
@@ -110,7 +110,7 @@ class Target(Facts):
         kept = self.variables or (0,)
         if self.terms is None or len(kept) == self.r:
             return self
-        return Target(HermiteSeries(tuple((tuple(alpha[i] for i in kept), c) for alpha, c in self.terms.items())), len(kept), f"{self} in {len(kept)} variables")
+        return Target(_HermiteSeries(tuple((tuple(alpha[i] for i in kept), c) for alpha, c in self.terms.items())), len(kept), f"{self} in {len(kept)} variables")
 
 # %% ../../nbs/01_targets.ipynb #x-as-target
 def as_target(target: Target | str, name: str = "target") -> Target:
@@ -137,7 +137,7 @@ def seed_gate(value, name: str) -> int | torch.Generator:
     return value if isinstance(value, torch.Generator) else SEED(value, name)
 
 # %% ../../nbs/01_targets.ipynb #x-random-rows
-def random_rows(r: int, d: int, gen: torch.Generator) -> Float[Tensor, "r d"]:
+def _random_rows(r: int, d: int, gen: torch.Generator) -> Float[Tensor, "r d"]:
     "Orthonormal rows, uniformly distributed."
     Q, R = torch.linalg.qr(torch.randn(d, r, generator=gen, dtype=torch.float64))
     return (Q * torch.sign(torch.diagonal(R))).T.contiguous()
@@ -155,11 +155,11 @@ def random_subspace(
         raise ValueError(f"r must be in [1, {d}], at most d = {d}, got {r}")
     check_bytes(24 * r * d, f"r = {r} and d = {d}")
     gen = generator(seed, "subspace")
-    Q = random_rows(r, d, gen)
+    Q = _random_rows(r, d, gen)
     if condition == 1 or r == 1:
         return Q
     s = torch.logspace(0, -math.log10(condition), r, dtype=torch.float64)
-    return random_rows(r, r, gen) @ (s[:, None] * Q)
+    return _random_rows(r, r, gen) @ (s[:, None] * Q)
 
 # %% ../../nbs/01_targets.ipynb #47baf13c
 @gated(target=as_target, U=tensor(None, None), n=count(1, 10**12), noise=real(0, 1e100), seed=seed_gate)

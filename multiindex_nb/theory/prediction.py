@@ -20,12 +20,10 @@ from ..sweeps import Sweep
 from ..problem.targets import Target, as_target, random_subspace, sample
 
 # %% auto #0
-__all__ = ['NOISE', 'RATIO', 'DIMENSION', 'PAIRS', 'STEP_PROBLEMS', 'SlopeLaw', 'bin_law', 'law_or_target', 'label_points',
-           'slope_law', 'place', 'spread', 'edge_point', 'bulk_edges', 'resolvent_points', 'coarse', 'Bulk',
-           'bulk_density', 'signal_matrix', 'Outlier', 'cosine_at', 'side_outliers', 'count_directions',
-           'SpectrumPrediction', 'edge_weight', 'predict_spectrum', 'seen_outliers', 'NeuronPrediction', 'Modes',
-           'modes_of', 'neuron_parts', 'predict_neurons', 'predicted_weights', 'predict_errors', 'levels_of',
-           'spectrum_cell', 'spectrum_sweep', 'steps_cell', 'steps_sweep', 'stopping_step', 'plot_prediction']
+__all__ = ['NOISE', 'DIMENSION', 'SlopeLaw', 'bin_law', 'label_points', 'slope_law', 'place', 'edge_point', 'bulk_edges', 'Bulk',
+           'signal_matrix', 'Outlier', 'side_outliers', 'count_directions', 'SpectrumPrediction', 'edge_weight',
+           'predict_spectrum', 'seen_outliers', 'NeuronPrediction', 'predict_neurons', 'predict_errors',
+           'spectrum_sweep', 'plot_prediction']
 
 # %% ../../nbs/28_theory.ipynb #415fe2a9
 @dataclass(frozen=True)
@@ -48,12 +46,12 @@ def bin_law(t: Float[np.ndarray, "N"], Z: Float[np.ndarray, "N r"], tail: int = 
     return SlopeLaw(size / N, mean(t), np.stack([mean(Z * z[:, None]) for z in Z.T], axis=1))  # a row of z z^T at a time
 
 
-def law_or_target(value, name: str) -> Target | SlopeLaw:
+def _law_or_target(value, name: str) -> Target | SlopeLaw:
     "A gate for targets, and for laws that are already there."
     return value if isinstance(value, SlopeLaw) else as_target(value, name)
 
 
-NOISE, RATIO, DIMENSION = real(0, 1e100), real(1e-3, 1e9), count(1, 10**40)
+NOISE, _RATIO, DIMENSION = real(0, 1e100), real(1e-3, 1e9), count(1, 10**40)
 
 
 def label_points(
@@ -106,7 +104,7 @@ def place(law: SlopeLaw, ratio: float, u) -> np.ndarray:
     return -1 / (ratio * u) + (law.t / (1 + u[..., None] * law.t)) @ law.p
 
 
-def spread(law: SlopeLaw, u: float) -> float:
+def _spread(law: SlopeLaw, u: float) -> float:
     "phi(u): the bulk ends where ratio * phi = 1."
     return float(law.p @ (law.t * u / (1 + law.t * u)) ** 2)
 
@@ -117,7 +115,7 @@ def edge_point(law: SlopeLaw, ratio: float, side: int) -> float | None:
 
     extreme = (-side * law.t).max()
     end = side / extreme * (1 - 1e-12) if extreme > 0 else side * 1e9 / np.abs(law.t).max()
-    excess = lambda u: ratio * spread(law, u) - 1
+    excess = lambda u: ratio * _spread(law, u) - 1
     return None if excess(end) < 0 else brentq(excess, side * 1e-9 / np.abs(law.t).max(), end, rtol=1e-12, maxiter=500)
 
 
@@ -131,7 +129,7 @@ def bulk_edges(
     return low, high
 
 # %% ../../nbs/28_theory.ipynb #54ecd066
-def resolvent_points(law: SlopeLaw, ratio: float, x: Float[np.ndarray, "G"], levels: int = 24) -> Complex[np.ndarray, "G"]:
+def _resolvent_points(law: SlopeLaw, ratio: float, x: Float[np.ndarray, "G"], levels: int = 24) -> Complex[np.ndarray, "G"]:
     "u at x + i0; `ArithmeticError` if Newton's method does not settle."
     heights = np.abs(x).max() * np.geomspace(3, 1e-7, levels)
     u = -1 / (ratio * (x + 1j * heights[0]))
@@ -148,7 +146,7 @@ def resolvent_points(law: SlopeLaw, ratio: float, x: Float[np.ndarray, "G"], lev
     return u
 
 
-def coarse(law: SlopeLaw, bins: int = 400) -> SlopeLaw:
+def _coarse(law: SlopeLaw, bins: int = 400) -> SlopeLaw:
     "The same law in fewer bins of equal weight, enough within the bulk."
     index = np.minimum((np.cumsum(law.p) - law.p / 2) * bins, bins - 1).astype(int)
     cuts = np.flatnonzero(np.diff(index, prepend=-1))
@@ -172,16 +170,16 @@ class Bulk:
         return np.interp(x, self.x, total * (1 - self.zeros) / total[-1]) + self.zeros * (np.asarray(x) >= 0)
 
 
-def bulk_density(
+def _bulk_density(
     law: SlopeLaw,  # from `slope_law`
     ratio: float,  # n / d
     points: int = 500,  # of the grid
 ) -> Bulk:  # density and what of it lies in the index space
     "Density of the bulk's eigenvalues on a grid from edge to edge; `ArithmeticError` if it cannot be found."
-    (low, high), law = bulk_edges(law, ratio), coarse(law)
+    (low, high), law = bulk_edges(law, ratio), _coarse(law)
     turn = np.linspace(0, np.pi, points)  # denser near the edges, where the density is a square root
     x = (low + high) / 2 - (high - low) / 2 * np.cos(turn) * 1.005
-    u = resolvent_points(law, ratio, x)
+    u = _resolvent_points(law, ratio, x)
     K = np.tensordot(law.p * law.t / (1 + u[:, None] * law.t), law.C.astype(complex), axes=1)
     G = np.linalg.inv(K - x[:, None, None] * np.eye(law.C.shape[1]))
     return Bulk(x, ratio * u.imag.clip(0) / np.pi, G.imag / np.pi, max(0.0, 1 - ratio))
@@ -202,9 +200,9 @@ class Outlier:
     direction: Float[np.ndarray, "r"]  # unit vector: the part in the index space, in coordinates of z
 
 
-def cosine_at(law: SlopeLaw, ratio: float, u: float, v: Float[np.ndarray, "r"]) -> float:
+def _cosine_at(law: SlopeLaw, ratio: float, u: float, v: Float[np.ndarray, "r"]) -> float:
     "Formula (4)."
-    slope = (1 - ratio * spread(law, u)) / (ratio * u**2)
+    slope = (1 - ratio * _spread(law, u)) / (ratio * u**2)
     outside = law.p * (law.t / (1 + law.t * u)) ** 2 @ (law.C @ v @ v) / slope
     return float(1 / math.sqrt(1 + outside))
 
@@ -221,7 +219,7 @@ def side_outliers(law: SlopeLaw, ratio: float, side: int, edge: float | None = N
         excess = lambda u, k=k: np.linalg.eigvalsh(signal_matrix(law, u))[k] - 1 / ratio
         u = brentq(excess, edge * 1e-9, edge, rtol=1e-10)
         v = np.linalg.eigh(signal_matrix(law, u))[1][:, k]
-        found.append(Outlier(float(place(law, ratio, u)), cosine_at(law, ratio, u, v), v))
+        found.append(Outlier(float(place(law, ratio, u)), _cosine_at(law, ratio, u, v), v))
     return found
 
 # %% ../../nbs/28_theory.ipynb #3526a022
@@ -275,7 +273,7 @@ def edge_weight(law: SlopeLaw, ratio: float, d: int | None, rows: int = 10) -> f
     return max(shares)
 
 
-@gated(target=law_or_target, loss=as_loss, n_per_d=RATIO, noise=NOISE, d=DIMENSION)
+@gated(target=_law_or_target, loss=as_loss, n_per_d=_RATIO, noise=NOISE, d=DIMENSION)
 def predict_spectrum(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -312,7 +310,7 @@ class NeuronPrediction:
 
 
 @dataclass(frozen=True)
-class Modes:
+class _Modes:
     "What stage 1 does to each part of a neuron."
 
     values: Float[np.ndarray, "k"]  # outliers
@@ -320,17 +318,17 @@ class Modes:
     bulk: Bulk
 
 
-def modes_of(law: SlopeLaw, ratio: float) -> Modes:
+def _modes_of(law: SlopeLaw, ratio: float) -> _Modes:
     "Outliers and bulk of S; `ArithmeticError` if their parts along a direction do not add up to one."
-    seen, bulk = predict_spectrum(law, n_per_d=ratio).outliers, bulk_density(law, ratio)
+    seen, bulk = predict_spectrum(law, n_per_d=ratio).outliers, _bulk_density(law, ratio)
     inside = np.array([o.cosine * o.direction for o in seen]).reshape(len(seen), law.C.shape[1])
     total = np.trapezoid(bulk.inside, bulk.x, axis=0) + inside.T @ inside + bulk.zeros * np.eye(law.C.shape[1])
     if np.abs(total - np.eye(len(total))).max() > 0.05:
         raise ArithmeticError(f"no prediction at n/d = {ratio:g}: bulk and outliers do not add up, which happens where slopes are unbounded and single labels stand out")
-    return Modes(np.array([o.value for o in seen]), inside, bulk)
+    return _Modes(np.array([o.value for o in seen]), inside, bulk)
 
 # %% ../../nbs/28_theory.ipynb #37c29031
-def neuron_parts(modes: Modes, d: int, t: int, gen: np.random.Generator, m: int):
+def _neuron_parts(modes: _Modes, d: int, t: int, gen: np.random.Generator, m: int):
     "Parts of m neurons after t steps: in the index space, along the outliers, squared length of the bulk."
     r, bulk = modes.inside.shape[1], modes.bulk
     scale = max(np.abs(modes.values).max(initial=0), np.abs(bulk.x).max())
@@ -343,7 +341,7 @@ def neuron_parts(modes: Modes, d: int, t: int, gen: np.random.Generator, m: int)
     return inside, along, d * np.trapezoid(bulk.density * power, bulk.x) + zeros
 
 
-@gated(target=law_or_target, loss=as_loss, n_per_d=RATIO, d=DIMENSION, steps=count(0, 200), width=count(1, 10**6), noise=NOISE, seed=SEED)
+@gated(target=_law_or_target, loss=as_loss, n_per_d=_RATIO, d=DIMENSION, steps=count(0, 200), width=count(1, 10**6), noise=NOISE, seed=SEED)
 def predict_neurons(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -359,9 +357,9 @@ def predict_neurons(
     if d <= law.C.shape[1] or width < law.C.shape[1]:
         raise ValueError(f"d must be above, and width at least, the {law.C.shape[1]} variables of target, got d = {d} and width = {width}")
     check_bytes(16 * (steps + 1) * width * law.C.shape[1], f"steps = {steps} and width = {width}")
-    modes, points, rows = modes_of(law, n_per_d), [], []
+    modes, points, rows = _modes_of(law, n_per_d), [], []
     for t in range(steps + 1):
-        inside, along, bulk = neuron_parts(modes, d, t, np.random.default_rng(seed), width)
+        inside, along, bulk = _neuron_parts(modes, d, t, np.random.default_rng(seed), width)
         P = inside / np.sqrt((along**2).sum(axis=1) + bulk)[:, None]
         points.append(P)
         rows.append((np.median(np.linalg.norm(P, axis=1)), coverage_of(torch.from_numpy(P)), np.linalg.eigvalsh(P.T @ P / width)[0]))
@@ -369,10 +367,10 @@ def predict_neurons(
     return NeuronPrediction(alignment, coverage, weakest, np.array(points))
 
 # %% ../../nbs/28_theory.ipynb #d858f1d0
-def predicted_weights(modes: Modes, d: int, t: int, width: int, seed: int) -> Float[torch.Tensor, "m d"]:
+def _predicted_weights(modes: _Modes, d: int, t: int, width: int, seed: int) -> Float[torch.Tensor, "m d"]:
     "Neurons after t steps in a basis whose first r vectors span the index space, in pairs."
     gen, half, r, k = np.random.default_rng(seed), width // 2, modes.inside.shape[1], len(modes.values)
-    inside, along, _ = neuron_parts(modes, d, t, gen, half)
+    inside, along, _ = _neuron_parts(modes, d, t, gen, half)
     gram = np.eye(k) - modes.inside @ modes.inside.T  # of the outliers' parts outside
     values, vectors = np.linalg.eigh(gram) if k else (np.zeros(0), np.zeros((0, 0)))
     scale = max(np.abs(modes.values).max(initial=0), np.abs(modes.bulk.x).max())
@@ -385,7 +383,7 @@ def predicted_weights(modes: Modes, d: int, t: int, width: int, seed: int) -> Fl
     return torch.from_numpy(np.concatenate([H, (-1) ** t * H[::-1]]))
 
 
-@gated(target=as_target, loss=as_loss, n_per_d=RATIO, d=count(1, 10**6), steps=count(0, 64), width=count(2, 10**6), noise=NOISE, seed=SEED)
+@gated(target=as_target, loss=as_loss, n_per_d=_RATIO, d=count(1, 10**6), steps=count(0, 64), width=count(2, 10**6), noise=NOISE, seed=SEED)
 def predict_errors(
     target: Target | str,  # link
     loss: Loss | str = "huber",  # loss of stage 1
@@ -401,17 +399,17 @@ def predict_errors(
     if d <= link.r:
         raise ValueError(f"d must be above {link.r}, the number of variables of target, got {d}")
     check_bytes(24 * width * d + 8 * n_per_d * d * link.r, f"width = {width}, n_per_d = {n_per_d:g} and d = {d}")
-    modes = modes_of(slope_law(link, loss, noise), n_per_d)
+    modes = _modes_of(slope_law(link, loss, noise), n_per_d)
     U, a = torch.eye(link.r, d, dtype=torch.float64), symmetric_init(width, 2, seed=seed).a
-    weights = (predicted_weights(modes, d, t, width, seed) for t in range(steps + 1))
+    weights = (_predicted_weights(modes, d, t, width, seed) for t in range(steps + 1))
     return [projected_error(W, a.double(), U, link, int(n_per_d * d), noise=noise, seed=seed) for W in weights]
 
 # %% ../../nbs/28_theory.ipynb #159e1005
-PAIRS = (("h2(z1)+h2(z2)", "huber:1"), ("h4(z1)+h4(z2)", "huber:1"), ("h2(z1)+h4(z2)", "huber:1"), ("h3(z1)*z2", "huber:1"), ("z1*z2", "l1"),
+_PAIRS = (("h2(z1)+h2(z2)", "huber:1"), ("h4(z1)+h4(z2)", "huber:1"), ("h2(z1)+h4(z2)", "huber:1"), ("h3(z1)*z2", "huber:1"), ("z1*z2", "l1"),
          ("h3(z1)+h3(z2)", "pinball:0.9"), ("z1", "pinball:0.9"), ("h2(z1)+0.5*h2(z2)", "logcosh:1"), ("h2(z1)", "l1"), ("h4(z1)", "huber:0.5"), ("h2(z1)+h2(z2)", "mse"))
 
 
-def levels_of(outliers: tuple[Outlier, ...]) -> list[list[int]]:
+def _levels_of(outliers: tuple[Outlier, ...]) -> list[list[int]]:
     "Indices of outliers that share a place, up to a hundredth of it."
     groups: list[list[int]] = []
     for k, o in enumerate(outliers):
@@ -422,18 +420,18 @@ def levels_of(outliers: tuple[Outlier, ...]) -> list[list[int]]:
     return groups
 
 
-def spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> dict:
+def _spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> dict:
     "Observed against predicted: places and cosines of each level of outliers, Kolmogorov distance of the bulk."
     link = Target.parse(target)
     law = slope_law(link, loss)
-    seen, bulk = predict_spectrum(law, n_per_d=n_per_d, d=d), bulk_density(law, n_per_d)
+    seen, bulk = predict_spectrum(law, n_per_d=n_per_d, d=d), _bulk_density(law, n_per_d)
     U = random_subspace(d, link.r, seed=seed)
     values, vectors = torch.linalg.eigh(second_order_matrix(*sample(link, U, n_per_d * d, seed=seed), loss))
     cosines, values = (U @ vectors).norm(dim=0).numpy(), values.numpy()
     row: dict[str, float] = {}
     ends = {1: list(range(d - 1, -1, -1)), -1: list(range(d))}  # from the largest down, from the smallest up
     taken = []
-    for k, group in enumerate(levels_of(seen.outliers)):
+    for k, group in enumerate(_levels_of(seen.outliers)):
         side = 1 if seen.outliers[group[0]].value > 0 else -1
         here = [ends[side].pop(0) for _ in group]
         taken += here
@@ -442,19 +440,19 @@ def spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> di
     rest = np.delete(values, taken)
     F, rank = bulk.cumulative(rest), np.arange(len(rest))
     distance = max(np.abs(F - rank / len(rest)).max(), np.abs(F - (rank + 1) / len(rest)).max())
-    return row | {"levels": len(levels_of(seen.outliers)), "distance": distance, "near": "near" in " ".join(seen.notes), "heavy": seen.heavy}
+    return row | {"levels": len(_levels_of(seen.outliers)), "distance": distance, "near": "near" in " ".join(seen.notes), "heavy": seen.heavy}
 
 # %% ../../nbs/28_theory.ipynb #f3972288
 def spectrum_sweep(d: int, ratios: tuple[int, ...], seeds: int) -> Sweep:
     "Every pair at one dimension."
-    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio} for t, loss in PAIRS for ratio in ratios)
-    return Sweep(f"theory-spectrum-{d}", spectrum_cell, points, seeds)
+    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio} for t, loss in _PAIRS for ratio in ratios)
+    return Sweep(f"theory-spectrum-{d}", _spectrum_cell, points, seeds)
 
 
-STEP_PROBLEMS = (("h2(z1)+h4(z2)", "huber:1", 20), ("h2(z1)+h4(z2)", "huber:1", 80), ("h4(z1)+h4(z2)", "huber:1", 40), ("h2(z1)+0.5*h2(z2)", "logcosh:1", 20), ("h3(z1)*z2", "huber:1", 40), ("h2(z1)+h2(z2)", "huber:1", 10))
+_STEP_PROBLEMS = (("h2(z1)+h4(z2)", "huber:1", 20), ("h2(z1)+h4(z2)", "huber:1", 80), ("h4(z1)+h4(z2)", "huber:1", 40), ("h2(z1)+0.5*h2(z2)", "logcosh:1", 20), ("h3(z1)*z2", "huber:1", 40), ("h2(z1)+h2(z2)", "huber:1", 10))
 
 
-def steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int) -> dict:
+def _steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int) -> dict:
     "Alignment, coverage and test error by step, observed and predicted."
     link = Target.parse(target)
     U = random_subspace(d, link.r, seed=seed)
@@ -473,19 +471,19 @@ def steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: i
     return row | {"best_theory": theory.best}
 
 
-def steps_sweep(ds: tuple[int, ...] = (200, 500, 1000), seeds: int = 16) -> Sweep:
+def _steps_sweep(ds: tuple[int, ...] = (200, 500, 1000), seeds: int = 16) -> Sweep:
     "Every problem at each dimension."
-    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio, "steps": 10} for t, loss, ratio in STEP_PROBLEMS for d in ds)
-    return Sweep("theory-steps", steps_cell, points, seeds)
+    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio, "steps": 10} for t, loss, ratio in _STEP_PROBLEMS for d in ds)
+    return Sweep("theory-steps", _steps_cell, points, seeds)
 
 # %% ../../nbs/28_theory.ipynb #282381f6
-def stopping_step(errors: Float[np.ndarray, "T+1"], slack: float = 0.1) -> int:
+def _stopping_step(errors: Float[np.ndarray, "T+1"], slack: float = 0.1) -> int:
     "The first number of steps whose error is within `slack` of the least one: where to stop in time."
     errors = np.asarray(errors, dtype=float)
     return int(np.argmax(errors <= (1 + slack) * errors.min()))
 
 # %% ../../nbs/28_theory.ipynb #d0204200
-@gated(law=instance(SlopeLaw, "from slope_law"), n_per_d=RATIO, d=DIMENSION, ax=drawing, bins=count(1, 10**6))
+@gated(law=instance(SlopeLaw, "from slope_law"), n_per_d=_RATIO, d=DIMENSION, ax=drawing, bins=count(1, 10**6))
 def plot_prediction(
     law: SlopeLaw,  # from `slope_law`
     n_per_d: float,  # rows over dimension
@@ -494,7 +492,7 @@ def plot_prediction(
     bins: int = 40,  # of that histogram, over the width of the bulk
 ):  # the Axes
     "Predicted bulk and outliers, over what `ax` shows."
-    bulk, seen = bulk_density(law, n_per_d, points=150), predict_spectrum(law, n_per_d=n_per_d)
+    bulk, seen = _bulk_density(law, n_per_d, points=150), predict_spectrum(law, n_per_d=n_per_d)
     ax.plot(bulk.x, bulk.density * d * (bulk.x[-1] - bulk.x[0]) / bins, color="k", lw=1, label="bulk, theory")
     ax.plot([o.value for o in seen.outliers], [0] * len(seen.outliers), "v", ms=13, mfc="none", mec="k", clip_on=False, label="outliers, theory")
     if ax.get_legend() is not None:  # that of `plot_spectrum` did not know these

@@ -23,14 +23,11 @@ from .prediction import (DIMENSION, NOISE, SlopeLaw, bin_law, bulk_edges, count_
                                   side_outliers, signal_matrix, slope_law)
 
 # %% auto #0
-__all__ = ['LIMIT', 'WANTED', 'RANGES', 'edge_directions', 'first_ratio', 'law_ratio', 'limit_vanishes', 'whole_target',
-           'critical_ratio', 'warn_heavy', 'LabelLaw', 'label_law', 'trial_bases', 'basis_strengths', 'best_ratio',
-           'needed_ratio', 'SampleNeed', 'loss_need', 'why_never', 'several_losses', 'samples_needed', 'LabelTransform',
-           'trial_directions', 'star_weights', 'star_cost', 'best_loss', 'FamilyBest', 'family_grid', 'best_of_family',
-           'family_notes', 'law_of_outlier', 'predict_from_data']
+__all__ = ['RANGES', 'critical_ratio', 'LabelLaw', 'best_ratio', 'SampleNeed', 'samples_needed', 'LabelTransform', 'best_loss',
+           'FamilyBest', 'best_of_family', 'predict_from_data']
 
 # %% ../../nbs/29_samples.ipynb #72159a3e
-def edge_directions(law: SlopeLaw, ratio: float) -> Float[np.ndarray, "k r"]:
+def _edge_directions(law: SlopeLaw, ratio: float) -> Float[np.ndarray, "k r"]:
     "Directions with an outlier at n/d = ratio, upper edge first; one direction may come twice."
     found = []
     for side in (-1, 1):
@@ -40,7 +37,7 @@ def edge_directions(law: SlopeLaw, ratio: float) -> Float[np.ndarray, "k r"]:
     return np.array(found).reshape(len(found), law.C.shape[1])
 
 
-def first_ratio(enough: Callable[[float], bool], low: float = 0.1, high: float = 1e6, digits: float = 1e-4) -> float:
+def _first_ratio(enough: Callable[[float], bool], low: float = 0.1, high: float = 1e6, digits: float = 1e-4) -> float:
     "Smallest ratio for which `enough` holds, by bisection on a logarithmic scale; infinity if not even the largest will do."
     if not enough(high):
         return math.inf
@@ -50,15 +47,15 @@ def first_ratio(enough: Callable[[float], bool], low: float = 0.1, high: float =
     return high
 
 
-def law_ratio(law: SlopeLaw, k: int, high: float = 1e6) -> float:
+def _law_ratio(law: SlopeLaw, k: int, high: float = 1e6) -> float:
     "`critical_ratio` of a law, infinity if not even at `high`."
-    return first_ratio(lambda ratio: count_directions(edge_directions(law, ratio)) >= k, high=high)
+    return _first_ratio(lambda ratio: count_directions(_edge_directions(law, ratio)) >= k, high=high)
 
 
-LIMIT = 1e3  # largest n / d that is looked at where M is zero: beyond, the error of the quadrature would pass for signal
+_LIMIT = 1e3  # largest n / d that is looked at where M is zero: beyond, the error of the quadrature would pass for signal
 
 
-def limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> bool:
+def _limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> bool:
     "Is the weakest eigenvalue of M = E[t zz^T] zero up to the error of the quadrature? Eight scramblings, five standard errors."
     laws = [bin_law(label_slope(y, as_loss(loss)).numpy(), Z) for y, Z in (label_points(target, noise, 12, seed=seed) for seed in range(8))]
     matrices = np.array([np.einsum("k,k,kij->ij", law.p, law.t - law.p @ law.t, law.C) for law in laws])
@@ -67,7 +64,7 @@ def limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> bool
     return bool(abs(along.mean()) <= 5 * along.std(ddof=1) / math.sqrt(len(along)))
 
 
-def whole_target(value, name: str) -> Target | SlopeLaw:
+def _whole_target(value, name: str) -> Target | SlopeLaw:
     "A gate for laws, and for targets of at most 16 variables that use each of them: a direction that does not occur is never seen."
     if isinstance(value, SlopeLaw):
         return value
@@ -80,7 +77,7 @@ def whole_target(value, name: str) -> Target | SlopeLaw:
     return target
 
 
-@gated(target=whole_target, loss=as_loss, k=count(1), noise=NOISE)
+@gated(target=_whole_target, loss=as_loss, k=count(1), noise=NOISE)
 def critical_ratio(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -90,13 +87,13 @@ def critical_ratio(
     "n/d at which the outliers of S show k directions (phase transition of Mondelli and Montanari 2018); warns where slopes are unbounded and no limit exists."
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
     k = law.C.shape[1] if k is None else check_int(k, "k", 1, law.C.shape[1])
-    ratio = law_ratio(law, k, LIMIT if not isinstance(target, SlopeLaw) and limit_vanishes(target, loss, noise) else 1e6)
+    ratio = _law_ratio(law, k, _LIMIT if not isinstance(target, SlopeLaw) and _limit_vanishes(target, loss, noise) else 1e6)
     if math.isfinite(ratio):
-        warn_heavy(law, ratio)
+        _warn_heavy(law, ratio)
     return ratio
 
 
-def warn_heavy(law: SlopeLaw, ratio: float, d: int | None = None) -> None:
+def _warn_heavy(law: SlopeLaw, ratio: float, d: int | None = None) -> None:
     "Say so where more than a tenth of an edge rests on ten rows."
     if edge_weight(law, ratio, d) > 0.1:
         warnings.warn("unbounded slopes: the edge depends on the largest labels, and numbers are good for an order of magnitude only", stacklevel=4)
@@ -112,7 +109,7 @@ class LabelLaw:
     again: Float[np.ndarray, "K r r"]  # the same from other points
 
 
-def label_law(target: Target | str, noise: float = 0.0, bins: int = 1000) -> LabelLaw:
+def _label_law(target: Target | str, noise: float = 0.0, bins: int = 1000) -> LabelLaw:
     "`LabelLaw` by quadrature, in bins of about equal weight."
     (y, Z), (y2, Z2) = (label_points(target, noise, seed=seed) for seed in (0, 1))
     cuts = np.unique(np.quantile(y.numpy(), np.arange(1, bins) / bins))
@@ -124,7 +121,7 @@ def label_law(target: Target | str, noise: float = 0.0, bins: int = 1000) -> Lab
     return LabelLaw(count[full] / count[full].sum(), mean(y.numpy(), index, count), moments(Z, index, count), moments(Z2, index2, count2))
 
 
-def trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
+def _trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
     "Orthonormal bases to try: all for r = 1, every degree for r = 2, random ones beyond."
     if r > 2:
         return np.concatenate([np.eye(r)[None], np.linalg.qr(np.random.default_rng(0).standard_normal((draws, r, r)))[0]])
@@ -133,7 +130,7 @@ def trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
     return np.stack([np.stack([c, s], 1), np.stack([-s, c], 1)], 1)[:, :r, :r]
 
 
-def basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.ndarray, "B r"]:
+def _basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.ndarray, "B r"]:
     "E[g_v^2] for each vector of each basis."
     found = []
     for block in np.array_split(V, math.ceil(len(V) / 50)):  # so that a thousand bins by five hundred bases fit
@@ -142,19 +139,19 @@ def basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.nd
     return np.concatenate(found)
 
 # %% ../../nbs/29_samples.ipynb #8b309d05
-@gated(target=whole_target, noise=NOISE)
+@gated(target=_whole_target, noise=NOISE)
 def best_ratio(
     target: Target | str,  # link
     noise: float = 0.0,  # standard deviation of the label noise
 ) -> tuple[float, float]:  # n / d for one direction, and for all directions of the best orthonormal basis
     "The smallest n/d at which any function of the labels shows a direction, formula (5); for r > 2 by random search; infinity if there is none."
-    law = label_law(target, noise)
-    strength = basis_strengths(law, trial_bases(law.C.shape[1]))
+    law = _label_law(target, noise)
+    strength = _basis_strengths(law, _trial_bases(law.C.shape[1]))
     one, every = (1 / s if s > 1e-3 else math.inf for s in (float(strength.max()), float(strength.min(axis=1).max())))
     return one, every
 
 # %% ../../nbs/29_samples.ipynb #31108a5c
-def needed_ratio(law: SlopeLaw, cosine: float = 0.9, digits: float = 0.01, high: float = 1e6) -> float:
+def _needed_ratio(law: SlopeLaw, cosine: float = 0.9, digits: float = 0.01, high: float = 1e6) -> float:
     "n/d at which the power method sees every direction with this cosine; infinity if not even at `high`."
     r = law.C.shape[1]
 
@@ -164,7 +161,7 @@ def needed_ratio(law: SlopeLaw, cosine: float = 0.9, digits: float = 0.01, high:
         seen = [o.direction for side, u in points.items() for o in side_outliers(law, ratio, side, u) if abs(o.value) > edge and o.cosine >= cosine]
         return count_directions(np.array(seen)) == r
 
-    return first_ratio(enough, high=high, digits=digits)
+    return _first_ratio(enough, high=high, digits=digits)
 
 
 @dataclass(frozen=True)
@@ -179,15 +176,15 @@ class SampleNeed:
     notes: tuple[str, ...]  # why the numbers may not be trusted
 
 
-def loss_need(target: Target, loss: Loss | str, d: int, cosine: float, noise: float) -> SampleNeed:
+def _loss_need(target: Target, loss: Loss | str, d: int, cosine: float, noise: float) -> SampleNeed:
     "`samples_needed` for one loss."
     law, name = slope_law(target, loss, noise, log2_points=15), loss if isinstance(loss, str) else repr(loss)
-    high = LIMIT if limit_vanishes(target, loss, noise) else 1e6
-    critical, needed = law_ratio(law, law.C.shape[1], high), needed_ratio(law, cosine, 1e-3, high)
-    at = next((ratio for ratio in (needed, critical) if math.isfinite(ratio)), LIMIT)
+    high = _LIMIT if _limit_vanishes(target, loss, noise) else 1e6
+    critical, needed = _law_ratio(law, law.C.shape[1], high), _needed_ratio(law, cosine, 1e-3, high)
+    at = next((ratio for ratio in (needed, critical) if math.isfinite(ratio)), _LIMIT)
     notes = predict_spectrum(law, n_per_d=at, d=d).notes
     if not math.isfinite(needed):
-        return SampleNeed(name, critical, needed, math.inf, None, (why_never(critical, high), *notes))
+        return SampleNeed(name, critical, needed, math.inf, None, (_why_never(critical, high), *notes))
     try:
         steps = predict_neurons(law, n_per_d=needed, d=d, steps=24, width=1000).best or None
     except ArithmeticError as error:
@@ -195,9 +192,9 @@ def loss_need(target: Target, loss: Loss | str, d: int, cosine: float, noise: fl
     return SampleNeed(name, critical, needed, math.ceil(needed * d), steps, notes)
 
 
-def why_never(critical: float, high: float) -> str:
+def _why_never(critical: float, high: float) -> str:
     "Why no number of rows gives the wanted cosine."
-    if high == LIMIT:
+    if high == _LIMIT:
         blind = "zero up to the error of the quadrature along a direction: the loss is blind to it, or needs more than 1000 rows a dimension"
         return f"E[t zz^T] is {blind}" + ("; outliers there may be, but their cosine does not grow to one with more rows" if math.isfinite(critical) else "")
     if not math.isfinite(critical):
@@ -205,10 +202,10 @@ def why_never(critical: float, high: float) -> str:
     return "every direction becomes an outlier, but smaller than the bulk's other edge: the power method does not see it"
 
 
-WANTED = real(1e-6, 1 - 1e-9)  # a cosine
+_WANTED = real(1e-6, 1 - 1e-9)  # a cosine
 
 
-def several_losses(value, name: str) -> tuple[Loss | str, ...]:
+def _several_losses(value, name: str) -> tuple[Loss | str, ...]:
     "A gate for one loss or a list of them."
     if not isinstance(value, (str, Loss, list, tuple)):
         raise TypeError(f"{name} must be a list of losses, got {shown(value)}")
@@ -218,7 +215,7 @@ def several_losses(value, name: str) -> tuple[Loss | str, ...]:
     return tuple(one for one in found if as_loss(one, name))
 
 
-@gated(target=whole_target, d=DIMENSION, losses=several_losses, cosine=WANTED, noise=NOISE)
+@gated(target=_whole_target, d=DIMENSION, losses=_several_losses, cosine=_WANTED, noise=NOISE)
 def samples_needed(
     target: Target | str,  # link
     d: int,  # dimension
@@ -230,7 +227,7 @@ def samples_needed(
     link = as_target(target)
     if d <= link.r:
         raise ValueError(f"d must be above {link.r}, the number of variables of target, got {d}")
-    needs = [loss_need(link, loss, d, cosine, noise) for loss in several_losses(losses, "losses")]
+    needs = [_loss_need(link, loss, d, cosine, noise) for loss in _several_losses(losses, "losses")]
     return sorted(needs, key=lambda need: (need.needed, need.critical))
 
 # %% ../../nbs/29_samples.ipynb #13bc9ee5
@@ -256,7 +253,7 @@ class LabelTransform(Loss):
         return 0.0
 
 
-def trial_directions(r: int) -> Float[np.ndarray, "B r"]:
+def _trial_directions(r: int) -> Float[np.ndarray, "B r"]:
     "Unit vectors to try: eight angles for r = 2; axes, the diagonal and some random ones beyond."
     if r == 2:
         return np.array([[np.cos(turn), np.sin(turn)] for turn in np.pi * np.arange(8) / 8])
@@ -265,20 +262,20 @@ def trial_directions(r: int) -> Float[np.ndarray, "B r"]:
     return V / np.linalg.norm(V, axis=1, keepdims=True)
 
 
-def star_weights(law: LabelLaw, v: Float[np.ndarray, "r"], floor: float, centred: bool) -> Float[np.ndarray, "K"]:
+def _star_weights(law: LabelLaw, v: Float[np.ndarray, "r"], floor: float, centred: bool) -> Float[np.ndarray, "K"]:
     "T* for direction v on the bins of the label."
     T = 1 - 1 / np.einsum("kij,i,j->k", (law.C + law.again) / 2, v, v).clip(floor)
     return T - law.p @ T if centred else T
 
 
-def star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) -> float:
+def _star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) -> float:
     "n/d that the weights T need for all directions: for a cosine by the power method, or for the transition."
     order = np.argsort(T)
     weights = SlopeLaw(law.p[order], T[order], ((law.C + law.again) / 2)[order])
-    return law_ratio(weights, law.C.shape[1], LIMIT) if cosine is None else needed_ratio(weights, cosine, 0.02, LIMIT)
+    return _law_ratio(weights, law.C.shape[1], _LIMIT) if cosine is None else _needed_ratio(weights, cosine, 0.02, _LIMIT)
 
 
-@gated(target=whole_target, noise=NOISE, floor=real(1e-6, 1 - 1e-6), centred=flag, direction=tensor(None))
+@gated(target=_whole_target, noise=NOISE, floor=real(1e-6, 1 - 1e-6), centred=flag, direction=tensor(None))
 def best_loss(
     target: Target | str,  # link
     direction: Float[Array, "r"] | None = None,  # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for all directions
@@ -287,16 +284,16 @@ def best_loss(
     centred: bool = True,  # subtract E[T], which the power method needs; False for the outermost eigenvector
 ) -> LabelTransform:  # for `learn`, `second_order_matrix`, `slope_law`
     "The loss whose slope is T* = 1 - 1 / E[(v.z)^2 | y], the best weight for ONE direction v (Mondelli and Montanari 2018); `ValueError` for a direction that is not a unit vector."
-    target, law = as_target(target), label_law(target, noise, bins=300)
+    target, law = as_target(target), _label_law(target, noise, bins=300)
     if direction is None:
-        V = trial_directions(target.r)
-        costs = [star_cost(law, star_weights(law, v, floor, centred), 0.9 if centred else None) for v in V]
+        V = _trial_directions(target.r)
+        costs = [_star_cost(law, _star_weights(law, v, floor, centred), 0.9 if centred else None) for v in V]
         direction = V[int(np.argmin(costs))]
     v = np.asarray(direction, dtype=float)
     if v.shape != (target.r,) or not abs(np.linalg.norm(v) - 1) < 1e-6:
         raise ValueError(f"direction must be a unit vector of {target.r} numbers, the variables of target, got {shown(direction)}")
     name = f"T* of {target}, direction {np.round(v, 2).tolist()}, noise {noise:g}"
-    return LabelTransform(law.y, star_weights(law, v, floor, centred), name)
+    return LabelTransform(law.y, _star_weights(law, v, floor, centred), name)
 
 # %% ../../nbs/29_samples.ipynb #1b676809
 RANGES = {"huber": (0.02, 5.0), "logcosh": (0.02, 5.0), "pinball": (0.02, 0.98), "expectile": (0.02, 0.98)}
@@ -313,7 +310,7 @@ class FamilyBest:
     notes: tuple[str, ...]  # why the answer may not be trusted
 
 
-def family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "points"]:
+def _family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "points"]:
     "Parameters of a family: geometric in units of the label's spread, or even on the logit scale."
     from scipy.special import expit, logit
 
@@ -323,7 +320,7 @@ def family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "po
     return scale * np.geomspace(low, high, points)
 
 # %% ../../nbs/29_samples.ipynb #e212b97f
-@gated(target=whole_target, family=one_of(*RANGES), cosine=or_none(WANTED), noise=NOISE, points=count(3, 101))
+@gated(target=_whole_target, family=one_of(*RANGES), cosine=or_none(_WANTED), noise=NOISE, points=count(3, 101))
 def best_of_family(
     target: Target | str,  # link
     family: str = "huber",  # "huber", "logcosh", "pinball" or "expectile"
@@ -335,14 +332,14 @@ def best_of_family(
     from scipy.optimize import minimize_scalar
 
     y, Z = label_points(target, noise, log2_points=14)
-    grid, tried = family_grid(family, y.std().item(), points), {}
+    grid, tried = _family_grid(family, y.std().item(), points), {}
     law_of = lambda name: bin_law(label_slope(y, as_loss(name)).numpy(), Z, tail=200, bins=600)
 
     def ratio_at(position: float) -> float:
         name = f"{family}:{np.interp(position, np.arange(points), grid):.2g}"
         if name not in tried:
             law = law_of(name)
-            tried[name] = law_ratio(law, Z.shape[1]) if cosine is None else needed_ratio(law, cosine, digits=1e-3)
+            tried[name] = _law_ratio(law, Z.shape[1]) if cosine is None else _needed_ratio(law, cosine, digits=1e-3)
         return tried[name]
 
     ratios = [ratio_at(k) for k in range(points)]
@@ -352,16 +349,16 @@ def best_of_family(
     best = min(tried, key=tried.__getitem__)
     if not math.isfinite(tried[best]):
         return FamilyBest(None, math.inf, names, values, ("no member of the family is enough",))
-    return FamilyBest(best, tried[best], names, values, family_notes(law_of(best), tried[best], k in (0, points - 1)))
+    return FamilyBest(best, tried[best], names, values, _family_notes(law_of(best), tried[best], k in (0, points - 1)))
 
 
-def family_notes(law: SlopeLaw, ratio: float, at_end: bool) -> tuple[str, ...]:
+def _family_notes(law: SlopeLaw, ratio: float, at_end: bool) -> tuple[str, ...]:
     "What to say of the best member of a family."
     notes = ("the best parameter lies at the end of the range",) if at_end else ()
     return (*notes, *predict_spectrum(law, n_per_d=ratio).notes)
 
 # %% ../../nbs/29_samples.ipynb #eac62d9f
-def law_of_outlier(
+def _law_of_outlier(
     slopes: Float[np.ndarray, "n"],  # l'(c, y_i)
     value: float,  # an eigenvalue of S outside of the bulk
     ratio: float,  # n / d
@@ -380,7 +377,7 @@ def law_of_outlier(
     return SlopeLaw(law.p, law.t, (1 + slope * (law.t - mean))[:, None, None])
 
 
-@gated(loss=as_loss, cosine=WANTED)
+@gated(loss=as_loss, cosine=_WANTED)
 def predict_from_data(
     X: Float[Array, "n d"],  # inputs, centred and white
     y: Float[Array, "n"],  # labels
@@ -393,12 +390,12 @@ def predict_from_data(
     slopes, found = label_slope(y, as_loss(loss)).numpy(), []
     plain = bin_law(slopes, np.ones((n, 1)))
     edges = bulk_edges(plain, n / d)
-    warn_heavy(plain, n / d, d)
+    _warn_heavy(plain, n / d, d)
     for value in torch.linalg.eigvalsh(second_order_matrix(X, y, loss)).tolist():
         if edges[0] * (1 + 3 * d ** (-2 / 3)) < value < edges[1] * (1 + 3 * d ** (-2 / 3)):
             continue
-        law = law_of_outlier(slopes, value, n / d)
+        law = _law_of_outlier(slopes, value, n / d)
         match = [o for o in predict_spectrum(law, n_per_d=n / d).outliers if o.value * value > 0]
         enough = lambda ratio, law=law: any(o.cosine >= cosine for o in predict_spectrum(law, n_per_d=ratio).outliers)
-        found.append((value, match[0].cosine, law_ratio(law, 1), first_ratio(enough, digits=0.01)))
+        found.append((value, match[0].cosine, _law_ratio(law, 1), _first_ratio(enough, digits=0.01)))
     return sorted(found, key=lambda row: -abs(row[0]))

@@ -18,7 +18,7 @@ from ..engine.network import index_basis
 from ..engine.power_iteration import History
 
 # %% auto #0
-__all__ = ['plane_coordinates', 'draw_frame', 'plot_neurons', 'error_curve', 'plot_errors', 'between', 'animate_neurons']
+__all__ = ['plane_coordinates', 'plot_neurons', 'plot_errors', 'between', 'animate_neurons']
 
 # %% ../../nbs/30_pictures.ipynb #c6cf414d
 def plane_coordinates(
@@ -38,7 +38,7 @@ def plane_coordinates(
     return unit @ Q[:2].to(W).T
 
 # %% ../../nbs/30_pictures.ipynb #d5f88a39
-def draw_frame(ax, r: int) -> None:
+def _draw_frame(ax, r: int) -> None:
     "Circle and axes of the plane, in the colours of the directions."
     turn = torch.linspace(0, 2 * torch.pi, 100)
     ax.plot(turn.cos(), turn.sin(), color="0.7", lw=1)
@@ -60,14 +60,14 @@ def plot_neurons(
 
     ax = plt.subplots(figsize=(3, 3))[1] if ax is None else ax
     P, r = plane_coordinates(W, U), len(index_basis(U))
-    draw_frame(ax, r)
+    _draw_frame(ax, r)
     nearest = P.abs().argmax(dim=1) if r > 1 else torch.zeros(len(P), dtype=torch.int64)
     for k in range(min(r, 2)):
         ax.plot(*P[nearest == k].T, "os"[k], ms=4, color=f"C{k}", alpha=0.6, mew=0)
     return ax
 
 # %% ../../nbs/30_pictures.ipynb #7f9c52ab
-def error_curve(value, name: str) -> list[float]:
+def _error_curve(value, name: str) -> list[float]:
     "A gate for test errors, infinite ones included."
     errors = as_tensor(value, name)
     if errors.ndim != 1 or torch.isnan(errors).any():
@@ -75,7 +75,7 @@ def error_curve(value, name: str) -> list[float]:
     return errors.clamp(1e-6, 1e3).tolist()
 
 
-@gated(errors=error_curve, chosen=count(0), ax=drawing, steps=count(0), legend=flag)
+@gated(errors=_error_curve, chosen=count(0), ax=drawing, steps=count(0), legend=flag)
 def plot_errors(
     errors: Sequence[float] | Float[np.ndarray, "T+1"],  # test error over the variance after 0, 1, ... steps
     chosen: int | None = None,  # a number of steps to mark
@@ -133,7 +133,7 @@ def animate_neurons(
     films = [between(plane_coordinates(W, U), frames) for W in weights]
     dots = [ax.plot([], [], "o", ms=3.5, color="0.3", alpha=0.6, mew=0)[0] for ax in axes]
     for ax in axes:
-        draw_frame(ax, len(index_basis(U)))
+        _draw_frame(ax, len(index_basis(U)))
 
     def show(k: int) -> None:
         for ax, dot, film, title in zip(axes, dots, films, runs):
