@@ -10,6 +10,7 @@ run: .venv/ready
 	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
 
 test: .venv/ready
+	$(BIN)/ruff check --quiet
 	$(BIN)/python tools/in_step.py
 	$(BIN)/python tools/readme.py --check
 	OMP_NUM_THREADS=1 LOKY_MAX_CPU_COUNT=1 $(BIN)/python -m pytest -n 2

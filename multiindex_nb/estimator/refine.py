@@ -260,7 +260,7 @@ def draw_refine(rows: list[dict]):
     left, right = fig.subplots(1, 2)
     for i, target in enumerate(dict.fromkeys(r["target"] for r in rows)):
         ratios = sorted({r["n_per_d"] for r in rows if r["target"] == target})
-        pick = lambda n, metric: np.array([r[metric] for r in rows if r["target"] == target and r["n_per_d"] == n])
+        pick = lambda n, metric, target=target: np.array([r[metric] for r in rows if r["target"] == target and r["n_per_d"] == n])
         left.plot(ratios, [np.mean(pick(n, "after") < 1e-3) for n in ratios], "osv^D<"[i] + "-", ms=4, color=f"C{i}", label=target)
         right.plot(ratios, [np.median(pick(n, "before")) for n in ratios], "osv^D<"[i] + "-", ms=4, color=f"C{i}")
     left.set(xlabel="n/d", ylabel="share of runs that are exact", ylim=(-0.03, 1.03))
