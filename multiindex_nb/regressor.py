@@ -30,20 +30,23 @@ from .network import TwoLayerNet, symmetric_init
 from .outside_theory import column_units, is_white
 from .power_iteration import auto_steps, train_first_layer
 from .readout import train_readout
-from .recovery import NoOutlierWarning, recovered_subspace
+from .recovery import NoOutlierWarning, recovered_subspace, subspace_error
 from .refine import EXACT, descend, exponents, features, hermite_table, unknowns
-from .targets import FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data, check_paired, generator, is_lazy, take_rows
+from .sweeps import Sweep, product
+from .targets import FewSamplesWarning, HopelessWarning, Target, as_rows, by_chunk, check_data, check_paired, generator, is_lazy, random_subspace, sample, take_rows
 
 # %% auto #0
-__all__ = ['PAIRS', 'START', 'FEW', 'MOST', 'KEPT', 'MARGIN', 'OMEGA', 'Group', 'QUIET', 'LOUD', 'SETTINGS', 'frequencies',
-           'wave_table', 'posterior', 'evidence', 'climb', 'Waves', 'slopes', 'settle', 'label_views', 'leading',
-           'starts', 'search_planes', 'one_more', 'rows_of', 'apart', 'find_plane', 'Linear', 'Polynomial', 'Turned',
-           'widened', 'Model', 'bounded', 'fit_constant', 'fit_linear', 'fit_waves', 'fit_polynomial',
-           'best_polynomial', 'steps_from_spectrum', 'with_constant', 'first_layer', 'Settings', 'halves',
-           'fit_network', 'choose_steps', 'choose_rank', 'fit_kinds', 'cross_validate', 'tells', 'choose_kind',
-           'fit_function', 'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless', 'off_graph',
-           'paired_labels', 'blamed', 'sample_rows', 'lazy_whitening', 'one_step', 'fit_all_rows', 'FallbackWarning',
-           'in_order', 'of_network', 'fit_model', 'in_user_units', 'MultiIndexRegressor', 'spectrum_under']
+__all__ = ['PAIRS', 'START', 'FEW', 'MOST', 'KEPT', 'NOISY', 'MARGIN', 'OMEGA', 'Group', 'QUIET', 'LOUD', 'SETTINGS', 'MODELS',
+           'PUBLISHED', 'frequencies', 'wave_table', 'posterior', 'evidence', 'climb', 'Waves', 'slopes', 'settle',
+           'score_of', 'label_views', 'leading', 'starts', 'halving', 'informed_span', 'unit_rows', 'search_planes',
+           'one_more', 'rows_of', 'apart', 'find_plane', 'noisy_rows', 'Linear', 'Polynomial', 'Turned', 'widened',
+           'Model', 'bounded', 'fit_constant', 'fit_linear', 'fit_waves', 'fit_polynomial', 'best_polynomial',
+           'steps_from_spectrum', 'with_constant', 'first_layer', 'Settings', 'halves', 'fit_network', 'choose_steps',
+           'simplest', 'choose_rank', 'fit_kinds', 'cross_validate', 'tells', 'choose_kind', 'fit_function',
+           'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless', 'off_graph', 'paired_labels', 'blamed',
+           'sample_rows', 'lazy_whitening', 'one_step', 'fit_all_rows', 'FallbackWarning', 'in_order', 'of_network',
+           'fit_model', 'in_user_units', 'MultiIndexRegressor', 'spectrum_under', 'published_rows', 'measured',
+           'published_cell', 'published_sweep', 'noise_cell', 'noise_sweep']
 
 # %% ../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -137,7 +140,7 @@ def slopes(f: Waves, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n r"]:
 
 
 def settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None:
-    "The function at the end of a climb, with its score (4)."
+    "The function at the end of a climb, with its score (4); None where rounding leaves none."
     value, B, h = found
     (n, d), r, v = X.shape, len(B), math.exp(h[2])
     solved = posterior(wave_table(X @ B.T, W, h), y, v)
@@ -147,6 +150,12 @@ def settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None
     S, R = slopes(f, X @ B.T), np.linalg.qr(B.T)[1]
     gain = np.linalg.eigvalsh(R @ (S.T @ S / n) @ R.T).clip(min=0)
     return replace(f, score=value + 0.5 * (d - (r - 1) / 2) * np.log1p(math.e * n * gain / (d * v)).sum())
+
+
+def score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> float:
+    "Score (4) at the end of a climb."
+    f = settle(found, X, y, W)
+    return f.score if f else math.inf
 
 # %% ../nbs/24_regressor.ipynb #24starts
 def label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
@@ -174,20 +183,48 @@ def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], r: int) -> tu
     M1, M2 = first.T @ first, np.einsum("kij,kjl->il", S, S)
     M1, M2 = M1 / max(np.trace(M1), 1e-300), M2 / max(np.trace(M2), 1e-300)
     planes = [top[:r] for top in tops if len(top) >= r] + [leading(M, r) for M in (M2, M1 + 0.5 * M2, r * M1 + M2)]
-    unit = first / np.linalg.norm(first, axis=1, keepdims=True).clip(min=1e-300)
-    return planes, np.linalg.svd(np.concatenate([*tops, unit]), full_matrices=False)[2][: max(2 * r, 32)]
+    return planes, np.linalg.svd(np.concatenate([*tops, unit_rows(first)]), full_matrices=False)[2][: max(2 * r, 32)]
 
 
-def search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
-    "Polynomials from `count` random planes in the span of the rows of L, by successive halving; then outside of it."
-    n, d = X.shape
-    degree = max(p for p in (2, 3, 4) if p == 2 or unknowns(r, d, p) <= n / 2)
-    A, inside = exponents(r, degree), X @ L.T
-    kept = [rng.standard_normal((r, len(L))) for _ in range(count)]
-    for steps, keep in ((10, count // 3), (25, 8), (60, 4)):
+def halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+    "Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best last in all columns."
+    inside, kept = X @ L.T, [rng.standard_normal((A.shape[1], len(L))) for _ in range(count)]
+    for steps, keep in ((10, max(4, count // 3)), (25, 8), (60, 4)):
         found = sorted((descend(B, inside, y, A, steps) for B in kept), key=lambda pair: pair[0])
         kept = [B for _, B in found[:keep]]
     return [descend(B @ L, X, y, A, 40)[1] for B in kept]
+
+
+def informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
+    "Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the polynomials on these planes."
+    r, tops = A.shape[1], []
+    for V in planes:
+        Phi = features(hermite_table(X @ V.T, A.max()), A)
+        a = np.linalg.lstsq(Phi.T, y, rcond=1e-8)[0]
+        z = rng.standard_normal((5000, r))
+        told = a @ features(hermite_table(z, A.max()), A) + np.std(y - a @ Phi) * rng.standard_normal(5000)
+        edges = np.quantile(told, np.linspace(0, 1, 31)[1:-1])
+        mine, theirs = np.digitize(y, edges), np.digitize(told, edges)
+        for v in unit_rows(rng.standard_normal((4, r))):
+            c = np.bincount(theirs, (z @ v) ** 2, 30) / np.bincount(theirs, minlength=30)
+            t = 1 - 1 / c[mine].clip(min=0.2)
+            values, Q = np.linalg.eigh((X.T * (t - t.mean())) @ X / len(X))
+            tops.append((values * Q).T[abs(values).argsort()[-8:]])
+    return np.linalg.svd(np.concatenate(tops), full_matrices=False)[2][: max(2 * r, 32)]
+
+
+def unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
+    "Rows of length one; zeros stay."
+    return M / np.linalg.norm(M, axis=1, keepdims=True).clip(min=1e-300)
+
+
+def search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+    "Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds point to."
+    n, d = X.shape
+    degree = max(p for p in (2, 3, 4) if p == 2 or unknowns(r, d, p) <= n / 2)
+    A = exponents(r, degree)
+    first = halving(X, y, A, L, count, rng)
+    return first + halving(X, y, A, informed_span(X, y, A, first, rng), count, rng)
 
 
 def one_more(X, y, f: Waves) -> list[np.ndarray]:
@@ -228,16 +265,31 @@ def find_plane(
     if not planes:
         planes, span = starts(X, y, r)
         if count and 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2:
-            planes += search_planes(X, y, r, span, count, rng)
+            planes += search_planes(X, y, r, span, count // 2, rng)
+        elif count and r == 1:
+            planes += list(unit_rows(rng.standard_normal((count // 4, d)))[:, None])
         planes += more
     W, few = frequencies(r), rng.permutation(n)[:FEW] if n > FEW else slice(None)
-    rough = sorted((climb(q * V, START, X[few], y[few], W, 10) for V in planes for q in (0.5, 1.3)), key=lambda found: found[0])
+    rough = [climb(q * V, START, X[few], y[few], W, 10) for V in planes for q in (0.5, 1.3)]
+    rough = sorted(rough, key=lambda found: score_of(found, X[few], y[few], W))
     best: list = []
     for found in rough:
         if len(best) < KEPT and all(apart(found[1], other[1]) for other in best):
             best.append(found)
     settled = [settle(climb(B, h, X, y, W, 60), X, y, W) or settle((value, B, h), X, y, W) for value, B, h in best]
     return min((f for f in settled if f), key=lambda f: f.score)
+
+# %% ../nbs/24_regressor.ipynb #24noisy
+NOISY = {"h4(z1)+h4(z2)": None, "h3(z1)*z2": None, "h3(z1)+h3(z2)": None, "z1*z2": None, "relu(z1)+relu(z2)": lambda Z: Z.relu().sum(1),
+         "sign(z1*z2)": lambda Z: (Z[:, 0] * Z[:, 1]).sign(), "|z1|+|z2|": lambda Z: Z.abs().sum(1)}
+
+
+def noisy_rows(name: str, n: int, d: int, seed: int, share: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Inputs, standardised labels with noise of this share of their standard deviation, and the plane."
+    g, U = NOISY[name], random_subspace(d, 2, seed=seed)
+    X, y = sample(Target(g, 2, name) if g else Target.parse(name), U, n, seed=seed)
+    y = y + share * y.std() * torch.randn(n, generator=generator(seed, "label noise"), dtype=torch.float64)
+    return X.numpy(), ((y - y.mean()) / y.std()).numpy(), U.numpy()
 
 # %% ../nbs/24_regressor.ipynb #24links
 @dataclass(frozen=True)
@@ -455,6 +507,12 @@ def choose_steps(
 QUIET, LOUD = 0.05, 0.3  # noise below which a polynomial may be exact, and above which a pair of directions may be hidden
 
 
+def simplest(found: Sequence[Waves], n: int) -> Waves:
+    "The first whose score is that of the best but for a fiftieth of the fall from a constant, or for five."
+    least = min(f.score for f in found)
+    return next(f for f in found if f.score <= least + max(5.0, 0.02 * (n / 2 - least)))
+
+
 def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
     "The rank with the best score, one look beyond the best so far or two where much is left over; a polynomial if one is certified."
     n, d = X.shape
@@ -466,7 +524,7 @@ def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
             exact = best_polynomial(X, y, rows_of(f.B))
             if exact.certified:
                 return f, exact
-        best = min(found, key=lambda f: f.score)
+        best = simplest(found, n)
         if r - len(best.B) == (2 if math.exp(best.h[2]) > LOUD else 1) or unknowns(r + 1, d, 1) > n:
             break
     return best, None
@@ -854,3 +912,60 @@ def spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) -
     "Signed eigenvalues of S, largest magnitude first."
     values = torch.linalg.eigvalsh(second_order_matrix(X, y, loss))
     return values[values.abs().argsort(descending=True)].numpy()
+
+# %% ../nbs/24_regressor.ipynb #24sweep
+MODELS = {"M1": (1, 100), "M2": (1, 100), "M3": (1, 100), "M4": (2, 200), "M5": (2, 200), "M6": (3, 200), "M7": (4, 400)}  # k, n
+PUBLISHED = {"M1": (0.383, 0.510, 0.984, 0.828), "M2": (0.457, 0.891, 0.924, 0.900), "M3": (0.628, 0.758, 0.967, 0.696), "M4": (0.566, 0.436, 0.391, 0.777),
+             "M5": (0.443, 0.393, 0.375, 0.733), "M6": (0.383, 0.166, 0.486, 0.498), "M7": (0.686, 0.548, math.nan, 0.854)}  # CVE, mean MAVE, rMAVE, pHd
+
+
+def published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Inputs, labels and basis of M1 to M7 of Fertl and Bura (2021), 20 columns."
+    rng, n = np.random.default_rng([seed, int(model[1])]), MODELS[model][1]
+    b1, b2 = np.zeros((2, 20))
+    b1[:6], b2[:6] = 6**-0.5, np.tile([1.0, -1.0], 3) * 6**-0.5
+    X, e, unit = rng.standard_normal((n, 20)), 0.5 * rng.standard_normal(n), np.eye(20)
+    if model in ("M1", "M4"):
+        X = X @ np.linalg.cholesky(0.5 ** abs(np.subtract.outer(range(20), range(20)))).T
+    if model == "M1":  # generalised normal noise of shape one half: a signed square of a gamma variable
+        e = rng.choice([-1.0, 1.0], n) * rng.gamma(2, 1, n) ** 2 * 0.5 / 120**0.5
+    if model == "M2":
+        X = X + np.where(rng.random(n) < 0.3, 1.0, -1.0)[:, None]
+    if model == "M5":
+        X = rng.random((n, 20))
+    if model == "M7":
+        X, e = X / np.sqrt(rng.chisquare(3, n) / 3)[:, None], rng.laplace(0, 0.5 / 2**0.5, n)
+    u, v = X @ b1, X @ b2
+    y = {"M1": lambda: np.cos(u), "M2": lambda: np.cos(u), "M3": lambda: 2 * np.log(2 + abs(u)), "M4": lambda: u / (0.5 + (1.5 + v) ** 2),
+         "M5": lambda: np.cos(np.pi * u) * (v + 1) ** 2, "M6": lambda: (X[:, [0, 1, 19]] ** 2).sum(axis=1), "M7": lambda: X[:, 0] * X[:, 1] ** 2 + X[:, 19] * X[:, 2]}
+    wide = {"M6": unit[[0, 1, 19]], "M7": unit[[0, 1, 2, 19]]}
+    return X, y[model]() + e, wide.get(model, np.stack([b1, b2])[: MODELS[model][0]])
+
+
+def measured(model: BaseEstimator, X, y, U: Float[np.ndarray, "r d"]) -> float:
+    "Subspace error of a fit, warnings ignored."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return subspace_error(torch.from_numpy(model.fit(X, y).components_), torch.from_numpy(U))
+
+
+def published_cell(model: str, seed: int) -> dict:
+    "Error of the estimator, told k."
+    X, y, U = published_rows(model, seed + 10_000)
+    return {"plane": measured(MultiIndexRegressor(len(U), random_state=seed), X, y, U)}
+
+
+def published_sweep(scale: str) -> Sweep:
+    "M1 to M7, 100 replications as published, or ten."
+    return Sweep(f"published-{scale}", published_cell, product(model=list(MODELS)), {"full": 100, "ten": 10, "small": 1}[scale])
+
+
+def noise_cell(link: str, d: int, seed: int) -> dict:
+    "Error of the estimator, told two, at ten rows a column."
+    X, y, U = noisy_rows(link, 10 * d, d, seed + 10_000)
+    return {"plane": measured(MultiIndexRegressor(2, random_state=seed), X, y, U)}
+
+
+def noise_sweep(scale: str) -> Sweep:
+    "Seven links, noise of half a standard deviation."
+    return Sweep(f"noise-{scale}", noise_cell, product(link=list(NOISY), d=[50]), {"full": 100, "ten": 10, "small": 1}[scale])
