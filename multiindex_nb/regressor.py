@@ -564,7 +564,7 @@ def tells(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], level: float) ->
 def choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"], level: float) -> str:
     "The kind with the least squared error; the constant where its predictions tell nothing."
     best = min(unseen, key=lambda kind: np.square(unseen[kind] - y).mean())
-    return best if tells(unseen[best], y, level) else "constant"
+    return best if tells(unseen[best], y, level / (len(unseen) - 1)) else "constant"  # the best of several looks
 
 
 def fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
