@@ -211,7 +211,6 @@ BAD_ESTIMATORS = [
     (dict(refine="yes"), TypeError, "refine must be"),
     (dict(whiten="yes"), ValueError, "whiten must be"),
     (dict(level=0), ValueError, "level must be"),
-    (dict(validation=1.0), ValueError, "validation must be"),
     (dict(rounds=-1), ValueError, "rounds must be"),
     (dict(random_state="x"), ValueError, "seed"),
 ]

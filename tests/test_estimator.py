@@ -1,7 +1,11 @@
 """The estimator keeps scikit-learn's contract: every check of scikit-learn, none left out."""
 
+import warnings
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import multiindex_nb as mi
@@ -50,10 +54,71 @@ def test_small_tables_are_learned_or_left_alone(n, noise):
     assert worst < 3
 
 
+COLUMNS = {
+    "normal": lambda gen, n: gen.standard_normal(n),
+    "heavy": lambda gen, n: gen.standard_cauchy(n),
+    "skewed": lambda gen, n: np.exp(2 * gen.standard_normal(n)),
+    "whole": lambda gen, n: gen.integers(0, 4, n).astype(float),
+    "binary": lambda gen, n: (gen.random(n) < 0.2).astype(float),
+    "constant": lambda gen, n: np.full(n, 7.0),
+    "large": lambda gen, n: 1e6 + 1e-2 * gen.standard_normal(n),
+}
+LABELS = {
+    "unrelated": lambda gen, X: gen.standard_normal(len(X)),
+    "heavy": lambda gen, X: gen.standard_cauchy(len(X)) + X[:, 0],
+    "skewed": lambda gen, X: np.exp(2 * gen.standard_normal(len(X))),
+    "half zero": lambda gen, X: np.maximum(gen.standard_normal(len(X)), 0) * (gen.random(len(X)) < 0.5),
+    "binary": lambda gen, X: (X[:, -1] + gen.standard_normal(len(X)) > X[:, -1].mean()).astype(float),
+    "line": lambda gen, X: X.sum(axis=1),
+    "square": lambda gen, X: np.clip(X[:, 0] - np.median(X[:, 0]), -5, 5) ** 2,
+    "ties": lambda gen, X: gen.integers(0, 3, len(X)).astype(float),
+}
+
+
+@st.composite
+def tables(draw):
+    "Finite tables: few rows or more, more columns than rows too, columns copied, labels of every kind."
+    n, seed = draw(st.integers(6, 90)), draw(st.integers(0, 10**6))
+    kinds = draw(st.lists(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=8))
+    gen = np.random.default_rng(seed)
+    X = np.stack([COLUMNS[kind](gen, n) for kind in kinds], axis=1)
+    if draw(st.booleans()):
+        X = np.tile(X, draw(st.integers(2, 3)))
+    y = LABELS[draw(st.sampled_from(sorted(LABELS)))](gen, X)
+    y[:2] = [y[0], y[0] + 1] if y.min() == y.max() else y[:2]
+    return X, y
+
+
+@settings(derandomize=True, deadline=None, max_examples=60, database=None)
+@given(tables(), st.sampled_from(["auto", 1]))
+def test_never_worse_than_the_mean_and_never_far_from_the_labels(table, n_indices):
+    "On any finite table: R squared on its own rows, and predictions for rows far away within the labels and a range more."
+    X, y = table
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = mi.MultiIndexRegressor(n_indices, rounds=1, random_state=0).fit(X, y)
+        assert model.score(X, y) >= -0.01
+        error = model.held_out_
+        for size in (10, 1e6):
+            far = model.predict(X.mean(axis=0) + size * (X - X.mean(axis=0)))
+            margin = 1.001 * np.ptp(y)
+            assert (far >= y.min() - margin).all() and (far <= y.max() + margin).all()
+    assert model.model_.certified or model.model_.kind == "constant" or error[model.model_.kind] <= 1.05 * min(error["constant"], error["linear"])
+
+
 @pytest.mark.parametrize("seed", range(4))
-def test_labels_half_of_which_are_zero(seed):
+@pytest.mark.parametrize("n_indices", ["auto", 1])
+def test_labels_half_of_which_are_zero(seed, n_indices):
     "A fit is not worse than the mean on its own rows (R squared was -136)."
     gen = np.random.default_rng(seed)
     X = gen.standard_normal((400, 6))
     y = np.maximum(X[:, 0], 0) * (gen.random(400) < 0.5)
-    assert mi.MultiIndexRegressor(random_state=0).fit(X, y).score(X, y) > -0.1
+    assert mi.MultiIndexRegressor(n_indices, random_state=0).fit(X, y).score(X, y) >= -0.01
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_one_index_asked_for_where_there_are_two(seed):
+    "z0^2 + x1 told r = 1: R squared on all rows was -99."
+    X = np.random.default_rng(seed).standard_normal((300, 5))
+    y = X[:, 0] ** 2 + X[:, 1]
+    assert mi.MultiIndexRegressor(1, random_state=0).fit(X, y).score(X, y) > 0.3

@@ -172,7 +172,7 @@ def ordered_directions(
     return np.where(D @ X.T @ (fit - fit.mean()) < 0, -1.0, 1.0)[:, None] * D
 
 # %% ../../nbs/26_real_data.ipynb #e76acd57
-KINDS = ("constant", "network", "polynomial", "ridge functions")
+KINDS = ("constant", "network", "polynomial", "ridge functions", "linear")
 
 
 def what_it_found(fit, X, y, model: str, seed: int) -> dict:

@@ -11,11 +11,11 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
@@ -29,21 +29,386 @@ from ..problem.losses import Loss, as_loss, second_order_matrix
 from ..problem.blocks import Totals, add_gram, mirror, row_sums
 from ..engine.network import TwoLayerNet, symmetric_init
 from ..problem.white import column_units, is_white
-from .polish import polish_subspace
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
-from ..engine.recovery import NoOutlierWarning, recovered_subspace
-from .refine import refine_subspace, unknowns
-from ..problem.rows import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, is_lazy, take_rows
-from ..problem.targets import generator
+from ..engine.recovery import NoOutlierWarning, recovered_subspace, subspace_error
+from .refine import EXACT, descend, exponents, features, hermite_table, unknowns
+from ..sweeps import Sweep, product
+from ..problem.rows import FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data, check_paired, is_lazy, take_rows
+from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['OMEGA', 'Group', 'SURE', 'UNEXPLAINED', 'SETTINGS', 'steps_from_spectrum', 'with_constant', 'first_layer', 'Model',
-           'Settings', 'hold_out', 'squared_errors', 'fall', 'Constant', 'halves', 'fit_network', 'fit_polynomial',
-           'fit_ridge_functions', 'search_rounds', 'candidates', 'fit_again', 'choose_steps', 'Trial', 'try_rank',
-           'choose_rank', 'grow', 'shrink', 'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless',
-           'off_graph', 'paired_labels', 'blamed', 'sample_rows', 'lazy_whitening', 'Projected', 'one_step',
-           'fit_all_rows', 'in_user_units', 'MultiIndexRegressor', 'spectrum_under']
+__all__ = ['PAIRS', 'START', 'FEW', 'MOST', 'KEPT', 'NOISY', 'MARGIN', 'OMEGA', 'Group', 'QUIET', 'LOUD', 'SETTINGS', 'MODELS',
+           'PUBLISHED', 'frequencies', 'wave_table', 'posterior', 'evidence', 'climb', 'Waves', 'slopes', 'settle',
+           'score_of', 'label_views', 'leading', 'starts', 'halving', 'informed_span', 'unit_rows', 'search_planes',
+           'one_more', 'rows_of', 'apart', 'find_plane', 'noisy_rows', 'Linear', 'Polynomial', 'Turned', 'widened',
+           'Model', 'bounded', 'fit_constant', 'fit_linear', 'fit_waves', 'fit_polynomial', 'best_polynomial',
+           'steps_from_spectrum', 'with_constant', 'first_layer', 'Settings', 'halves', 'fit_network', 'choose_steps',
+           'simplest', 'choose_rank', 'fit_kinds', 'cross_validate', 'tells', 'choose_kind', 'fit_function',
+           'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless', 'off_graph', 'paired_labels', 'blamed',
+           'sample_rows', 'lazy_whitening', 'one_step', 'fit_all_rows', 'FallbackWarning', 'in_order', 'of_network',
+           'fit_model', 'in_user_units', 'MultiIndexRegressor', 'spectrum_under', 'published_rows', 'measured',
+           'published_cell', 'published_sweep', 'noise_cell', 'noise_sweep']
+
+# %% ../../nbs/24_regressor.ipynb #24wavetable
+PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
+START = (-0.7, -3.0, -0.7)  # logarithms of the prior variances of waves and slopes, and of the noise, at first
+
+
+def frequencies(r: int) -> Float[np.ndarray, "m r"]:
+    "m frequencies that stand for N(0, I_r): a Sobol sequence, so that nothing depends on luck."
+    from scipy.stats import norm, qmc
+
+    m = PAIRS.get(r, 64)
+    u = qmc.Sobol(r, seed=0).random_base2(math.ceil(math.log2(m)))[:m]
+    return norm.ppf(u.clip(1e-6, 1 - 1e-6))
+
+
+def wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"], h: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n q"]:
+    "(1, z, cos(Wz), sin(Wz)), each column times the prior standard deviation of its coefficient."
+    (n, r), m, s = Z.shape, len(W), math.exp(0.5 * h[0]) / math.sqrt(len(W))
+    P, Psi = torch.from_numpy(W @ Z.T), np.empty((1 + r + 2 * m, n))  # torch's cosine is three times as fast
+    Psi[0], Psi[1 : 1 + r] = 1, math.exp(0.5 * h[1]) * Z.T
+    Psi[1 + r : 1 + r + m], Psi[1 + r + m :] = s * P.cos().numpy(), s * P.sin().numpy()
+    return Psi.T
+
+
+def posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], v: float) -> tuple[np.ndarray, np.ndarray] | None:
+    "Cholesky factor of A in (2) and the mean of the coefficients; None if rounding leaves no factor."
+    from scipy.linalg import lapack
+
+    A = Psi.T @ Psi
+    A[np.diag_indices_from(A)] += v
+    L, info = lapack.dpotrf(A, lower=1)
+    return None if info else (L, lapack.dpotrs(L, Psi.T @ y, lower=1)[0])
+
+# %% ../../nbs/24_regressor.ipynb #24evidence
+def evidence(
+    p: Float[np.ndarray, "k"],  # B, row by row, then h
+    X: Float[np.ndarray, "n d"],  # inputs
+    y: Float[np.ndarray, "n"],  # labels, standardised
+    W: Float[np.ndarray, "m r"],  # from `frequencies`
+) -> tuple[float, Float[np.ndarray, "k"]]:  # E and its gradient
+    "Minus the logarithm of the marginal likelihood (2), and its gradient (3)."
+    from scipy.linalg import lapack
+
+    (n, d), (m, r) = X.shape, W.shape
+    B, h = p[:-3].reshape(r, d), p[-3:]
+    Psi, v = wave_table(X @ B.T, W, h), math.exp(h[2])
+    found = posterior(Psi, y, v)
+    if found is None:
+        return 1e10, np.zeros_like(p)
+    L, a = found
+    q, e = len(a), y - Psi @ a
+    value = 0.5 * ((y @ y - a @ (Psi.T @ y)) / v + 2 * np.log(np.diag(L)).sum() + (n - q) * h[2])
+    inverse = np.tril(lapack.dpotri(L, lower=1)[0])
+    inverse = inverse + np.tril(inverse, -1).T
+    D = Psi @ inverse - np.outer(e / v, a)  # dE / dPsi
+    cos, sin = slice(1 + r, 1 + r + m), slice(1 + r + m, q)
+    dZ = (D[:, sin] * Psi[:, cos] - D[:, cos] * Psi[:, sin]) @ W + math.exp(0.5 * h[1]) * D[:, 1 : 1 + r]
+    own = [0.5 * np.vdot(D[:, part], Psi[:, part]) for part in (slice(1 + r, q), slice(1, 1 + r))]
+    return value, np.array([*(dZ.T @ X).ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
+
+
+def climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int) -> tuple[float, np.ndarray, np.ndarray]:
+    "L-BFGS on `evidence`: its value, B and h."
+    from scipy.optimize import minimize
+
+    bounds = [(None, None)] * B.size + [(-14, 6), (-14, 4), (-16, 1)]
+    found = minimize(evidence, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B", bounds=bounds, options=dict(maxiter=steps, maxcor=20))
+    return float(found.fun), found.x[:-3].reshape(B.shape), found.x[-3:]
+
+# %% ../../nbs/24_regressor.ipynb #24occam
+@dataclass(frozen=True)
+class Waves:
+    "A smooth function of r indices, f(x) = wave_table(Bx) a."
+
+    B: Float[np.ndarray, "r d"]  # directions over their length scales
+    h: Float[np.ndarray, "3"]  # logarithms of the three variances
+    W: Float[np.ndarray, "m r"]  # frequencies
+    a: Float[np.ndarray, "q"]  # coefficients
+    score: float  # formula (4), smaller is better
+
+    def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
+        return wave_table(Z, self.W, self.h) @ self.a
+
+
+def slopes(f: Waves, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n r"]:
+    "Gradient of f in its indices."
+    r, m = len(f.B), len(f.W)
+    Psi = wave_table(Z, f.W, f.h)
+    turned = Psi[:, 1 + r : 1 + r + m] * f.a[1 + r + m :] - Psi[:, 1 + r + m :] * f.a[1 + r : 1 + r + m]
+    return turned @ f.W + math.exp(0.5 * f.h[1]) * f.a[1 : 1 + r]
+
+
+def settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None:
+    "The function at the end of a climb, with its score (4); None where rounding leaves none."
+    value, B, h = found
+    (n, d), r, v = X.shape, len(B), math.exp(h[2])
+    solved = posterior(wave_table(X @ B.T, W, h), y, v)
+    if solved is None:
+        return None
+    f = Waves(B, h, W, solved[1], math.inf)
+    S, R = slopes(f, X @ B.T), np.linalg.qr(B.T)[1]
+    gain = np.linalg.eigvalsh(R @ (S.T @ S / n) @ R.T).clip(min=0)
+    return replace(f, score=value + 0.5 * (d - (r - 1) / 2) * np.log1p(math.e * n * gain / (d * v)).sum())
+
+
+def score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> float:
+    "Score (4) at the end of a climb."
+    f = settle(found, X, y, W)
+    return f.score if f else math.inf
+
+# %% ../../nbs/24_regressor.ipynb #24starts
+def label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
+    "The labels, clipped, folded, as ranks, and their tails; each of mean zero and variance one."
+    n, middle = len(y), np.median(y)
+    rank = (np.argsort(np.argsort(y, kind="stable"), kind="stable") + 0.5) / n
+    u = np.tanh((y - middle) / (1.5 * np.median(abs(y - middle)) + 1e-9 * y.std()))
+    T = np.array([y, u, abs(u), rank, abs(rank - 0.5), rank > 0.8, rank < 0.2, rank > 0.9, rank < 0.1], dtype=float)
+    T -= T.mean(axis=1, keepdims=True)
+    spread = T.std(axis=1)
+    return T[spread > 1e-9] / spread[spread > 1e-9, None]
+
+
+def leading(M: Float[np.ndarray, "d d"], r: int) -> Float[np.ndarray, "r d"]:
+    "Eigenvectors of the r largest eigenvalues."
+    return np.linalg.eigh(M)[1][:, ::-1][:, :r].T
+
+
+def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], r: int) -> tuple[list[np.ndarray], np.ndarray]:
+    "Planes from first and second order averages, and the span of the leading directions of all."
+    T = label_views(y)
+    first, S = T @ X / len(X), np.array([(X.T * t) @ X / len(X) for t in T])
+    values, vectors = np.linalg.eigh(S)
+    tops = [Q[:, np.argsort(-abs(w))[:8]].T for w, Q in zip(values, vectors)]
+    M1, M2 = first.T @ first, np.einsum("kij,kjl->il", S, S)
+    M1, M2 = M1 / max(np.trace(M1), 1e-300), M2 / max(np.trace(M2), 1e-300)
+    planes = [top[:r] for top in tops if len(top) >= r] + [leading(M, r) for M in (M2, M1 + 0.5 * M2, r * M1 + M2)]
+    return planes, np.linalg.svd(np.concatenate([*tops, unit_rows(first)]), full_matrices=False)[2][: max(2 * r, 32)]
+
+
+def halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+    "Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best last in all columns."
+    inside, kept = X @ L.T, [rng.standard_normal((A.shape[1], len(L))) for _ in range(count)]
+    for steps, keep in ((10, max(4, count // 3)), (25, 8), (60, 4)):
+        found = sorted((descend(B, inside, y, A, steps) for B in kept), key=lambda pair: pair[0])
+        kept = [B for _, B in found[:keep]]
+    return [descend(B @ L, X, y, A, 40)[1] for B in kept]
+
+
+def informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
+    "Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the polynomials on these planes."
+    r, tops = A.shape[1], []
+    for V in planes:
+        Phi = features(hermite_table(X @ V.T, A.max()), A)
+        a = np.linalg.lstsq(Phi.T, y, rcond=1e-8)[0]
+        z = rng.standard_normal((5000, r))
+        told = a @ features(hermite_table(z, A.max()), A) + np.std(y - a @ Phi) * rng.standard_normal(5000)
+        edges = np.quantile(told, np.linspace(0, 1, 31)[1:-1])
+        mine, theirs = np.digitize(y, edges), np.digitize(told, edges)
+        for v in unit_rows(rng.standard_normal((4, r))):
+            c = np.bincount(theirs, (z @ v) ** 2, 30) / np.bincount(theirs, minlength=30)
+            t = 1 - 1 / c[mine].clip(min=0.2)
+            values, Q = np.linalg.eigh((X.T * (t - t.mean())) @ X / len(X))
+            tops.append((values * Q).T[abs(values).argsort()[-8:]])
+    return np.linalg.svd(np.concatenate(tops), full_matrices=False)[2][: max(2 * r, 32)]
+
+
+def unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
+    "Rows of length one; zeros stay."
+    return M / np.linalg.norm(M, axis=1, keepdims=True).clip(min=1e-300)
+
+
+def search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+    "Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds point to."
+    n, d = X.shape
+    degree = max(p for p in (2, 3, 4) if p == 2 or unknowns(r, d, p) <= n / 2)
+    A = exponents(r, degree)
+    first = halving(X, y, A, L, count, rng)
+    return first + halving(X, y, A, informed_span(X, y, A, first, rng), count, rng)
+
+
+def one_more(X, y, f: Waves) -> list[np.ndarray]:
+    "The plane of f with one more direction, from what f leaves over: averages of first order, given the indices, and of second."
+    V = rows_of(f.B)
+    Z, e = X @ V.T, y - f(X @ f.B.T)
+    P = X - Z @ V
+    first = np.linalg.svd(np.stack([e, *(Z.T * e)]) @ P, full_matrices=False)[2][:1]
+    values, Q = np.linalg.eigh((P.T * e) @ P)
+    return [np.concatenate([V, u]) for u in (first, Q[:, abs(values).argmax()][None])]
+
+
+def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
+    "Orthonormal rows with the same span."
+    return np.linalg.qr(B.T)[0].T
+
+# %% ../../nbs/24_regressor.ipynb #24plane
+FEW, MOST, KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
+
+
+def apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
+    "Whether two planes differ."
+    return bool(len(A) - np.linalg.norm(rows_of(A) @ rows_of(B).T) ** 2 > 0.02)
+
+
+def find_plane(
+    X: Float[np.ndarray, "n d"],  # inputs, roughly white
+    y: Float[np.ndarray, "n"],  # labels, standardised
+    r: int,  # directions
+    seed: int = 0,  # of the search and of samples of the rows
+    count: int = 80,  # random planes in the search; 0: no search
+    more: Sequence[np.ndarray] = (),  # other planes to start from
+    only: Sequence[np.ndarray] = (),  # start from these and no others
+) -> Waves:
+    "The plane and the function on it with the best score (4), from several starts."
+    (n, d), rng = X.shape, np.random.default_rng([seed, r])
+    planes = list(only) or ([np.eye(d)] if r == d else [])
+    if not planes:
+        planes, span = starts(X, y, r)
+        if count and 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2:
+            planes += search_planes(X, y, r, span, count // 2, rng)
+        elif count and r == 1:
+            planes += list(unit_rows(rng.standard_normal((count // 4, d)))[:, None])
+        planes += more
+    W, few = frequencies(r), rng.permutation(n)[:FEW] if n > FEW else slice(None)
+    rough = [climb(q * V, START, X[few], y[few], W, 10) for V in planes for q in (0.5, 1.3)]
+    rough = sorted(rough, key=lambda found: score_of(found, X[few], y[few], W))
+    best: list = []
+    for found in rough:
+        if len(best) < KEPT and all(apart(found[1], other[1]) for other in best):
+            best.append(found)
+    settled = [settle(climb(B, h, X, y, W, 60), X, y, W) or settle((value, B, h), X, y, W) for value, B, h in best]
+    return min((f for f in settled if f), key=lambda f: f.score)
+
+# %% ../../nbs/24_regressor.ipynb #24noisy
+NOISY = {"h4(z1)+h4(z2)": None, "h3(z1)*z2": None, "h3(z1)+h3(z2)": None, "z1*z2": None, "relu(z1)+relu(z2)": lambda Z: Z.relu().sum(1),
+         "sign(z1*z2)": lambda Z: (Z[:, 0] * Z[:, 1]).sign(), "|z1|+|z2|": lambda Z: Z.abs().sum(1)}
+
+
+def noisy_rows(name: str, n: int, d: int, seed: int, share: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Inputs, standardised labels with noise of this share of their standard deviation, and the plane."
+    g, U = NOISY[name], random_subspace(d, 2, seed=seed)
+    X, y = sample(Target(g, 2, name) if g else Target.parse(name), U, n, seed=seed)
+    y = y + share * y.std() * torch.randn(n, generator=generator(seed, "label noise"), dtype=torch.float64)
+    return X.numpy(), ((y - y.mean()) / y.std()).numpy(), U.numpy()
+
+# %% ../../nbs/24_regressor.ipynb #24links
+@dataclass(frozen=True)
+class Linear:
+    "a + b z; constant where there are no slopes."
+
+    a: float
+    b: Float[np.ndarray, "r"]
+
+    def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
+        return self.a + Z @ self.b
+
+
+@dataclass(frozen=True)
+class Polynomial:
+    "A polynomial in Hermite products."
+
+    degree: int
+    coefficients: Float[np.ndarray, "q"]
+
+    def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
+        return self.coefficients @ features(hermite_table(Z, self.degree), exponents(Z.shape[1], self.degree))
+
+
+@dataclass(frozen=True)
+class Turned:
+    "A function of other coordinates, z R."
+
+    inner: Callable
+    R: Float[np.ndarray, "r k"]
+
+    def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
+        return self.inner(Z @ self.R)
+
+
+MARGIN = {False: 0.25, True: 1.0}  # of the range seen: for what is estimated, and for what is certified
+
+
+def widened(ends: Float[np.ndarray, "2 ..."], share: float) -> Float[np.ndarray, "2 ..."]:
+    "An interval with this share of its length added at both ends."
+    return ends + share * np.stack([ends[0] - ends[1], ends[1] - ends[0]])
+
+
+@dataclass(frozen=True)
+class Model:
+    "One fitted function of the projected inputs, constant beyond a box of indices and within a range of labels."
+
+    kind: str  # "constant", "linear", "polynomial", "ridge functions", or "network"
+    subspace: Float[Tensor, "r d"]  # orthonormal rows, what is reported
+    inner: Callable  # indices -> labels, standardised; a network takes the inputs
+    plane: Float[np.ndarray, "k d"]  # of the indices: the subspace but for a line or constant that stands in
+    seen: Float[np.ndarray, "2 k"]  # least and largest value of each index in the rows of the fit
+    labels: Float[np.ndarray, "2"]  # least and largest label
+    degree: int | None = None  # of the polynomial
+    certified: bool = False  # zero residual with more rows than unknowns
+
+    def predict(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+        "f at these rows; only a network is not bounded."
+        if self.kind == "network":
+            return self.inner(X)
+        box, labels = (widened(ends, MARGIN[self.certified]) for ends in (self.seen, self.labels))
+        return torch.from_numpy(np.clip(self.inner(np.clip(X.numpy() @ self.plane.T, *box)), *labels))
+
+    def outside(self, X: Float[Tensor, "n d"]) -> Bool[np.ndarray, "n"]:
+        "Rows with an index beyond those seen by more than a quarter of their range."
+        low, high = widened(self.seen, MARGIN[False])
+        Z = X.numpy() @ self.plane.T
+        return ((Z < low) | (Z > high)).any(axis=1)
+
+# %% ../../nbs/24_regressor.ipynb #24fits
+def bounded(kind: str, V: Float[np.ndarray, "r d"], inner: Callable, X, y, certified: bool = False, degree: int | None = None) -> Model:
+    "A model that remembers what these rows span."
+    Z = X @ V.T
+    return Model(kind, torch.from_numpy(V), inner, V, np.stack([Z.min(axis=0), Z.max(axis=0)]), np.array([y.min(), y.max()]), degree, certified)
+
+
+def fit_constant(X, y) -> Model:
+    "The mean."
+    return bounded("constant", np.eye(X.shape[1])[:1], Linear(y.mean(), np.zeros(1)), X, y)
+
+
+def fit_linear(X, y) -> Model:
+    "Ridge regression, its penalty by leave-one-out error."
+    from sklearn.linear_model import RidgeCV
+
+    fit = RidgeCV(len(y) * np.logspace(-4, 2, 13)).fit(X, y)
+    size = np.linalg.norm(fit.coef_)
+    V = fit.coef_ / size if size > 1e-12 else np.eye(X.shape[1])[0]
+    return bounded("linear", V[None], Linear(float(fit.intercept_), np.array([size])), X, y)
+
+
+def fit_waves(f: Waves, X, y) -> Model:
+    "The function that `find_plane` has found."
+    Q, R = np.linalg.qr(f.B.T)
+    return bounded("ridge functions", Q.T, Turned(f, R), X, y)
+
+
+def fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int) -> tuple[float, Model]:
+    "Chapter 21 from V: mean squared residual, and the polynomial on the plane where the descent ended."
+    A = exponents(len(V), degree)
+    value, V = descend(V, X, y, A, 200)
+    a = np.linalg.lstsq(features(hermite_table(X @ V.T, degree), A).T, y, rcond=1e-8)[0]
+    exact = value < EXACT and len(y) > unknowns(len(V), V.shape[1], degree)
+    return value, bounded("polynomial", V, Polynomial(degree, a), X, y, exact, degree)
+
+
+def best_polynomial(X, y, V: Float[np.ndarray, "r d"]) -> Model:
+    "The degree with the least generalised cross-validation score, or the first that is certified."
+    (r, d), n, found = V.shape, len(y), []
+    for p in range(1, 6):
+        if p > 1 and (unknowns(r, d, p) > n / 2 or math.comb(r + p, p) > 500):
+            break
+        value, model = fit_polynomial(X, y, V, p)
+        if model.certified:
+            return model
+        found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, p, model))
+    return min(found, key=lambda entry: entry[:2])[2]
 
 # %% ../../nbs/24_regressor.ipynb #1ac6eb0d
 OMEGA = 0.03  # weight of imbalance against bulk
@@ -94,17 +459,6 @@ def first_layer(
 
 # %% ../../nbs/24_regressor.ipynb #37752b30
 @dataclass(frozen=True)
-class Model:
-    "One fitted function of the projected inputs."
-
-    kind: str  # "network", "polynomial", "ridge functions" or "constant"
-    subspace: Float[Tensor, "r d"]  # orthonormal rows
-    predict: Callable[[Tensor], Tensor]  # X -> f(X), standardised labels
-    degree: int | None = None  # of the polynomial
-    certified: bool = False  # zero residual with more rows than unknowns
-
-
-@dataclass(frozen=True)
 class Settings:
     "What the fits of one estimator share."
 
@@ -112,40 +466,9 @@ class Settings:
     groups: tuple[Group, ...]  # runs of stage 1
     steps: int | str  # T1 or the rule that chooses it
     width: int  # neurons
-    rounds: int  # of search, where the start is not sure
-    share: float  # of the rows that is held out
+    rounds: int  # of search for the plane
+    level: float  # chance that unrelated data are not called so
     seed: int  # of everything drawn
-
-
-def hold_out(n: int, share: float, seed: int) -> tuple[Tensor, Tensor]:
-    "Row numbers to train on and to hold out, at least two of each."
-    order = torch.randperm(n, generator=generator(seed, "hold-out"))
-    held = min(max(2, round(share * n)), n - 2)
-    return order[held:], order[:held]
-
-
-def squared_errors(model: Model, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    "Squared errors, infinite where a prediction is not finite."
-    return (model.predict(X) - y).square().nan_to_num(nan=math.inf)
-
-# %% ../../nbs/24_regressor.ipynb #fcd91b3f
-def fall(before: Float[Tensor, "h"], after: Float[Tensor, "h"]) -> float:
-    "Mean fall of the squared error from one model to another, in standard errors of the paired difference."
-    if not torch.isfinite(before).all():
-        return math.inf if torch.isfinite(after).all() else 0.0
-    diff = before - after
-    se = diff.std().item() / math.sqrt(len(diff))
-    return diff.mean().item() / max(se, 1e-12) if torch.isfinite(diff).all() else -math.inf
-
-
-@dataclass(frozen=True)
-class Constant:
-    "Predicts one number."
-
-    value: float
-
-    def __call__(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        return torch.full((len(X),), self.value, dtype=torch.float64)
 
 
 def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -154,135 +477,114 @@ def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], seed: int) -> tuple[t
     return parts if all(len(part) > 1 and part.min() < part.max() for _, part in parts) else ((X, y), (X, y))
 
 
-def fit_network(X, y, r: int, steps: int, s: Settings) -> Model:
-    "The method of the paper: stage 1 on half of the rows, stage 2 on the others."
+def fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Float[Tensor, "r d"]]:
+    "The method of the paper, stage 1 on half of the rows, stage 2 on the others; and the plane of its neurons."
     (X1, y1), (X2, y2) = halves(X, y, s.seed)
     net = first_layer(X1, y1, s.groups, steps, s.width, s.seed)
     V = recovered_subspace(net.W, r)
     train_readout(net, X2, y2, seed=s.seed, progress=False)
-    return Model("network", V, net)
+    return net, V
 
 
-def fit_polynomial(X, y, starts: Sequence[Tensor], degree: int | Literal["auto"], rounds: int, seed: int) -> Model:
-    "Chapter 21 from the better of the starts."
-    found = min((refine_subspace(X, y, V, degree, rounds=0, progress=False) for V in starts), key=lambda f: f.score)
-    if rounds and not found.certified:
-        found = refine_subspace(X, y, found.subspace, degree, min(400, 4 * X.shape[1]), rounds, seed=seed)
-    return Model("polynomial", found.subspace, found.predict, found.degree, found.certified)
-
-# %% ../../nbs/24_regressor.ipynb #949af811
-def fit_ridge_functions(X, y, V: Float[Tensor, "r d"], seed: int) -> Model:
-    "Chapter 22 from V."
-    found = polish_subspace(X, y, V, min(256, max(32, len(X) // 2)), seed=seed)
-    return Model("ridge functions", found.subspace, found.predict)
-
-# %% ../../nbs/24_regressor.ipynb #9a686200
-SURE = 0.7  # expected squared cosine of the weakest direction above which no search is made
-
-
-def search_rounds(n: int, d: int, r: int, s: Settings) -> int:
-    "None where the spectrum is sure, where the plane is everything, or where the rows allow a linear fit only."
-    sure = s.advice.rank >= r and min(f.cos2 for f in s.advice.directions[:r]) > SURE
-    return 0 if sure or r == d or unknowns(r, d, 2) > n / 2 else s.rounds
-
-
-def candidates(X, y, r: int, steps: int, s: Settings) -> list[Model]:
-    "All kinds fitted on these rows; only the polynomial where it is certified."
-    if y.min() == y.max():
-        return [Model("constant", torch.eye(X.shape[1], dtype=X.dtype)[:r], Constant(y[0].item()))]
-    starts = [recovered_subspace(first_layer(X, y, s.groups, steps, s.width, s.seed).W, r)]
-    if s.advice.rank >= r:
-        starts.append(s.advice.subspace[:r])
-    polynomial = fit_polynomial(X, y, starts, "auto", search_rounds(len(X), X.shape[1], r, s), s.seed)
-    if polynomial.certified:
-        return [polynomial]
-    constant = Model("constant", starts[-1], Constant(y.mean().item()))
-    return [polynomial, fit_ridge_functions(X, y, polynomial.subspace, s.seed), fit_network(X, y, r, steps, s), constant]
-
-
-def fit_again(model: Model, X, y, steps: int, s: Settings) -> Model:
-    "The winner on all rows, from the plane it had."
-    if model.kind == "polynomial":
-        return fit_polynomial(X, y, [model.subspace], model.degree or "auto", 0, s.seed)
-    if model.kind == "ridge functions":
-        return fit_ridge_functions(X, y, model.subspace, s.seed)
-    return fit_network(X, y, len(model.subspace), steps, s) if model.kind == "network" else model
-
-# %% ../../nbs/24_regressor.ipynb #9842386a
 def choose_steps(
     X: Float[Tensor, "n d"],  # inputs
     y: Float[Tensor, "n"],  # labels, standardised
     r: int,  # directions wanted
     s: Settings,  # of the estimator
 ) -> int:  # T1
-    "T1 as given, from the spectrum ('auto'), from ceil(sqrt(log d)) ('rule'), or by held-out error ('holdout')."
+    "T1 as given, from the spectrum ('auto'), from ceil(sqrt(log d)) ('rule'), or by error on a quarter of the rows ('holdout')."
     if not isinstance(s.steps, str):
         return s.steps
     if s.steps == "rule" or (s.steps == "auto" and s.advice.rank < r):  # no outliers, nothing to measure
         return auto_steps(X.shape[1])
     if s.steps == "holdout":
-        train, held = hold_out(len(X), s.share, s.seed)
-        return min(range(1, 9), key=lambda T: squared_errors(fit_network(X[train], y[train], r, T, s), X[held], y[held]).mean())
+        held, train = torch.randperm(len(X), generator=generator(s.seed, "hold-out")).tensor_split([max(2, len(X) // 4)])
+        error = lambda T: (fit_network(X[train], y[train], r, T, s)[0](X[held]) - y[held]).square().mean().item()
+        return min(range(1, 9), key=error)
     labels, loss, _ = s.groups[0]
     values = torch.linalg.eigvalsh(second_order_matrix(X, y if labels == "y" else linear_residual(X, y), loss))
     return steps_from_spectrum(values, min(r, len(values)))
 
-
-@dataclass(frozen=True)
-class Trial:
-    "The best model of one rank, fitted on part of the rows."
-
-    model: Model  # the winner
-    errors: Float[Tensor, "h"]  # its squared errors on the held-out rows
-    table: dict[str, float]  # mean squared held-out error of each kind
-    steps: int  # T1
+# %% ../../nbs/24_regressor.ipynb #24rank
+QUIET, LOUD = 0.05, 0.3  # noise below which a polynomial may be exact, and above which a pair of directions may be hidden
 
 
-def try_rank(X, y, r: int, s: Settings) -> Trial:
-    "Fit all kinds with r directions and choose one on the held-out rows."
-    train, held = hold_out(len(X), s.share, s.seed)
-    T1 = choose_steps(X, y, r, s)
-    found = candidates(X[train], y[train], r, T1, s)
-    errors = {model.kind: squared_errors(model, X[held], y[held]) for model in found}
-    best = min(found, key=lambda model: errors[model.kind].mean())
-    if "constant" in errors and fall(errors["constant"], errors[best.kind]) < 1:
-        best = next(model for model in found if model.kind == "constant")
-    return Trial(best, errors[best.kind], {kind: e.mean().item() for kind, e in errors.items()}, T1)
-
-# %% ../../nbs/24_regressor.ipynb #8dcd316f
-UNEXPLAINED = 0.3  # share of the variance, held out, above which a search for one more direction is worth its time
+def simplest(found: Sequence[Waves], n: int) -> Waves:
+    "The first whose score is that of the best but for a fiftieth of the fall from a constant, or for five."
+    least = min(f.score for f in found)
+    return next(f for f in found if f.score <= least + max(5.0, 0.02 * (n / 2 - least)))
 
 
-def choose_rank(X, y, s: Settings, max_rank: int) -> Trial:
-    "Try the adviser's rank and its neighbours."
-    best = try_rank(X, y, min(max(1, s.advice.rank), max_rank), s)
-    grown = grow(best, X, y, s, max_rank)
-    return grown if grown is not best else shrink(best, X, y, s)
+def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
+    "The rank with the best score, one look beyond the best so far or two where much is left over; a polynomial if one is certified."
+    n, d = X.shape
+    found: list[Waves] = []
+    for r in range(1, min(d, 8) + 1):
+        f = find_plane(X, y, r, s.seed, 40 * s.rounds, one_more(X, y, found[-1]) if found else ())
+        found.append(f)
+        if r == 1 or math.exp(f.h[2]) < QUIET:
+            exact = best_polynomial(X, y, rows_of(f.B))
+            if exact.certified:
+                return f, exact
+        best = simplest(found, n)
+        if r - len(best.B) == (2 if math.exp(best.h[2]) > LOUD else 1) or unknowns(r + 1, d, 1) > n:
+            break
+    return best, None
+
+# %% ../../nbs/24_regressor.ipynb #24cv
+def fit_kinds(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Model]:
+    "Every kind of function on these rows; the constant alone where the labels are."
+    found = {"constant": fit_constant(X, y)}
+    if y.min() == y.max():
+        return found
+    f = find_plane(X, y, r, seed, count, only=only)
+    return found | {"linear": fit_linear(X, y), "ridge functions": fit_waves(f, X, y), "polynomial": fit_polynomial(X, y, rows_of(f.B), degree)[1]}
 
 
-def grow(best: Trial, X, y, s: Settings, max_rank: int) -> Trial:
-    "One or two directions more, as long as the held-out error falls clearly."
-    r = len(best.model.subspace)
-    while r < max_rank and not best.model.certified:
-        poor = best.errors.mean() > UNEXPLAINED
-        for more in (1, 2) if poor and r + 2 <= max_rank else (1,):  # a product of two hidden variables shows with both of them only
-            trial = try_rank(X, y, r + more, s if poor else replace(s, rounds=0))
-            if fall(best.errors, trial.errors) > 2 and trial.model.kind != "constant":
-                break
-        else:
-            return best
-        best, r = trial, r + more
-    return best
+def cross_validate(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Float[np.ndarray, "n"]]:
+    "Predictions of each kind for rows that it was not fitted on, in three to five folds."
+    n = len(y)
+    k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(seed).permutation(n)
+    unseen = {kind: np.zeros(n) for kind in ("constant", "linear", "ridge functions", "polynomial")}
+    for i in range(k):
+        held, train = rows[i::k], np.setdiff1d(rows, rows[i::k])
+        mean, spread = y[train].mean(), y[train].std() or 1.0
+        models = fit_kinds(X[train], (y[train] - mean) / spread, r, seed + 1 + i, count, degree, only)
+        for kind, f in unseen.items():
+            f[held] = mean + spread * models.get(kind, models["constant"]).predict(torch.from_numpy(X[held])).numpy()
+    return unseen
 
 
-def shrink(best: Trial, X, y, s: Settings) -> Trial:
-    "One direction fewer, as long as the held-out error does not rise clearly."
-    for r in range(len(best.model.subspace) - 1, 0, -1):
-        fewer = try_rank(X, y, r, replace(s, rounds=0))
-        if fall(best.errors, fewer.errors) < -1 or (best.model.certified and not fewer.model.certified):
-            return best
-        best = fewer
-    return best
+def tells(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], level: float) -> bool:
+    "Whether predictions of rows not seen go with their labels more than chance would have it: a normal law for the correlation."
+    from scipy.stats import norm
+
+    size = f.std() * y.std()
+    return bool(size > 0 and math.sqrt(len(y)) * ((f - f.mean()) * (y - y.mean())).mean() > norm.isf(level) * size)
+
+
+def choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"], level: float) -> str:
+    "The kind with the least squared error; the constant where its predictions tell nothing."
+    best = min(unseen, key=lambda kind: np.square(unseen[kind] - y).mean())
+    return best if tells(unseen[best], y, level / (len(unseen) - 1)) else "constant"  # the best of several looks
+
+
+def fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
+    "The kind that cross-validation prefers, fitted on all rows, and the error of each kind."
+    V = rows_of(f.B)
+    exact = best_polynomial(X, y, V)
+    if exact.certified:
+        return exact, {"polynomial": 0.0}
+    assert exact.degree is not None
+    count = 40 * s.rounds if not told and find_plane(X, y, len(V), s.seed, 0).score > f.score + 1 else 0  # no search where none was needed
+    unseen = cross_validate(X, y, len(V), s.seed, count, exact.degree, (V, exact.plane) if told else ())
+    made = {"constant": lambda: fit_constant(X, y), "linear": lambda: fit_linear(X, y), "ridge functions": lambda: fit_waves(f, X, y), "polynomial": lambda: exact}
+    model = made[choose_kind(unseen, y, s.level)]()
+    if np.square(model.predict(torch.from_numpy(X)).numpy() - y).mean() > y.var():
+        model = fit_constant(X, y)
+    if told or model.kind == "constant":
+        model = replace(model, subspace=torch.from_numpy(exact.plane if model.kind == "polynomial" else V))
+    return model, {kind: float(np.square(f - y).mean()) for kind, f in unseen.items()}
 
 # %% ../../nbs/24_regressor.ipynb #b2647ee6
 def shrunk_whitening(
@@ -304,7 +606,7 @@ def inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 # %% ../../nbs/24_regressor.ipynb #32c6cfb8
 SETTINGS = {
     "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto" else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
-    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"), "level": real(0, 1, strict=True), "validation": real(0, 1, strict=True), "rounds": count(0, 1000),
+    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"), "level": real(0, 1, strict=True), "rounds": count(0, 1000),
     "memory": count(1, 2**62),
 }
 
@@ -381,17 +683,6 @@ def lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], F
     return start + torch.where(unit > 0, mean / torch.where(unit > 0, unit, 1.0), 0.0), A
 
 
-@dataclass(frozen=True)
-class Projected:
-    "A function of some projections of the inputs."
-
-    plane: Float[Tensor, "r d"]  # orthonormal rows
-    inner: Callable[[Tensor], Tensor]  # Z -> f
-
-    def __call__(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
-        return self.inner(X @ self.plane.T)
-
-
 def one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
     "The model's plane after one least-squares step on all rows of white inputs, in one pass over them."
     V = model.subspace
@@ -409,19 +700,47 @@ def one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
     return left @ right  # orthonormal rows, coordinates as before
 
 
-def fit_all_rows(X, y, model: Model, s: Settings, steps: int, most: int) -> tuple[Model, dict[str, float]]:
-    "The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function; the best on held-out rows, and its table."
+def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, dict[str, float]]:
+    "The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function; the best by cross-validation, and its table."
     r = len(model.subspace)
     net = first_layer(X, y, s.groups, steps, s.width, s.seed)
     planes = [model.subspace, one_step(X, y, model), recovered_subspace(net.W, r)]
-    few = sample_rows(len(y), most, s.seed)
-    Z = torch.from_numpy((take_rows(X, few) @ torch.cat(planes).T.numpy()).compute())
-    inside = replace(s, advice=replace(s.advice, directions=()), steps=steps, rounds=0)
-    trials = [try_rank(part, y[few], r, inside) for part in Z.split(r, dim=1)]
-    k = min(range(3), key=lambda k: trials[k].errors.mean())
-    inner = fit_again(trials[k].model, Z[:, k * r : (k + 1) * r].contiguous(), y[few], steps, inside)
-    found = Model(inner.kind, inner.subspace @ planes[k], Projected(planes[k], inner.predict), inner.degree, inner.certified)
-    return found, trials[k].table
+    few = sample_rows(len(y), MOST, s.seed + 1)  # others than those of the sample
+    rows, stacked = take_rows(X, few), torch.cat(planes).T
+    Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
+    parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
+    found = [fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True) for part in parts]
+    k = min(range(3), key=lambda k: min(found[k][1].values()))
+    inner, table = found[k]
+    return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
+
+# %% ../../nbs/24_regressor.ipynb #24rest
+class FallbackWarning(HopelessWarning):
+    "A line predicts better than the indices that were asked for."
+
+
+def in_order(model: Model, X: Float[Tensor, "n d"], h: float = 1e-3) -> Model:
+    "The subspace in a basis that the data fix: the direction along which f changes most comes first, each points upwards."
+    V = model.subspace.double()
+    f = lambda rows: model.predict(rows).double()
+    S = torch.stack([(f(X + h * v) - f(X - h * v)) / (2 * h) for v in V], dim=1)
+    _, Q = torch.linalg.eigh(S.T @ S)
+    V = Q.T.flip(0) @ V
+    largest = V.gather(1, V.abs().argmax(dim=1, keepdim=True))
+    return replace(model, subspace=V * torch.where(largest < 0, -1.0, 1.0))
+
+
+def of_network(net: TwoLayerNet, V: Float[Tensor, "r d"], X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Model:
+    "The network of the paper, which is not bounded, as a model."
+    return replace(bounded("network", V.double().numpy(), net, X.numpy(), y.numpy()), subspace=V)
+
+
+def fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s: Settings) -> tuple[Model, dict[str, float]]:
+    "Plane, rank if r is None, and function, on all rows or on a sample of `MOST`; and the cross-validated errors."
+    part = sample_rows(len(y), max(MOST, 10 * X.shape[1]), s.seed)
+    rows, labels = X[part].numpy(), y[part].numpy()
+    f, exact = choose_rank(rows, labels, s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
+    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None)
 
 # %% ../../nbs/24_regressor.ipynb #850af559
 def in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
@@ -437,28 +756,28 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where the inputs were white; `loss_`, the main loss of stage 1 in
     units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised labels, largest magnitude first; `advice_`, what each loss
-    sees (print it); `held_out_`, mean squared held-out error of each kind over the variance of y; `model_`, the winner; `n_features_in_`.
+    sees (print it); `held_out_`, cross-validated error of each kind over the variance of y; `model_`, the winner; `n_features_in_`.
+    `predict` is constant beyond the indices that `fit` has seen, and `outside` says which rows lie there.
     """
 
     whitening_: Float[Tensor, "d d"] | None
 
     def __init__(
         self,
-        n_indices: int | Literal["auto"] = "auto",  # r, or "auto": outliers of S, corrected on held-out rows
+        n_indices: int | Literal["auto"] = "auto",  # r, or "auto": by the score of formula (4)
         loss: Loss | str = "auto",  # loss of stage 1, or "auto": the adviser's
         steps: int | Literal["auto", "rule", "holdout"] = "auto",  # T1, or from the spectrum, by ceil(sqrt(log d)), on held-out rows
         width: int = 512,  # neurons m, even
         refine: bool = True,  # False: the two stages alone; with loss and steps="rule" given, those of the paper
         whiten: bool | Literal["auto"] = "auto",  # whiten the inputs first; "auto": where they are not white
         level: float = 0.01,  # chance that unrelated data show a direction
-        validation: float = 0.25,  # share of the rows held out to choose, with refine=True
-        rounds: int = 2,  # rounds of search where the spectrum is weak
+        rounds: int = 2,  # of the search for two or three directions, forty random planes each
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn
         memory: int = 2**28,  # bytes of rows that may be held at once if X is a Dask array
     ):
         self.memory = memory
         self.n_indices, self.loss, self.steps, self.width, self.refine = n_indices, loss, steps, width, refine
-        self.whiten, self.level, self.validation, self.rounds, self.random_state = whiten, level, validation, rounds, random_state
+        self.whiten, self.level, self.rounds, self.random_state = whiten, level, rounds, random_state
 
     @undisturbed
     def fit(
@@ -481,7 +800,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
             warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
-            self._fit_white(self._white(X), (y - self.y_mean_) / self.y_scale_)
+            X, y = self._white(X), (y - self.y_mean_) / self.y_scale_
+            self._sharpen(X, y, X, self._fit_white(X, y))
         return self
 
     def _fit_lazy(self, X, y) -> MultiIndexRegressor:
@@ -500,12 +820,16 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)
             warnings.simplefilter("ignore", NotWhiteWarning)
-            s = self._fit_white(part, y[few])
-            if len(few) < n and self.model_.kind != "constant" and not self.model_.certified:
-                model, self.held_out_ = fit_all_rows(X, y, self.model_, s, self.steps_, max(5_000, self.memory // 2**14))
-                self._set_model(model)
-                self.spectrum_ = spectrum_under(X, y, in_units_of(self.loss_, 1 / self.y_scale_))
+            self._sharpen(X, y, part, self._fit_white(part, y[few]))
         return self
+
+    def _sharpen(self, X, y, part: Float[Tensor, "k d"], s: Settings) -> None:
+        "Plane and function again from all rows, where the model comes from some of them."
+        fitted_on = min(len(part), max(MOST, 10 * X.shape[1])) if self.refine else len(part)
+        if fitted_on < len(y) and self.model_.kind != "constant" and not self.model_.certified:
+            model, self.held_out_ = fit_all_rows(X, y, self.model_, s, self.steps_)
+            self._set_model(model, part)
+            self.spectrum_ = spectrum_under(X, y, in_units_of(self.loss_, 1 / self.y_scale_))
 
     def _white(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         "Inputs in the coordinates of the fit."
@@ -513,8 +837,9 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
             return X
         return (X - self.mean_.numpy()) @ self.whitening_.numpy() if is_lazy(X) else (X - self.mean_) @ self.whitening_
 
-    def _set_model(self, model: Model) -> None:
-        "The model and what follows from its plane."
+    def _set_model(self, model: Model, X: Float[Tensor, "n d"]) -> None:
+        "The model and what follows from its plane, in a basis that these rows fix."
+        model = in_order(model, X[:MOST]) if self.refine else model
         V = model.subspace.double()
         self.model_, self.n_indices_, self._n_features_out = model, len(V), len(V)
         self.components_ = (V if self.whitening_ is None else V @ self.whitening_.T).numpy()
@@ -526,20 +851,21 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         advice = advise_loss(X, y, self.level, seed=seed)
         loss = advice.loss if self.loss == "auto" else in_units_of(as_loss(self.loss), 1 / self.y_scale_)
         groups = tuple((labels, as_loss(name), order) for labels, name, order in advice.groups) if self.loss == "auto" else ()
-        s = Settings(advice, groups or (("y", loss, 2),), self.steps, self.width, self.rounds, self.validation, seed)
+        s = Settings(advice, groups or (("y", loss, 2),), self.steps, self.width, self.rounds, self.level, seed)
+        r = max(1, advice.rank) if self.n_indices == "auto" else self.n_indices
+        self.steps_, self.held_out_ = choose_steps(X, y, r, s), {}
         if self.refine:
-            trial = choose_rank(X, y, s, X.shape[1]) if self.n_indices == "auto" else try_rank(X, y, self.n_indices, s)
-            model, self.steps_, self.held_out_ = fit_again(trial.model, X, y, trial.steps, s), trial.steps, trial.table
+            model, self.held_out_ = fit_model(X, y, None if self.n_indices == "auto" else self.n_indices, s)
         else:
-            r = self.n_indices if self.n_indices != "auto" else max(1, advice.rank)
-            self.steps_, self.held_out_ = choose_steps(X, y, r, s), {}
-            model = fit_network(X, y, r, self.steps_, s)
-        self._set_model(model)
+            model = of_network(*fit_network(X, y, r, self.steps_, s), X, y)
+        self._set_model(model, X)
         self.advice_ = in_user_units(advice, self.y_scale_, self.whitening_)
         self.loss_ = in_units_of(loss, self.y_scale_)
         self.spectrum_ = spectrum_under(X, y, loss)
         if self.model_.kind == "constant" or (advice.rank == 0 and not self.refine):
             warnings.warn(hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=4)
+        elif self.model_.kind == "linear" and self.n_indices not in ("auto", 1):
+            warnings.warn(f"ridge regression predicts rows not seen better than functions of {r} indices: `predict` is that line", FallbackWarning, stacklevel=4)
         return s
 
     def _checked(self, X) -> Float[Tensor, "n d"]:
@@ -563,6 +889,12 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         X = self._white(self._checked(X))
         return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
 
+    @undisturbed
+    def outside(self, X: Float[Array, "n d"]) -> Bool[np.ndarray, "n"]:
+        "Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError` before `fit`."
+        check_is_fitted(self)
+        return self.model_.outside(self._white(self._checked(X)))
+
     def score(self, X: Float[Array, "n d"], y: Float[Array, "n"], sample_weight=None) -> float:
         "R squared of `predict` on X and y; `NotFittedError` before `fit`."
         prediction = self.predict(X)
@@ -582,3 +914,60 @@ def spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) -
     "Signed eigenvalues of S, largest magnitude first."
     values = torch.linalg.eigvalsh(second_order_matrix(X, y, loss))
     return values[values.abs().argsort(descending=True)].numpy()
+
+# %% ../../nbs/24_regressor.ipynb #24sweep
+MODELS = {"M1": (1, 100), "M2": (1, 100), "M3": (1, 100), "M4": (2, 200), "M5": (2, 200), "M6": (3, 200), "M7": (4, 400)}  # k, n
+PUBLISHED = {"M1": (0.383, 0.510, 0.984, 0.828), "M2": (0.457, 0.891, 0.924, 0.900), "M3": (0.628, 0.758, 0.967, 0.696), "M4": (0.566, 0.436, 0.391, 0.777),
+             "M5": (0.443, 0.393, 0.375, 0.733), "M6": (0.383, 0.166, 0.486, 0.498), "M7": (0.686, 0.548, math.nan, 0.854)}  # CVE, mean MAVE, rMAVE, pHd
+
+
+def published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "Inputs, labels and basis of M1 to M7 of Fertl and Bura (2021), 20 columns."
+    rng, n = np.random.default_rng([seed, int(model[1])]), MODELS[model][1]
+    b1, b2 = np.zeros((2, 20))
+    b1[:6], b2[:6] = 6**-0.5, np.tile([1.0, -1.0], 3) * 6**-0.5
+    X, e, unit = rng.standard_normal((n, 20)), 0.5 * rng.standard_normal(n), np.eye(20)
+    if model in ("M1", "M4"):
+        X = X @ np.linalg.cholesky(0.5 ** abs(np.subtract.outer(range(20), range(20)))).T
+    if model == "M1":  # generalised normal noise of shape one half: a signed square of a gamma variable
+        e = rng.choice([-1.0, 1.0], n) * rng.gamma(2, 1, n) ** 2 * 0.5 / 120**0.5
+    if model == "M2":
+        X = X + np.where(rng.random(n) < 0.3, 1.0, -1.0)[:, None]
+    if model == "M5":
+        X = rng.random((n, 20))
+    if model == "M7":
+        X, e = X / np.sqrt(rng.chisquare(3, n) / 3)[:, None], rng.laplace(0, 0.5 / 2**0.5, n)
+    u, v = X @ b1, X @ b2
+    y = {"M1": lambda: np.cos(u), "M2": lambda: np.cos(u), "M3": lambda: 2 * np.log(2 + abs(u)), "M4": lambda: u / (0.5 + (1.5 + v) ** 2),
+         "M5": lambda: np.cos(np.pi * u) * (v + 1) ** 2, "M6": lambda: (X[:, [0, 1, 19]] ** 2).sum(axis=1), "M7": lambda: X[:, 0] * X[:, 1] ** 2 + X[:, 19] * X[:, 2]}
+    wide = {"M6": unit[[0, 1, 19]], "M7": unit[[0, 1, 2, 19]]}
+    return X, y[model]() + e, wide.get(model, np.stack([b1, b2])[: MODELS[model][0]])
+
+
+def measured(model: BaseEstimator, X, y, U: Float[np.ndarray, "r d"]) -> float:
+    "Subspace error of a fit, warnings ignored."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return subspace_error(torch.from_numpy(model.fit(X, y).components_), torch.from_numpy(U))
+
+
+def published_cell(model: str, seed: int) -> dict:
+    "Error of the estimator, told k."
+    X, y, U = published_rows(model, seed + 10_000)
+    return {"plane": measured(MultiIndexRegressor(len(U), random_state=seed), X, y, U)}
+
+
+def published_sweep(scale: str) -> Sweep:
+    "M1 to M7, 100 replications as published, or one."
+    return Sweep(f"published-{scale}", published_cell, product(model=list(MODELS)), {"full": 100, "small": 1}[scale])
+
+
+def noise_cell(link: str, d: int, seed: int) -> dict:
+    "Error of the estimator, told two, at ten rows a column."
+    X, y, U = noisy_rows(link, 10 * d, d, seed + 10_000)
+    return {"plane": measured(MultiIndexRegressor(2, random_state=seed), X, y, U)}
+
+
+def noise_sweep(scale: str) -> Sweep:
+    "Seven links, noise of half a standard deviation."
+    return Sweep(f"noise-{scale}", noise_cell, product(link=list(NOISY), d=[50]), {"full": 100, "small": 1}[scale])
