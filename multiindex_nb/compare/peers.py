@@ -28,12 +28,8 @@ from ..problem.rows import HopelessWarning, check_data
 from ..problem.targets import Target, generator, random_subspace
 
 # %% auto #0
-__all__ = ['RFM_SETTINGS', 'FITS', 'PEERS', 'STATSMODELS', 'PACKAGES', 'POLYNOMIAL', 'OTHER_LINKS', 'PEER_TARGETS', 'LEAST',
-           'PeerResult', 'need', 'orthonormal', 'held_out_error', 'tuned', 'ranks', 'slice_counts', 'peer_sir',
-           'peer_save', 'peer_phd', 'peer_core', 'peer_dr', 'peer_rsdr', 'peer_rfm', 'peer_one_step', 'split_fifth',
-           'train_jointly', 'gradient_directions', 'best_network', 'peer_joint_adam', 'peer_mlp', 'available_peers',
-           'ours', 'peer_subspace', 'peer_data', 'peer_cell', 'peers_sweep', 'Standing', 'errors_by_row', 'standings',
-           'draw_peers']
+__all__ = ['PEERS', 'PACKAGES', 'PEER_TARGETS', 'PeerResult', 'need', 'ranks', 'available_peers', 'ours', 'peer_subspace',
+           'peer_data', 'peer_cell', 'peers_sweep']
 
 # %% ../../nbs/25_peers.ipynb #f5e430d0
 @dataclass(frozen=True)
@@ -56,12 +52,12 @@ def need(module: str):
         torch.set_num_threads(threads)  # importing direpack resets it
 
 
-def orthonormal(B: Float[np.ndarray, "d r"]) -> Float[Tensor, "r d"]:
+def _orthonormal(B: Float[np.ndarray, "d r"]) -> Float[Tensor, "r d"]:
     "An orthonormal basis of the span of the columns, as rows, in float64."
     return torch.from_numpy(np.linalg.qr(np.real(np.asarray(B)).astype(float))[0].T.copy())
 
 # %% ../../nbs/25_peers.ipynb #7e334655
-def held_out_error(
+def _held_out_error(
     V: Float[np.ndarray, "d r"],  # directions
     train: tuple[np.ndarray, np.ndarray],  # X and y
     held: tuple[np.ndarray, np.ndarray],  # X and y
@@ -72,12 +68,12 @@ def held_out_error(
 
     rank = np.searchsorted(np.sort(train[1]), np.concatenate([train[1], held[1]])) / len(train[1])
     there, here = rank[: len(train[1])], rank[len(train[1]):]
-    Q = orthonormal(V).numpy().T
+    Q = _orthonormal(V).numpy().T
     model = KNeighborsRegressor(neighbours).fit(train[0] @ Q, there)
     return float(np.mean((model.predict(held[0] @ Q) - here) ** 2) / np.var(here))
 
 
-def tuned(
+def _tuned(
     fit: Callable,  # fit(X, y, setting) -> directions (d, r)
     settings: Iterable,  # candidates
     X: Float[np.ndarray, "n d"],  # inputs
@@ -95,7 +91,7 @@ def tuned(
         rest = np.setdiff1d(np.arange(len(y)), part)
         for i, setting in enumerate(settings):
             V = fit(X[rest], y[rest], setting)
-            scores[i] += held_out_error(V, (X[rest], y[rest]), (X[part], y[part]))
+            scores[i] += _held_out_error(V, (X[rest], y[rest]), (X[part], y[part]))
     best = settings[int(np.argmin(scores))]
     return fit(X, y, best), str(best)
 
@@ -105,26 +101,26 @@ def ranks(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
     return np.searchsorted(np.sort(y), y) / len(y)
 
 
-def slice_counts(n: int) -> list[int]:
+def _slice_counts(n: int) -> list[int]:
     "Numbers of slices to try: a few, and slices of five and of two rows."
     return sorted({k for k in (2, 5, 10, 30, 100, n // 5, n // 2) if 2 <= k <= n // 2})
 
 
-def peer_sir(X, y, r, seed):
+def _peer_sir(X, y, r, seed):
     "Sliced inverse regression: leading directions of the means of x in slices of y."
     dimred = need("statsmodels.regression.dimred")
     fit = lambda X, y, k: dimred.SlicedInverseReg(y, X).fit(slice_n=min(k, len(y) // 2)).params[:, :r]
-    return tuned(fit, slice_counts(len(y)), X, y, seed, rounds=3)
+    return _tuned(fit, _slice_counts(len(y)), X, y, seed, rounds=3)
 
 
-def peer_save(X, y, r, seed):
+def _peer_save(X, y, r, seed):
     "Sliced average variance estimation: directions in which the covariances of x in slices of y differ from the identity."
     dimred = need("statsmodels.regression.dimred")
     fit = lambda X, y, k: dimred.SlicedAverageVarianceEstimation(y, X).fit(slice_n=min(k, len(y) // 2)).params[:, :r]
-    return tuned(fit, slice_counts(len(y)), X, y, seed, rounds=3)
+    return _tuned(fit, _slice_counts(len(y)), X, y, seed, rounds=3)
 
 
-def peer_phd(X, y, r, seed):
+def _peer_phd(X, y, r, seed):
     "Principal Hessian directions, of the labels or of their ranks."
     dimred = need("statsmodels.regression.dimred")
 
@@ -132,10 +128,10 @@ def peer_phd(X, y, r, seed):
         y = y if labels == "labels" else ranks(y)
         return np.real(dimred.PrincipalHessianDirections(y, X).fit().params[:, :r])
 
-    return tuned(fit, ("labels", "ranks"), X, y, seed)
+    return _tuned(fit, ("labels", "ranks"), X, y, seed)
 
 # %% ../../nbs/25_peers.ipynb #90f15e9e
-def peer_core(X, y, r, seed):
+def _peer_core(X, y, r, seed):
     "Covariance reduction by likelihood, from its own start or from SAVE's directions; slow, so tuned on a single fifth."
     dimred = need("statsmodels.regression.dimred")
 
@@ -143,15 +139,15 @@ def peer_core(X, y, r, seed):
         k, start = setting
         groups = np.floor(ranks(y) * k)
         first = dimred.SlicedAverageVarianceEstimation(y, X).fit(slice_n=k).params[:, :r] if start == "SAVE" else None
-        first = None if first is None else orthonormal(first).numpy().T
+        first = None if first is None else _orthonormal(first).numpy().T
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "did not converge" is no news to a search over settings
             return dimred.CovarianceReduction(groups, X, r).fit(start_params=first, maxiter=100).params
 
-    return tuned(fit, ((3, "own"), (3, "SAVE"), (10, "SAVE")), X, y, seed, rounds=1)
+    return _tuned(fit, ((3, "own"), (3, "SAVE"), (10, "SAVE")), X, y, seed, rounds=1)
 
 
-def peer_dr(X, y, r, seed):
+def _peer_dr(X, y, r, seed):
     "Directional regression, which combines first and second moments within slices; tuned on two fifths."
     sudire = need("direpack").sudire
 
@@ -165,19 +161,19 @@ def peer_dr(X, y, r, seed):
             model.fit(X, y[:, None])
         return model.x_loadings_
 
-    return tuned(fit, (10, 30, 100, len(y) // 5), X, y, seed, rounds=2)
+    return _tuned(fit, (10, 30, 100, len(y) // 5), X, y, seed, rounds=2)
 
 # %% ../../nbs/25_peers.ipynb #e4277197
-def peer_rsdr(X, y, r, seed):
+def _peer_rsdr(X, y, r, seed):
     "Distance covariance between the projected inputs and the label, maximised from SIR's directions; not tuned, it is slow."
     model = need("pyrsdr").RSDR(X, y, alpha=1.0).fit(d=r, maxiter=150, init="sir", seed=seed)
     return np.asarray(model.dirs), "alpha=1"
 
 
-RFM_SETTINGS = ((5.0, 1e-3), (20.0, 1e-3), (10.0, 0.1))  # bandwidth and ridge
+_RFM_SETTINGS = ((5.0, 1e-3), (20.0, 1e-3), (10.0, 0.1))  # bandwidth and ridge
 
 
-def peer_rfm(X, y, r, seed):
+def _peer_rfm(X, y, r, seed):
     "Recursive feature machine: kernel ridge regression whose metric is its own average gradient outer product, eight times."
     rfm = need("xrfm.rfm_src").RFM
 
@@ -187,10 +183,10 @@ def peer_rfm(X, y, r, seed):
         model.fit(rows, rows, iters=8, reg=setting[1], method="lstsq", return_best_params=False, early_stop_rfm=False)
         return torch.linalg.eigh(model.M)[1][:, -r:].numpy()
 
-    return tuned(fit, RFM_SETTINGS, X, y, seed, rounds=1)
+    return _tuned(fit, _RFM_SETTINGS, X, y, seed, rounds=1)
 
 # %% ../../nbs/25_peers.ipynb #58a4319a
-def peer_one_step(X, y, r, seed):
+def _peer_one_step(X, y, r, seed):
     "Stage 1 with a single giant step, T1 = 1, under squared or Huber's loss."
     def fit(X, y, loss):
         net = symmetric_init(512, X.shape[1], 1e-6, seed)
@@ -198,17 +194,17 @@ def peer_one_step(X, y, r, seed):
         train_first_layer(net, X, y, loss, 1, engine="power", progress=False)
         return recovered_subspace(net.W, r).numpy().T
 
-    return tuned(fit, ("mse", "huber"), X, y, seed)
+    return _tuned(fit, ("mse", "huber"), X, y, seed)
 
 # %% ../../nbs/25_peers.ipynb #5e5676be
-def split_fifth(X, y, seed: int):
+def _split_fifth(X, y, seed: int):
     "All rows, and 80 and 20 % of them, as float32 tensors with labels (n, 1) standardised."
     X, y = torch.from_numpy(X).float(), torch.from_numpy((y - y.mean()) / y.std()).float()[:, None]
     train, held = torch.randperm(len(y), generator=generator(seed, "held out")).split((4 * len(y) + 4) // 5)
     return (X, y), (X[train], y[train]), (X[held], y[held])
 
 
-def train_jointly(f, parameters: list[Tensor], train, held, lr, decay, epochs, seed, patience=15) -> tuple[float, int]:
+def _train_jointly(f, parameters: list[Tensor], train, held, lr, decay, epochs, seed, patience=15) -> tuple[float, int]:
     "AdamW on all parameters in batches of 128; least held-out error and the number of epochs up to it. No stopping without `held`."
     opt = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
     gen, best = generator(seed, "batches"), (float("inf"), 0)
@@ -223,24 +219,24 @@ def train_jointly(f, parameters: list[Tensor], train, held, lr, decay, epochs, s
     return best
 
 
-def gradient_directions(f, X: Float[Tensor, "n d"], r: int) -> Float[np.ndarray, "d r"]:
+def _gradient_directions(f, X: Float[Tensor, "n d"], r: int) -> Float[np.ndarray, "d r"]:
     "Leading eigenvectors of the average gradient outer product."
     X = X.clone().requires_grad_()
     (G,) = torch.autograd.grad(f(X).sum(), X)
     return torch.linalg.eigh(G.T @ G)[1][:, -r:].numpy()
 
 # %% ../../nbs/25_peers.ipynb #f8d7b67f
-def best_network(make, settings, X, y, r, seed):
+def _best_network(make, settings, X, y, r, seed):
     "Choose (lr, decay) and the epochs on held-out rows, train again on all, take the gradients' directions."
-    everything, train, held = split_fifth(X, y, seed)
-    scores = [train_jointly(*make(), train, held, *s, 80, seed) for s in settings]
+    everything, train, held = _split_fifth(X, y, seed)
+    scores = [_train_jointly(*make(), train, held, *s, 80, seed) for s in settings]
     best = min(range(len(settings)), key=lambda i: scores[i])
     f, parameters = make()
-    train_jointly(f, parameters, everything, None, *settings[best], scores[best][1], seed)
-    return gradient_directions(f, everything[0], r), f"{settings[best]}, {scores[best][1]} epochs"
+    _train_jointly(f, parameters, everything, None, *settings[best], scores[best][1], seed)
+    return _gradient_directions(f, everything[0], r), f"{settings[best]}, {scores[best][1]} epochs"
 
 
-def peer_joint_adam(X, y, r, seed):
+def _peer_joint_adam(X, y, r, seed):
     "The package's two-layer network (cosine) from an ordinary start, both layers trained together by Adam."
     d, m, cosine = X.shape[1], 256, ACTIVATIONS["cosine"].value
 
@@ -250,10 +246,10 @@ def peer_joint_adam(X, y, r, seed):
         W, a, b, c = parameters = [t.requires_grad_() for t in start]
         return lambda X: c + cosine(X @ W.T + b) @ a, parameters
 
-    return best_network(make, [(3e-3, 0.0), (1e-2, 0.0)], X, y, r, seed)
+    return _best_network(make, [(3e-3, 0.0), (1e-2, 0.0)], X, y, r, seed)
 
 
-def peer_mlp(X, y, r, seed):
+def _peer_mlp(X, y, r, seed):
     "An ordinary ReLU network with two hidden layers, AdamW; directions from its average gradient outer product."
     def make():
         with torch.random.fork_rng(devices=[]):
@@ -261,25 +257,25 @@ def peer_mlp(X, y, r, seed):
             net = nn.Sequential(nn.Linear(X.shape[1], 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1), nn.Flatten(0))
         return net, list(net.parameters())
 
-    return best_network(make, [(1e-3, 1.0), (3e-3, 1.0), (1e-3, 3.0)], X, y, r, seed)
+    return _best_network(make, [(1e-3, 1.0), (3e-3, 1.0), (1e-3, 3.0)], X, y, r, seed)
 
 # %% ../../nbs/25_peers.ipynb #c904a2ff
-FITS = {
-    "SIR": peer_sir,
-    "SAVE": peer_save,
-    "PHD": peer_phd,
-    "CORE": peer_core,
-    "DR": peer_dr,
-    "RFM": peer_rfm,
-    "RSDR": peer_rsdr,
-    "one-step": peer_one_step,
-    "joint-Adam": peer_joint_adam,
-    "MLP": peer_mlp,
+_FITS = {
+    "SIR": _peer_sir,
+    "SAVE": _peer_save,
+    "PHD": _peer_phd,
+    "CORE": _peer_core,
+    "DR": _peer_dr,
+    "RFM": _peer_rfm,
+    "RSDR": _peer_rsdr,
+    "one-step": _peer_one_step,
+    "joint-Adam": _peer_joint_adam,
+    "MLP": _peer_mlp,
 }
-PEERS = tuple(FITS)
-STATSMODELS = "statsmodels.regression.dimred"
+PEERS = tuple(_FITS)
+_STATSMODELS = "statsmodels.regression.dimred"
 PACKAGES = {
-    **dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), STATSMODELS), "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr",
+    **dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), _STATSMODELS), "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr",
 }
 
 
@@ -306,7 +302,7 @@ def peer_subspace(
     seed: int = 0,  # seed of folds, starts and batches
 ) -> PeerResult:  # directions, seconds, setting
     "The directions that a peer finds, tuned on these rows; `ValueError` for an unknown name, `ImportError` if it is not installed."
-    fits = {**FITS, "ours": ours}
+    fits = {**_FITS, "ours": ours}
     if name not in fits:
         raise ValueError(f"unknown peer {name!r}, choose from {', '.join(fits)}")
     X, y = (t.double().numpy() for t in check_data(X, y))
@@ -315,11 +311,11 @@ def peer_subspace(
         need(PACKAGES[name])  # its import is not part of the time
     start = time.process_time()  # not the clock: the grid shares its machine
     B, setting = fits[name](X, y, r, seed)
-    return PeerResult(orthonormal(B), time.process_time() - start, setting)
+    return PeerResult(_orthonormal(B), time.process_time() - start, setting)
 
 # %% ../../nbs/25_peers.ipynb #de33fc74
-POLYNOMIAL = ("h2(z1)+h2(z2)", "z1*z2", "h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1+z1*z2", "h3(z1)+z1*z2")
-OTHER_LINKS = (
+_POLYNOMIAL = ("h2(z1)+h2(z2)", "z1*z2", "h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1+z1*z2", "h3(z1)+z1*z2")
+_OTHER_LINKS = (
     LINKS["sign(z1*z2)"],
     LINKS["|z1|+|z2|"],
     LINKS["relu(z1)+relu(z2)"],
@@ -327,7 +323,7 @@ OTHER_LINKS = (
     Target(lambda Z: torch.sign(Z[:, 0]) + Z[:, 1].abs(), 2, "sign(z1)+|z2|"),
     Target(lambda Z: torch.sin(2 * Z[:, 0]) + Z[:, 1] ** 2, 2, "sin(2z1)+z2^2"),
 )
-PEER_TARGETS = {**{text: Target.parse(text) for text in POLYNOMIAL}, **{str(link): link for link in OTHER_LINKS}}
+PEER_TARGETS = {**{text: Target.parse(text) for text in _POLYNOMIAL}, **{str(link): link for link in _OTHER_LINKS}}
 
 
 def peer_data(target: str, d: int, n_per_d: int, noise: float, seed: int):
@@ -352,18 +348,18 @@ def peers_sweep(
 ) -> Sweep:
     "The grid; RSDR, the slowest, up to n = 20d only."
     if scale == "small":
-        points = product(peer=[p for p in names if p in ("SIR", "SAVE", "PHD", "RFM", "one-step")], target=POLYNOMIAL[:2], d=[20], n_per_d=[20], noise=[0.0])
+        points = product(peer=[p for p in names if p in ("SIR", "SAVE", "PHD", "RFM", "one-step")], target=_POLYNOMIAL[:2], d=[20], n_per_d=[20], noise=[0.0])
         return Sweep("peers-small", peer_cell, points, 2)
     points = product(peer=list(names), target=list(PEER_TARGETS), d=[50], n_per_d=[10, 20, 40], noise=[0.0, 0.5])
     kept = tuple(p for p in points if p["peer"] != "RSDR" or p["n_per_d"] <= 20)
     return Sweep("peers-full", peer_cell, kept, 3)
 
 # %% ../../nbs/25_peers.ipynb #3628a62f
-LEAST = 1e-3  # errors below count as this in factors and pictures
+_LEAST = 1e-3  # errors below count as this in factors and pictures
 
 
 @dataclass(frozen=True)
-class Standing:
+class _Standing:
     "The best peer of one row of the grid, and ours."
 
     target: str  # link
@@ -377,7 +373,7 @@ class Standing:
     seeds: int  # seeds that both have
 
 
-def errors_by_row(rows: list[dict], metric: str = "subspace_error") -> dict[tuple[str, int, float], dict[str, dict[int, float]]]:
+def _errors_by_row(rows: list[dict], metric: str = "subspace_error") -> dict[tuple[str, int, float], dict[str, dict[int, float]]]:
     "(target, n/d, noise) -> peer -> seed -> metric; a cell that failed counts as an error of 1."
     out: dict[tuple[str, int, float], dict[str, dict[int, float]]] = {}
     for r in rows:
@@ -388,23 +384,23 @@ def errors_by_row(rows: list[dict], metric: str = "subspace_error") -> dict[tupl
     return {key: out[key] for key in sorted(out, key=place)}
 
 
-def standings(
+def _standings(
     rows: list[dict],  # from `peers_sweep`
-) -> list[Standing]:  # one for each row of the grid
+) -> list[_Standing]:  # one for each row of the grid
     "The best peer in hindsight against ours, paired by seed."
     out = []
-    for key, errors in errors_by_row(rows).items():
+    for key, errors in _errors_by_row(rows).items():
         mine = errors.get("ours", {})
         median = {peer: float(np.median(list(e.values()))) for peer, e in errors.items() if peer != "ours"}
         best = min(median, key=median.__getitem__)
-        pairs = np.array([(max(errors[best][s], LEAST), max(mine[s], LEAST)) for s in mine if s in errors[best]]).reshape(-1, 2)
+        pairs = np.array([(max(errors[best][s], _LEAST), max(mine[s], _LEAST)) for s in mine if s in errors[best]]).reshape(-1, 2)
         factor = float(np.median(pairs[:, 0] / pairs[:, 1])) if len(pairs) else float("nan")
         own = float(np.median(list(mine.values()))) if mine else float("nan")
-        out.append(Standing(*key, best, median[best], own, factor, int((pairs[:, 1] <= pairs[:, 0]).sum()), len(pairs)))
+        out.append(_Standing(*key, best, median[best], own, factor, int((pairs[:, 1] <= pairs[:, 0]).sum()), len(pairs)))
     return out
 
 # %% ../../nbs/25_peers.ipynb #f96a1a7f
-def draw_peers(
+def _draw_peers(
     rows: list[dict],  # from `peers_sweep`
     n_per_d: int = 20,  # rows over d
 ):  # a matplotlib Figure
@@ -412,7 +408,7 @@ def draw_peers(
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(10, 5), dpi=100, layout="constrained")
-    chosen = {key: e for key, e in errors_by_row(rows).items() if key[1] == n_per_d}
+    chosen = {key: e for key, e in _errors_by_row(rows).items() if key[1] == n_per_d}
     names = [n for n in (*PEERS, "ours") if any(n in e for e in chosen.values())]
     targets = list(dict.fromkeys(key[0] for key in chosen))[::-1]
     noises = sorted({key[2] for key in chosen})
@@ -420,8 +416,8 @@ def draw_peers(
         for i, name in enumerate(names):
             points = [(np.median(list(chosen[t, n_per_d, noise][name].values())), k) for k, t in enumerate(targets) if name in chosen[t, n_per_d, noise]]
             style = dict(color="k", marker="*", ms=11) if name == "ours" else dict(color=f"C{i}", marker="osv^D<>pXP"[i], ms=6, alpha=0.8)
-            ax.plot([max(e, LEAST) for e, _ in points], [k for _, k in points], ls="", label=name, **style)
-        ax.set(xscale="log", xlim=(LEAST / 1.3, 1.2), xlabel=f"subspace error, median ({LEAST:g} is the floor)", title=f"n = {n_per_d} d, noise {noise:g}")
+            ax.plot([max(e, _LEAST) for e, _ in points], [k for _, k in points], ls="", label=name, **style)
+        ax.set(xscale="log", xlim=(_LEAST / 1.3, 1.2), xlabel=f"subspace error, median ({_LEAST:g} is the floor)", title=f"n = {n_per_d} d, noise {noise:g}")
         ax.set_yticks(range(len(targets)), targets)
         ax.grid(alpha=0.3)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", fontsize=9)

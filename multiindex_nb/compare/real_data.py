@@ -16,10 +16,7 @@ from ..gate import check_int
 from ..sweeps import Interval, Sweep, product
 
 # %% auto #0
-__all__ = ['LOADERS', 'GRIDS', 'ON_INDICES', 'KINDS', 'OURS', 'AGAIN', 'Data', 'load_diabetes_data', 'load_star98', 'load_fair',
-           'data_sets', 'load_data', 'rfm_regressor', 'dressed', 'models', 'ordered_directions', 'what_it_found',
-           'real_cell', 'real_sweep', 'corrected_interval', 'fold_errors', 'draw_intervals', 'draw_errors',
-           'draw_loadings', 'draw_directions']
+__all__ = ['Data', 'data_sets', 'load_data', 'rfm_regressor', 'models', 'ordered_directions', 'real_sweep']
 
 # %% ../../nbs/26_real_data.ipynb #d737de9b
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Data:
     source: str  # who measured it
 
 # %% ../../nbs/26_real_data.ipynb #d928dcc2
-def load_diabetes_data() -> Data:
+def _load_diabetes_data() -> Data:
     "Scikit-learn's diabetes patients, in the units they were measured in."
     from sklearn.datasets import load_diabetes
 
@@ -42,7 +39,7 @@ def load_diabetes_data() -> Data:
     return Data("diabetes", found.data, found.target, tuple(found.feature_names), "disease progression after one year", "Efron et al. 2004")
 
 
-def load_star98() -> Data:
+def _load_star98() -> Data:
     "California's school districts, without the products of columns that the file also holds."
     from statsmodels.datasets import star98
 
@@ -52,7 +49,7 @@ def load_star98() -> Data:
     return Data("star98", table[names].to_numpy(float), share.to_numpy(float), tuple(map(str.lower, names)), "share above the median in mathematics", "Gill 2000")
 
 
-def load_fair(
+def _load_fair(
     rows: int = 2000,  # how many are drawn
     seed: int = 0,  # seed of the draw
 ) -> Data:
@@ -65,21 +62,21 @@ def load_fair(
     return Data("fair", table[names].to_numpy(float), np.log1p(table.affairs.to_numpy(float)), tuple(names), "log(1 + time in affairs)", "Fair 1978")
 
 # %% ../../nbs/26_real_data.ipynb #0931d006
-LOADERS = {"diabetes": load_diabetes_data, "star98": load_star98, "fair": load_fair}
+_LOADERS = {"diabetes": _load_diabetes_data, "star98": _load_star98, "fair": _load_fair}
 
 
 def data_sets() -> tuple[str, ...]:
     "Names that `load_data` knows."
-    return tuple(LOADERS)
+    return tuple(_LOADERS)
 
 
 def load_data(
     name: str,  # from `data_sets`
 ) -> Data:  # loaded from an installed package, nothing is fetched
     "One data set; `ValueError` for an unknown name."
-    if name not in LOADERS:
-        raise ValueError(f"unknown data set {name!r}, choose from {', '.join(LOADERS)}")
-    return LOADERS[name]()
+    if name not in _LOADERS:
+        raise ValueError(f"unknown data set {name!r}, choose from {', '.join(_LOADERS)}")
+    return _LOADERS[name]()
 
 # %% ../../nbs/26_real_data.ipynb #2b3505cc
 def rfm_regressor(
@@ -110,16 +107,16 @@ def rfm_regressor(
     return RFMRegressor(bandwidth, reg, iters)
 
 # %% ../../nbs/26_real_data.ipynb #cef175a8
-GRIDS = {
+_GRIDS = {
     "kernel ridge": {"alpha": (0.03, 0.3, 3.0, 30.0), "gamma": (0.001, 0.003, 0.01, 0.03, 0.1)},
     "forest": {"max_features": (0.33, 1.0), "min_samples_leaf": (2, 8, 30)},
     "boosting": {"max_iter": (30, 100, 300), "max_leaf_nodes": (3, 8, 31)},
     "xRFM": {"bandwidth": (3.0, 10.0, 30.0), "reg": (0.3, 3.0, 30.0), "iters": (1, 3)},
 }
-ON_INDICES = {"alpha": (0.3, 3.0, 30.0), "gamma": (0.03, 0.3, 3.0)}  # for kernel ridge on what `transform` gives
+_ON_INDICES = {"alpha": (0.3, 3.0, 30.0), "gamma": (0.03, 0.3, 3.0)}  # for kernel ridge on what `transform` gives
 
 
-def dressed(
+def _dressed(
     estimator,  # unfitted
     grid: dict,  # its settings to choose from; empty if it tunes itself
     seed: int,  # of the three inner folds
@@ -156,7 +153,7 @@ def models(
         "two stages": MultiIndexRegressor(refine=False, random_state=seed),
         "multi-index": MultiIndexRegressor(rounds=rounds, random_state=seed),
     }
-    return {name: dressed(estimator, GRIDS.get(name, {}), seed) for name, estimator in plain.items()}
+    return {name: _dressed(estimator, _GRIDS.get(name, {}), seed) for name, estimator in plain.items()}
 
 # %% ../../nbs/26_real_data.ipynb #89641573
 def ordered_directions(
@@ -172,10 +169,10 @@ def ordered_directions(
     return np.where(D @ X.T @ (fit - fit.mean()) < 0, -1.0, 1.0)[:, None] * D
 
 # %% ../../nbs/26_real_data.ipynb #e76acd57
-KINDS = ("constant", "network", "polynomial", "ridge functions", "linear")
+_KINDS = ("constant", "network", "polynomial", "ridge functions", "linear")
 
 
-def what_it_found(fit, X, y, model: str, seed: int) -> dict:
+def _what_it_found(fit, X, y, model: str, seed: int) -> dict:
     "Rank, kind, first direction and, for kernel ridge on the indices, a fitted estimator; empty where there is none."
     from sklearn.kernel_ridge import KernelRidge
 
@@ -185,12 +182,12 @@ def what_it_found(fit, X, y, model: str, seed: int) -> dict:
     if not hasattr(inner, "components_"):
         return {}
     white = fit.regressor_["scale"].transform(X)
-    found = {"ranks": inner.n_indices_, "kinds": KINDS.index(inner.model_.kind), "direction": ordered_directions(inner, white)[0]}
+    found = {"ranks": inner.n_indices_, "kinds": _KINDS.index(inner.model_.kind), "direction": ordered_directions(inner, white)[0]}
     indices = fit.regressor_[-1].transform(white)
-    return found | {"again": dressed(KernelRidge(kernel="rbf"), ON_INDICES, seed).fit(indices, y)}
+    return found | {"again": _dressed(KernelRidge(kernel="rbf"), _ON_INDICES, seed).fit(indices, y)}
 
 # %% ../../nbs/26_real_data.ipynb #b94d2fd7
-def real_cell(data: str, model: str, folds: int, rows: int, seed: int) -> dict:
+def _real_cell(data: str, model: str, folds: int, rows: int, seed: int) -> dict:
     "Mean squared error over the variance of y in each fold of repeat `seed`; `rows` = 0 takes all, otherwise a quick look."
     from sklearn.model_selection import KFold
 
@@ -204,7 +201,7 @@ def real_cell(data: str, model: str, folds: int, rows: int, seed: int) -> dict:
             relative = lambda p, truth=y[test]: np.mean((p - truth) ** 2) / y.var()
             fit = models(seed, 0 if rows else 2)[model].fit(X[train], y[train])
             out["errors"].append(relative(fit.predict(X[test])))
-            seen = what_it_found(fit, X[train], y[train], model, seed)
+            seen = _what_it_found(fit, X[train], y[train], model, seed)
             if "again" in seen:
                 Z = fit.regressor_["fit"].transform(fit.regressor_["scale"].transform(X[test]))
                 out["on_indices"].append(relative(seen.pop("again").predict(Z)))
@@ -217,10 +214,10 @@ def real_sweep(scale: str) -> Sweep:
     "Every model on the same folds."
     small = scale == "small"
     axes = {"data": data_sets()[:1] if small else data_sets(), "model": ("ridge", "two stages", "multi-index") if small else tuple(models())}
-    return Sweep(f"real-{scale}", real_cell, product(**axes, folds=[2 if small else 5], rows=[150 if small else 0]), 1 if small else 2)
+    return Sweep(f"real-{scale}", _real_cell, product(**axes, folds=[2 if small else 5], rows=[150 if small else 0]), 1 if small else 2)
 
 # %% ../../nbs/26_real_data.ipynb #0b7a97d6
-def corrected_interval(
+def _corrected_interval(
     sample: Float[np.ndarray, "k"],  # one number a fold, of all repeats
     folds: int,  # folds in a repeat
     level: float = 0.95,  # confidence
@@ -234,26 +231,26 @@ def corrected_interval(
     return Interval(mean, mean - half, mean + half)
 
 # %% ../../nbs/26_real_data.ipynb #7d087326
-OURS, AGAIN = "multi-index", "kernel ridge on its indices"
+_OURS, _AGAIN = "multi-index", "kernel ridge on its indices"
 
 
-def fold_errors(
+def _fold_errors(
     rows: list[dict],  # from `run_sweep`
     data: str,  # data set
-    model: str,  # model, or `AGAIN`
+    model: str,  # model, or `_AGAIN`
 ) -> Float[np.ndarray, "k"]:  # folds of the first repeat, then of the next
     "Errors of every fold, in the same order for every model."
-    metric, model = ("on_indices", OURS) if model == AGAIN else ("errors", model)
+    metric, model = ("on_indices", _OURS) if model == _AGAIN else ("errors", model)
     found = sorted((r["seed"], r[metric]) for r in rows if r["data"] == data and r["model"] == model)
     if not found:
         raise ValueError(f"no rows for {data!r} and {model!r}")
     return np.array([e for _, errors in found for e in errors])
 
 
-def draw_intervals(ax, found: dict[str, Interval]) -> None:
+def _draw_intervals(ax, found: dict[str, Interval]) -> None:
     "One line a model; the axis is that of all but `two stages`, whose mean is written at the edge where it lies beyond."
     for i, (name, m) in enumerate(found.items()):
-        ours = name in (OURS, AGAIN, "two stages")
+        ours = name in (_OURS, _AGAIN, "two stages")
         ax.errorbar(m.estimate, i, xerr=m.estimate - m.low, fmt="o", ms=4, color="C1" if ours else "C0")
     low, high = min(m.low for k, m in found.items() if k != "two stages"), max(m.high for k, m in found.items() if k != "two stages")
     ax.set(xlim=(low - 0.05 * (high - low), high + 0.25 * (high - low)), ylim=(len(found) - 0.5, -0.5))
@@ -263,16 +260,16 @@ def draw_intervals(ax, found: dict[str, Interval]) -> None:
     ax.set_yticks(range(len(found)), list(found)), ax.grid(axis="y", lw=0.4), ax.tick_params(labelsize=8)
 
 
-def draw_errors(rows: list[dict]):
+def _draw_errors(rows: list[dict]):
     "Above, the error of each model; below, its error minus ours on the same folds. Bars are 95% intervals."
     from matplotlib.figure import Figure
 
     sets, names = (list(dict.fromkeys(r[k] for r in rows)) for k in ("data", "model"))
     fig = Figure(figsize=(3.2 * len(sets) + 1.4, 5), dpi=100, layout="constrained")
     for column, data in zip(fig.subplots(2, len(sets), squeeze=False).T, sets):
-        table = {name: fold_errors(rows, data, name) for name in (*names, AGAIN)}
-        for ax, base, label in zip(column, (0.0, table[OURS]), ("error (1 - R²)", f"error minus that of {OURS}")):
-            draw_intervals(ax, {name: corrected_interval(v - base, rows[0]["folds"]) for name, v in table.items()})
+        table = {name: _fold_errors(rows, data, name) for name in (*names, _AGAIN)}
+        for ax, base, label in zip(column, (0.0, table[_OURS]), ("error (1 - R²)", f"error minus that of {_OURS}")):
+            _draw_intervals(ax, {name: _corrected_interval(v - base, rows[0]["folds"]) for name, v in table.items()})
             ax.set_xlabel(label, fontsize=8)
             if data != sets[0]:
                 ax.set_yticklabels([])
@@ -280,7 +277,7 @@ def draw_errors(rows: list[dict]):
     return fig
 
 # %% ../../nbs/26_real_data.ipynb #e1fdfe40
-def draw_loadings(ax, D: Float[np.ndarray, "r d"], X: Float[np.ndarray, "n d"], names, folds=None) -> None:
+def _draw_loadings(ax, D: Float[np.ndarray, "r d"], X: Float[np.ndarray, "n d"], names, folds=None) -> None:
     "Bars of up to two directions; dots are correlations of the columns with the first index, lines the range over `folds`."
     at, shown = np.arange(len(names)), D[:2]
     for k, row in enumerate(shown):
@@ -293,7 +290,7 @@ def draw_loadings(ax, D: Float[np.ndarray, "r d"], X: Float[np.ndarray, "n d"], 
     ax.set(xlim=(-1.05, 1.05), xticks=(-1, -0.5, 0, 0.5, 1), xlabel="loading (length one), correlation"), ax.grid(axis="y", lw=0.3)
 
 
-def draw_directions(
+def _draw_directions(
     model,  # fitted on X and y
     names,  # of the columns
     X: Float[np.ndarray, "n d"],  # standardised inputs
@@ -307,7 +304,7 @@ def draw_directions(
     D = ordered_directions(model, X)
     fig = Figure(figsize=(9, max(3.2, 0.3 * len(names))), dpi=100, layout="constrained")
     left, right = fig.subplots(1, 2)
-    draw_loadings(left, D, X, names, folds)
+    _draw_loadings(left, D, X, names, folds)
     fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncol=4, fontsize=8)
     Z = X @ D.T
     if len(D) > 1:

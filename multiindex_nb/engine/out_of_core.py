@@ -12,7 +12,7 @@ from .network import index_basis
 from ..problem.targets import Target, as_target, sample
 
 # %% auto #0
-__all__ = ['lazy_sample', 'draw_chunk']
+__all__ = ['lazy_sample']
 
 # %% ../../nbs/27_out_of_core.ipynb #4119eae8
 @gated(target=as_target, U=tensor(None, None), n=count(1, 10**12), noise=real(0, 1e100), seed=count(0, 10**12), chunk=count(1))
@@ -33,12 +33,12 @@ def lazy_sample(
         raise ValueError(f"n = {n} in chunks of {chunk} would be more than a million of them: take a larger chunk")
     sample(link := as_target(target), U, 1, noise, seed)  # complains now, and not when the first chunk is drawn
     sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
-    draws = [delayed(draw_chunk, nout=2)(link, U, size, noise, 10**6 * seed + k) for k, size in enumerate(sizes)]
+    draws = [delayed(_draw_chunk, nout=2)(link, U, size, noise, 10**6 * seed + k) for k, size in enumerate(sizes)]
     X = da.concatenate([da.from_delayed(draw[0], (size, d), dtype="float64") for draw, size in zip(draws, sizes)])
     y = da.concatenate([da.from_delayed(draw[1], (size,), dtype="float64") for draw, size in zip(draws, sizes)])
     return X, y
 
 
-def draw_chunk(target: Target, U: Float[Array, "r d"], n: int, noise: float, seed: int):
+def _draw_chunk(target: Target, U: Float[Array, "r d"], n: int, noise: float, seed: int):
     "`sample` as NumPy arrays."
     return tuple(t.numpy() for t in sample(target, U, n, noise, seed))

@@ -23,9 +23,8 @@ from ..problem.rows import HopelessWarning, check_data, is_lazy
 from ..problem.targets import generator, seed_gate
 
 # %% auto #0
-__all__ = ['CANDIDATES', 'label_slopes', 'first_order', 'top_sizes', 'Null', 'permutation_null', 'expected_cos2', 'Direction',
-           'View', 'look', 'best_direction', 'complement', 'collect', 'Row', 'Advice', 'table_rows', 'in_units_of',
-           'linear_residual', 'lazy_residual', 'NotWhiteWarning', 'loss_names', 'advise_loss', 'plot_advice']
+__all__ = ['CANDIDATES', 'Null', 'expected_cos2', 'Direction', 'View', 'look', 'Row', 'Advice', 'in_units_of', 'linear_residual',
+           'NotWhiteWarning', 'advise_loss', 'plot_advice']
 
 # %% ../../nbs/23_adviser.ipynb #94c5862a
 CANDIDATES = (
@@ -34,7 +33,7 @@ CANDIDATES = (
 )  # delta in standard deviations of y
 
 
-def label_slopes(
+def _label_slopes(
     y: Float[Tensor, "n"],  # labels, standardised
     losses: Sequence[Loss],  # q of them
 ) -> Float[Tensor, "q n"]:  # l'(c, y_i), centred and scaled to variance one
@@ -45,15 +44,15 @@ def label_slopes(
     return torch.where(spread > 1e-9, rows / spread.clamp(min=1e-9), 0.0)
 
 
-def first_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "q d"]:
+def _first_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "q d"]:
     "(1/n) sum_i t_i x_i for each row of T."
     return T @ X / len(X)
 
 
-def top_sizes(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "2q"]:
+def _top_sizes(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "2q"]:
     "Largest |eigenvalue| of S for each row of T, then the length of each first-order average."
     spectra = torch.stack([torch.linalg.eigvalsh(weighted_gram(X, t)) for t in T])
-    return torch.cat([spectra.abs().amax(dim=1), first_order(X, T).norm(dim=1)])
+    return torch.cat([spectra.abs().amax(dim=1), _first_order(X, T).norm(dim=1)])
 
 # %% ../../nbs/23_adviser.ipynb #b1d23373
 @dataclass(frozen=True)
@@ -64,9 +63,9 @@ class Null:
     cut: Float[Tensor, "2q"]  # exceeded by any of the 2q in a share `level` of unrelated data sets
 
 
-def permutation_null(
+def _permutation_null(
     X: Float[Tensor, "n d"],  # inputs
-    T: Float[Tensor, "q n"],  # from `label_slopes`
+    T: Float[Tensor, "q n"],  # from `_label_slopes`
     level: float,  # false-alarm rate of the family
     permutations: int,  # shuffles, >= 2
     gen: torch.Generator,  # draws them
@@ -76,7 +75,7 @@ def permutation_null(
     from scipy.stats import norm, pearson3, t
 
     shuffles = tqdm(range(permutations), desc="null", disable=hide, delay=2, leave=False)
-    logs = torch.stack([top_sizes(X, T[:, torch.randperm(len(X), generator=gen)]) for _ in shuffles]).clamp(min=1e-12).log()
+    logs = torch.stack([_top_sizes(X, T[:, torch.randperm(len(X), generator=gen)]) for _ in shuffles]).clamp(min=1e-12).log()
     dev = logs - logs.mean(dim=0)
     spread = torch.stack([half.square().sum().div(half.shape[1] * (permutations - 1)).sqrt() for half in dev.chunk(2, dim=1)])
     z = (dev / spread.repeat_interleave(len(T)).clamp(min=1e-6)).amax(dim=1) * (permutations / (permutations - 1))
@@ -120,13 +119,13 @@ class View:
 
 def look(X, y, losses, labels: str, level: float, permutations: int, gen, hide) -> View:
     "Matrices, averages and thresholds for one set of labels."
-    T = label_slopes((y - y.mean()) / y.std(), losses)
-    null = permutation_null(X, T, level, permutations, gen, hide)
+    T = _label_slopes((y - y.mean()) / y.std(), losses)
+    null = _permutation_null(X, T, level, permutations, gen, hide)
     orders = (2, 1) if labels == "y" else (2,)
-    return View(labels, torch.stack([weighted_gram(X, t) for t in T]), first_order(X, T), null, orders)
+    return View(labels, torch.stack([weighted_gram(X, t) for t in T]), _first_order(X, T), null, orders)
 
 # %% ../../nbs/23_adviser.ipynb #a05a78a8
-def best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"], again: bool) -> Direction | None:
+def _best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"], again: bool) -> Direction | None:
     "The candidate with the largest expected cosine within the columns of Q; None if nothing exceeds its threshold."
     q = len(names)
     found: list[Direction] = []
@@ -143,20 +142,20 @@ def best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"], ag
     return max(found, key=lambda direction: direction.cos2, default=None)
 
 
-def complement(found: Sequence[Direction], like: Float[Tensor, "d"]) -> Float[Tensor, "d k"]:
+def _complement(found: Sequence[Direction], like: Float[Tensor, "d"]) -> Float[Tensor, "d k"]:
     "Orthonormal columns that span everything orthogonal to the directions found, beside `like`."
     if not found:
         return torch.eye(len(like), dtype=like.dtype, device=like.device)
     return torch.linalg.svd(torch.stack([f.vector for f in found]))[2][len(found):].T
 
 
-def collect(views: Sequence[View], names: Sequence[str], max_rank: int) -> list[Direction]:
+def _collect(views: Sequence[View], names: Sequence[str], max_rank: int) -> list[Direction]:
     "Every direction that the views show, surest first."
     like = views[0].v[0]
     found: list[Direction] = []
     while len(found) < min(max_rank, len(like)):
-        Q = complement(found, like)
-        seen = [best_direction(view, names, Q, bool(found)) for view in views]
+        Q = _complement(found, like)
+        seen = [_best_direction(view, names, Q, bool(found)) for view in views]
         following = max((f for f in seen if f), key=lambda f: f.cos2, default=None)
         if following is None:
             break
@@ -210,7 +209,7 @@ class Advice:
         return "\n".join(lines + (said or [f"no loss sees a direction at level {self.level:g}: more samples, or a link that is not of this kind"]))
 
 # %% ../../nbs/23_adviser.ipynb #3ab08d61
-def table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
+def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
     "Rows of the table with their spectra, best first."
     found, q = [], len(names)
     for i, name in enumerate(names):
@@ -233,13 +232,13 @@ def in_units_of(loss: Loss, spread: float) -> Loss:
 def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     "y less its least-squares fit on X and a constant; a Dask array is read twice."
     if is_lazy(X):
-        return lazy_residual(X, y)
+        return _lazy_residual(X, y)
     D = torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
     driver = "gels" if X.is_cuda else "gelsd"  # only the second, which a GPU lacks, is sure of itself on copied columns
     return y - D @ torch.linalg.lstsq(D, y[:, None], driver=driver).solution[:, 0]
 
 
-def lazy_residual(X, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+def _lazy_residual(X, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     "`linear_residual` by the normal equations, for inputs that are roughly white."
     d = X.shape[1]
 
@@ -256,7 +255,7 @@ class NotWhiteWarning(HopelessWarning):
     "Inputs whose mean or covariance is far from that of N(0, I)."
 
 
-def loss_names(value, name: str) -> tuple[str, ...]:
+def _loss_names(value, name: str) -> tuple[str, ...]:
     "A gate for a list of the names of losses."
     if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
         raise TypeError(f"{name} must be a list of names such as 'huber:1', got {shown(value)}")
@@ -265,7 +264,7 @@ def loss_names(value, name: str) -> tuple[str, ...]:
     return tuple(one for one in value if as_loss(one, name))
 
 # %% ../../nbs/23_adviser.ipynb #f2bb7df4
-@gated(level=real(0, 1, strict=True), losses=loss_names, permutations=count(2, 10_000), max_rank=count(1), seed=seed_gate, progress=flag)
+@gated(level=real(0, 1, strict=True), losses=_loss_names, permutations=count(2, 10_000), max_rank=count(1), seed=seed_gate, progress=flag)
 def advise_loss(
     X: Float[Array, "n d"],  # inputs, roughly white
     y: Float[Array, "n"],  # labels
@@ -288,8 +287,8 @@ def advise_loss(
         rest = linear_residual(X, y)
         if rest.std() > 1e-9 * y.std():
             views.append(look(X, rest, candidates, "residual", level, permutations, gen, hide))
-    found = collect(views, losses, max_rank)
-    rows, values = zip(*table_rows(view, losses))
+    found = _collect(views, losses, max_rank)
+    rows, values = zip(*_table_rows(view, losses))
     best = in_units_of(as_loss(rows[0].loss), y.std().item())
     return Advice(best, tuple(found), rows, torch.stack(values), level, X.shape[1])
 

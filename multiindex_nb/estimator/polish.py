@@ -17,15 +17,14 @@ from ..gate import Array, check_bytes, count, flag, gated
 from .refine import check_plane, minimise_plane, project_rows
 
 # %% auto #0
-__all__ = ['SHAPES', 'DECAYS', 'CAUTION', 'ROUNDS', 'FREE', 'Ridge', 'draw_ridges', 'ridge_table', 'solve_ridge', 'plane_loss',
-           'Choice', 'gcv_path', 'choose_ridges', 'Polish', 'descend_plane', 'polish_subspace']
+__all__ = ['Ridge', 'Choice', 'Polish', 'polish_subspace']
 
 # %% ../../nbs/22_polish.ipynb #509fa2e3
-SHAPES = {"cosine": (0.3, 0.6, 1.2, 2.4), "tanh": (0.5, 1.0, 2.0, 4.0)}  # inverse widths gamma for each s
-DECAYS = tuple(10.0**k for k in range(-6, 1))  # beta2; smaller ones let the tails fly off
-CAUTION = 1.4  # factor on the degrees of freedom in (4), against undersmoothing (Kim and Gu 2004)
-ROUNDS = 3  # of descent, with shape, width and decay chosen anew before each
-FREE = 1e-8  # ridge on a_0 and a, for numerical safety only
+_SHAPES = {"cosine": (0.3, 0.6, 1.2, 2.4), "tanh": (0.5, 1.0, 2.0, 4.0)}  # inverse widths gamma for each s
+_DECAYS = tuple(10.0**k for k in range(-6, 1))  # beta2; smaller ones let the tails fly off
+_CAUTION = 1.4  # factor on the degrees of freedom in (4), against undersmoothing (Kim and Gu 2004)
+_ROUNDS = 3  # of descent, with shape, width and decay chosen anew before each
+_FREE = 1e-8  # ridge on a_0 and a, for numerical safety only
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class Ridge:
     b: Float[np.ndarray, "m"]  # gamma * biases
 
 
-def draw_ridges(shape: str, gamma: float, r: int, width: int, seed: int) -> Ridge:
+def _draw_ridges(shape: str, gamma: float, r: int, width: int, seed: int) -> Ridge:
     "Directions normal for the cosine, on the sphere for tanh; phases uniform, biases normal."
     rng = np.random.default_rng([seed, r])
     v, b = rng.standard_normal((width, r)), rng.standard_normal(width)
@@ -47,7 +46,7 @@ def draw_ridges(shape: str, gamma: float, r: int, width: int, seed: int) -> Ridg
     return Ridge(shape, gamma, gamma * v / np.linalg.norm(v, axis=1, keepdims=True), gamma * b)
 
 
-def ridge_table(Z: Float[np.ndarray, "n r"], ridges: Ridge) -> tuple[Float[np.ndarray, "n q"], Float[np.ndarray, "n m"]]:
+def _ridge_table(Z: Float[np.ndarray, "n r"], ridges: Ridge) -> tuple[Float[np.ndarray, "n q"], Float[np.ndarray, "n m"]]:
     "(1, z, s(..)) with q = 1 + r + m columns, and the slopes s'(..)."
     P = Z @ ridges.v.T + ridges.b
     if ridges.shape == "cosine":
@@ -58,20 +57,20 @@ def ridge_table(Z: Float[np.ndarray, "n r"], ridges: Ridge) -> tuple[Float[np.nd
     return np.hstack([np.ones((len(Z), 1)), Z, s]), slope
 
 # %% ../../nbs/22_polish.ipynb #73377175
-def solve_ridge(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], decay: float, r: int) -> tuple[np.ndarray, np.ndarray]:
+def _solve_ridge(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], decay: float, r: int) -> tuple[np.ndarray, np.ndarray]:
     "Coefficients of (2), and the penalty on each."
     penalty = np.full(Phi.shape[1], decay)
-    penalty[: 1 + r] = FREE
+    penalty[: 1 + r] = _FREE
     G = Phi.T @ Phi / len(y)
     G[np.diag_indices_from(G)] += penalty
     return np.linalg.solve(G, Phi.T @ y / len(y)), penalty
 
 
-def plane_loss(B: Float[np.ndarray, "r d"], X, y, ridges: Ridge, decay: float) -> tuple[float, Float[np.ndarray, "r d"]]:
+def _plane_loss(B: Float[np.ndarray, "r d"], X, y, ridges: Ridge, decay: float) -> tuple[float, Float[np.ndarray, "r d"]]:
     "F(B) of (2) and its gradient (3), for any basis of the plane."
     Q, R = np.linalg.qr(B.T)
-    r, (Phi, slope) = len(B), ridge_table(X @ Q, ridges)
-    a, penalty = solve_ridge(Phi, y, decay, r)
+    r, (Phi, slope) = len(B), _ridge_table(X @ Q, ridges)
+    a, penalty = _solve_ridge(Phi, y, decay, r)
     e = Phi @ a - y
     slopes = (slope * a[1 + r :]) @ ridges.v + a[1 : 1 + r]
     D = X.T @ (slopes * e[:, None]) * (2 / len(y))
@@ -88,7 +87,7 @@ class Choice:
     decay: float  # beta2
 
 
-def gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int, unknowns: int) -> list[tuple[float, float, float]]:
+def _gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int, unknowns: int) -> list[tuple[float, float, float]]:
     "(score, residual, decay) along DECAYS, from one eigen-decomposition; constant and linear part free of penalty."
     n, free = len(y), np.linalg.qr(Phi[:, : 1 + r])[0]
     P, t = Phi[:, 1 + r :], y - free @ (free.T @ y)
@@ -96,21 +95,21 @@ def gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int, u
     s, Q = np.linalg.eigh(P.T @ P / n)
     s, q = s.clip(min=0), Q.T @ (P.T @ t / n)
     keep, path = s > 1e-13 * s[-1], []
-    for decay in DECAYS:
+    for decay in _DECAYS:
         h = s / (s + decay)
         residual = max(t @ t / n - (q[keep] ** 2 * (2 - h[keep]) / (s[keep] + decay)).sum(), 0.0)
-        left = max(1 - CAUTION * (h.sum() + 1 + r + unknowns) / n, 0.02)
+        left = max(1 - _CAUTION * (h.sum() + 1 + r + unknowns) / n, 0.02)
         path.append((residual / left**2, residual, decay))
     return path
 
 
-def choose_ridges(B: Float[np.ndarray, "r d"], X, y, width: int, seed: int) -> Choice:
+def _choose_ridges(B: Float[np.ndarray, "r d"], X, y, width: int, seed: int) -> Choice:
     "The best of all shapes, widths and decays on the plane B."
     Z, (r, d), found = X @ B.T, B.shape, []
-    for shape, gammas in SHAPES.items():
+    for shape, gammas in _SHAPES.items():
         for gamma in gammas:
-            ridges = draw_ridges(shape, gamma, r, width, seed)
-            score, residual, decay = min(gcv_path(ridge_table(Z, ridges)[0], y, r, r * (d - r)))
+            ridges = _draw_ridges(shape, gamma, r, width, seed)
+            score, residual, decay = min(_gcv_path(_ridge_table(Z, ridges)[0], y, r, r * (d - r)))
             found.append(Choice(score, residual, ridges, decay))
     return min(found, key=lambda choice: choice.score)
 
@@ -131,12 +130,12 @@ class Polish:
         X: Float[Array, "n d"],  # inputs; may be empty
     ) -> Float[Tensor, "n"]:  # f(X)
         "The fitted function; `ValueError` for NaN, inf or the wrong number of columns."
-        return torch.from_numpy(ridge_table(project_rows(X, self.subspace), self.ridges)[0] @ self.coefficients)
+        return torch.from_numpy(_ridge_table(project_rows(X, self.subspace), self.ridges)[0] @ self.coefficients)
 
 
-def descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice, max_iter: int) -> Float[np.ndarray, "r d"]:
+def _descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice, max_iter: int) -> Float[np.ndarray, "r d"]:
     "Orthonormal basis after L-BFGS on (2) with shape, width and decay fixed."
-    return minimise_plane(lambda B: plane_loss(B, X, y, choice.ridges, choice.decay), B, maxiter=max_iter)[1]
+    return minimise_plane(lambda B: _plane_loss(B, X, y, choice.ridges, choice.decay), B, maxiter=max_iter)[1]
 
 # %% ../../nbs/22_polish.ipynb #c9bba7f8
 @gated(width=count(1, 20_000), max_iter=count(0, 10**6), seed=count(0, 2**63 - 1), progress=flag)
@@ -154,18 +153,18 @@ def polish_subspace(
     check_bytes(24 * width * (len(y) + width), f"width = {width} on {len(y)} rows")
     mean, spread, hide = y.mean(), y.std(), None if progress is None else not progress
     z, B, best = (y - mean) / spread, V, None
-    shares = [max_iter // ROUNDS + (k < max_iter % ROUNDS) for k in range(ROUNDS)]
+    shares = [max_iter // _ROUNDS + (k < max_iter % _ROUNDS) for k in range(_ROUNDS)]
     for share in tqdm([s for s in shares if s] + [0], desc="polish", disable=hide, delay=2, leave=False):
-        choice = choose_ridges(B, X, z, width, seed)
+        choice = _choose_ridges(B, X, z, width, seed)
         if best is None or choice.score < best[0].score:
             best = choice, B
         elif choice.score > 1.001 * best[0].score:
             break
         if share:
-            B = descend_plane(B, X, z, choice, share)
+            B = _descend_plane(B, X, z, choice, share)
     assert best is not None  # the last share is zero, so there was one at least
     choice, B = best
-    a, _ = solve_ridge(ridge_table(X @ B.T, choice.ridges)[0], z, choice.decay, len(B))
+    a, _ = _solve_ridge(_ridge_table(X @ B.T, choice.ridges)[0], z, choice.decay, len(B))
     a = a * spread
     a[0] += mean
     return Polish(torch.from_numpy(B), choice.residual, choice.score, choice.ridges, choice.decay, a)

@@ -27,9 +27,8 @@ from ..problem.rows import check_data
 from ..gate import check_finite
 
 # %% auto #0
-__all__ = ['LOOKS', 'ROUNDS_OF_SEARCH', 'SEARCHED', 'EXACT', 'MOST', 'REFINE_TARGETS', 'exponents', 'hermite_table', 'features',
-           'residual', 'minimise_plane', 'descend', 'leading_span', 'search_span', 'project_rows', 'Refinement',
-           'unknowns', 'best_plane', 'check_plane', 'refine_subspace', 'refine_cell', 'refine_sweep', 'draw_refine']
+__all__ = ['EXACT', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend', 'project_rows',
+           'Refinement', 'unknowns', 'check_plane', 'refine_subspace', 'refine_sweep']
 
 # %% ../../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -101,16 +100,16 @@ def descend(
     return minimise_plane(lambda B: residual(B, X, y, A), start, maxiter=max_iter, ftol=1e-15, gtol=1e-10)
 
 # %% ../../nbs/21_refine.ipynb #8256a1f0
-LOOKS = ("mse", "huber", "pinball:0.9", "pinball:0.1")
-ROUNDS_OF_SEARCH = ((12, 100), (30, 30), (100, 30))  # (iterations, how many go on)
-SEARCHED = 4  # degree of the search where none is given: it contains the lower ones
+_LOOKS = ("mse", "huber", "pinball:0.9", "pinball:0.1")
+_ROUNDS_OF_SEARCH = ((12, 100), (30, 30), (100, 30))  # (iterations, how many go on)
+_SEARCHED = 4  # degree of the search where none is given: it contains the lower ones
 
 
-def leading_span(
+def _leading_span(
     X: Float[Tensor, "n d"],  # inputs
     y: Float[Tensor, "n"],  # labels, standardised
     count: int,  # eigenvectors from each loss
-    losses: Sequence[Loss | str] = LOOKS,  # the losses
+    losses: Sequence[Loss | str] = _LOOKS,  # the losses
 ) -> Float[np.ndarray, "k d"]:  # orthonormal rows, k <= count * len(losses)
     "Span of the leading eigenvectors of S under several losses."
     found = torch.cat([leading_directions(X, y, as_loss(name), count) for name in losses])
@@ -118,10 +117,10 @@ def leading_span(
     return rows[s > 1e-8].numpy()
 
 
-def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list) -> list[np.ndarray]:
+def _search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list) -> list[np.ndarray]:
     "Planes in the span, best first, by successive halving over `starts`."
     kept = [(0.0, B) for B in starts]
-    for iterations, keep in ROUNDS_OF_SEARCH:
+    for iterations, keep in _ROUNDS_OF_SEARCH:
         kept = sorted((descend(B, XL, y, A, iterations) for _, B in kept), key=lambda found: found[0])[:keep]
     return [B for _, B in kept]
 
@@ -158,7 +157,7 @@ class Refinement:
 EXACT = 1e-10  # residual over variance that counts as zero
 
 
-MOST = 5000  # coefficients of the polynomial
+_MOST = 5000  # coefficients of the polynomial
 
 
 def unknowns(r: int, d: int, degree: int) -> int:
@@ -166,14 +165,14 @@ def unknowns(r: int, d: int, degree: int) -> int:
     return r * (d - r) + math.comb(r + degree, degree)
 
 
-def best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.ndarray, int]:
+def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.ndarray, int]:
     "Residual, plane and rounds used, for one degree and the span of the rows of L."
     A = exponents(len(V), degree)
     best, again = descend(V, X, y, A, 400), 0
     for used in range(1, rounds + 1):
         if best[0] < EXACT or again:
             return *best, used - 1
-        planes = search_span(X @ L.T, y, A, [rng.standard_normal((len(V), len(L))) for _ in range(starts)])
+        planes = _search_span(X @ L.T, y, A, [rng.standard_normal((len(V), len(L))) for _ in range(starts)])
         before = best[0]
         for B in planes:
             found = descend(B @ L, X, y, A, 400)
@@ -209,16 +208,16 @@ def refine_subspace(
 ) -> Refinement:
     "The plane whose polynomial fits best, by variable projection from many starts; `ValueError`, `TypeError`."
     X, y, V = check_plane(X, y, V)
-    if degree != "auto" and math.comb(len(V) + degree, degree) > MOST:
-        raise ValueError(f"degree must leave at most {MOST} coefficients in {len(V)} variables, got degree {degree}")
+    if degree != "auto" and math.comb(len(V) + degree, degree) > _MOST:
+        raise ValueError(f"degree must leave at most {_MOST} coefficients in {len(V)} variables, got degree {degree}")
     (n, d), r, mean, spread = X.shape, len(V), y.mean(), y.std()
-    degrees = [degree] if degree != "auto" else [p for p in range(1, 6) if p == 1 or (unknowns(r, d, p) <= n / 2 and math.comb(r + p, p) <= MOST)]
+    degrees = [degree] if degree != "auto" else [p for p in range(1, 6) if p == 1 or (unknowns(r, d, p) <= n / 2 and math.comb(r + p, p) <= _MOST)]
     rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
     z = (y - mean) / spread
-    L = leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None
-    searched = min(degrees[-1], SEARCHED) if degree == "auto" else degree
+    L = _leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None
+    searched = min(degrees[-1], _SEARCHED) if degree == "auto" else degree
     with tqdm(total=rounds, desc="refine", disable=hide, delay=2, leave=False) as bar:
-        first = best_plane(X, z, V, searched, L, starts, rounds, rng, bar)
+        first = _best_plane(X, z, V, searched, L, starts, rounds, rng, bar)
     for p in degrees:
         value, B = min((descend(start, X, z, exponents(r, p), 400) for start in ([first[1]] if p == searched else [V, first[1]])), key=lambda pair: pair[0])
         found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, value, p, B, first[2]))
@@ -230,10 +229,10 @@ def refine_subspace(
     return Refinement(torch.from_numpy(B), p, value, score, used, value < EXACT and n > unknowns(r, d, p), a)
 
 # %% ../../nbs/21_refine.ipynb #127ff7c2
-REFINE_TARGETS = ("h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1*z2+h3(z3)", "h2(z1)+h2(z2)-h2(z3)-h2(z4)")
+_REFINE_TARGETS = ("h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1*z2+h3(z3)", "h2(z1)+h2(z2)-h2(z3)-h2(z4)")
 
 
-def refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
+def _refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
     "Subspace error of stage 1 and after refinement, test error, rounds."
     link, U = Target.parse(target), random_subspace(d, Target.parse(target).r, seed=seed)
     X, y = sample(link, U, n_per_d * d, seed=seed)
@@ -248,11 +247,11 @@ def refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
 
 def refine_sweep(scale: str) -> Sweep:
     "Success against n/d."
-    ratios, seeds, targets = ((10,), 2, REFINE_TARGETS[:3]) if scale == "small" else ((5, 6, 8, 10), 10, REFINE_TARGETS)
-    return Sweep(f"refine-{scale}", refine_cell, product(target=targets, d=[60 if scale == "small" else 100], n_per_d=ratios), seeds)
+    ratios, seeds, targets = ((10,), 2, _REFINE_TARGETS[:3]) if scale == "small" else ((5, 6, 8, 10), 10, _REFINE_TARGETS)
+    return Sweep(f"refine-{scale}", _refine_cell, product(target=targets, d=[60 if scale == "small" else 100], n_per_d=ratios), seeds)
 
 # %% ../../nbs/21_refine.ipynb #a7f274f5
-def draw_refine(rows: list[dict]):
+def _draw_refine(rows: list[dict]):
     "Share of exact runs against n/d for each target, and stage 1's own error on the same rows."
     from matplotlib.figure import Figure
 

@@ -38,24 +38,16 @@ from ..problem.rows import FewSamplesWarning, HopelessWarning, as_rows, by_chunk
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['PAIRS', 'START', 'FEW', 'MOST', 'KEPT', 'NOISY', 'MARGIN', 'OMEGA', 'Group', 'QUIET', 'LOUD', 'SETTINGS', 'MODELS',
-           'PUBLISHED', 'frequencies', 'wave_table', 'posterior', 'evidence', 'climb', 'Waves', 'slopes', 'settle',
-           'score_of', 'label_views', 'leading', 'starts', 'halving', 'informed_span', 'unit_rows', 'search_planes',
-           'one_more', 'rows_of', 'apart', 'find_plane', 'noisy_rows', 'Linear', 'Polynomial', 'Turned', 'widened',
-           'Model', 'bounded', 'fit_constant', 'fit_linear', 'fit_waves', 'fit_polynomial', 'best_polynomial',
-           'steps_from_spectrum', 'with_constant', 'first_layer', 'Settings', 'halves', 'fit_network', 'choose_steps',
-           'simplest', 'choose_rank', 'fit_kinds', 'cross_validate', 'tells', 'choose_kind', 'fit_function',
-           'shrunk_whitening', 'inverse_root', 'check_settings', 'hopeless', 'off_graph', 'paired_labels', 'blamed',
-           'sample_rows', 'lazy_whitening', 'one_step', 'fit_all_rows', 'FallbackWarning', 'in_order', 'of_network',
-           'fit_model', 'in_user_units', 'MultiIndexRegressor', 'spectrum_under', 'published_rows', 'measured',
-           'published_cell', 'published_sweep', 'noise_cell', 'noise_sweep']
+__all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'Waves', 'slopes', 'leading', 'starts', 'find_plane', 'Linear', 'Model',
+           'bounded', 'Settings', 'halves', 'tells', 'fit_all_rows', 'FallbackWarning', 'MultiIndexRegressor',
+           'measured', 'published_sweep', 'noise_sweep']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
-START = (-0.7, -3.0, -0.7)  # logarithms of the prior variances of waves and slopes, and of the noise, at first
+_START = (-0.7, -3.0, -0.7)  # logarithms of the prior variances of waves and slopes, and of the noise, at first
 
 
-def frequencies(r: int) -> Float[np.ndarray, "m r"]:
+def _frequencies(r: int) -> Float[np.ndarray, "m r"]:
     "m frequencies that stand for N(0, I_r): a Sobol sequence, so that nothing depends on luck."
     from scipy.stats import norm, qmc
 
@@ -64,7 +56,7 @@ def frequencies(r: int) -> Float[np.ndarray, "m r"]:
     return norm.ppf(u.clip(1e-6, 1 - 1e-6))
 
 
-def wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"], h: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n q"]:
+def _wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"], h: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n q"]:
     "(1, z, cos(Wz), sin(Wz)), each column times the prior standard deviation of its coefficient."
     (n, r), m, s = Z.shape, len(W), math.exp(0.5 * h[0]) / math.sqrt(len(W))
     P, Psi = torch.from_numpy(W @ Z.T), np.empty((1 + r + 2 * m, n))  # torch's cosine is three times as fast
@@ -73,7 +65,7 @@ def wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"], h: Floa
     return Psi.T
 
 
-def posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], v: float) -> tuple[np.ndarray, np.ndarray] | None:
+def _posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], v: float) -> tuple[np.ndarray, np.ndarray] | None:
     "Cholesky factor of A in (2) and the mean of the coefficients; None if rounding leaves no factor."
     from scipy.linalg import lapack
 
@@ -83,19 +75,19 @@ def posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], v: float
     return None if info else (L, lapack.dpotrs(L, Psi.T @ y, lower=1)[0])
 
 # %% ../../nbs/24_regressor.ipynb #24evidence
-def evidence(
+def _evidence(
     p: Float[np.ndarray, "k"],  # B, row by row, then h
     X: Float[np.ndarray, "n d"],  # inputs
     y: Float[np.ndarray, "n"],  # labels, standardised
-    W: Float[np.ndarray, "m r"],  # from `frequencies`
+    W: Float[np.ndarray, "m r"],  # from `_frequencies`
 ) -> tuple[float, Float[np.ndarray, "k"]]:  # E and its gradient
     "Minus the logarithm of the marginal likelihood (2), and its gradient (3)."
     from scipy.linalg import lapack
 
     (n, d), (m, r) = X.shape, W.shape
     B, h = p[:-3].reshape(r, d), p[-3:]
-    Psi, v = wave_table(X @ B.T, W, h), math.exp(h[2])
-    found = posterior(Psi, y, v)
+    Psi, v = _wave_table(X @ B.T, W, h), math.exp(h[2])
+    found = _posterior(Psi, y, v)
     if found is None:
         return 1e10, np.zeros_like(p)
     L, a = found
@@ -110,12 +102,12 @@ def evidence(
     return value, np.array([*(dZ.T @ X).ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
 
 
-def climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int) -> tuple[float, np.ndarray, np.ndarray]:
-    "L-BFGS on `evidence`: its value, B and h."
+def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int) -> tuple[float, np.ndarray, np.ndarray]:
+    "L-BFGS on `_evidence`: its value, B and h."
     from scipy.optimize import minimize
 
     bounds = [(None, None)] * B.size + [(-14, 6), (-14, 4), (-16, 1)]
-    found = minimize(evidence, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B", bounds=bounds, options=dict(maxiter=steps, maxcor=20))
+    found = minimize(_evidence, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B", bounds=bounds, options=dict(maxiter=steps, maxcor=20))
     return float(found.fun), found.x[:-3].reshape(B.shape), found.x[-3:]
 
 # %% ../../nbs/24_regressor.ipynb #24occam
@@ -130,22 +122,22 @@ class Waves:
     score: float  # formula (4), smaller is better
 
     def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
-        return wave_table(Z, self.W, self.h) @ self.a
+        return _wave_table(Z, self.W, self.h) @ self.a
 
 
 def slopes(f: Waves, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n r"]:
     "Gradient of f in its indices."
     r, m = len(f.B), len(f.W)
-    Psi = wave_table(Z, f.W, f.h)
+    Psi = _wave_table(Z, f.W, f.h)
     turned = Psi[:, 1 + r : 1 + r + m] * f.a[1 + r + m :] - Psi[:, 1 + r + m :] * f.a[1 + r : 1 + r + m]
     return turned @ f.W + math.exp(0.5 * f.h[1]) * f.a[1 : 1 + r]
 
 
-def settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None:
+def _settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None:
     "The function at the end of a climb, with its score (4); None where rounding leaves none."
     value, B, h = found
     (n, d), r, v = X.shape, len(B), math.exp(h[2])
-    solved = posterior(wave_table(X @ B.T, W, h), y, v)
+    solved = _posterior(_wave_table(X @ B.T, W, h), y, v)
     if solved is None:
         return None
     f = Waves(B, h, W, solved[1], math.inf)
@@ -154,13 +146,13 @@ def settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None
     return replace(f, score=value + 0.5 * (d - (r - 1) / 2) * np.log1p(math.e * n * gain / (d * v)).sum())
 
 
-def score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> float:
+def _score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> float:
     "Score (4) at the end of a climb."
-    f = settle(found, X, y, W)
+    f = _settle(found, X, y, W)
     return f.score if f else math.inf
 
 # %% ../../nbs/24_regressor.ipynb #24starts
-def label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
+def _label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
     "The labels, clipped, folded, as ranks, and their tails; each of mean zero and variance one."
     n, middle = len(y), np.median(y)
     rank = (np.argsort(np.argsort(y, kind="stable"), kind="stable") + 0.5) / n
@@ -178,17 +170,17 @@ def leading(M: Float[np.ndarray, "d d"], r: int) -> Float[np.ndarray, "r d"]:
 
 def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], r: int) -> tuple[list[np.ndarray], np.ndarray]:
     "Planes from first and second order averages, and the span of the leading directions of all."
-    T = label_views(y)
+    T = _label_views(y)
     first, S = T @ X / len(X), np.array([(X.T * t) @ X / len(X) for t in T])
     values, vectors = np.linalg.eigh(S)
     tops = [Q[:, np.argsort(-abs(w))[:8]].T for w, Q in zip(values, vectors)]
     M1, M2 = first.T @ first, np.einsum("kij,kjl->il", S, S)
     M1, M2 = M1 / max(np.trace(M1), 1e-300), M2 / max(np.trace(M2), 1e-300)
     planes = [top[:r] for top in tops if len(top) >= r] + [leading(M, r) for M in (M2, M1 + 0.5 * M2, r * M1 + M2)]
-    return planes, np.linalg.svd(np.concatenate([*tops, unit_rows(first)]), full_matrices=False)[2][: max(2 * r, 32)]
+    return planes, np.linalg.svd(np.concatenate([*tops, _unit_rows(first)]), full_matrices=False)[2][: max(2 * r, 32)]
 
 
-def halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
     "Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best last in all columns."
     inside, kept = X @ L.T, [rng.standard_normal((A.shape[1], len(L))) for _ in range(count)]
     for steps, keep in ((10, max(4, count // 3)), (25, 8), (60, 4)):
@@ -197,7 +189,7 @@ def halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.nd
     return [descend(B @ L, X, y, A, 40)[1] for B in kept]
 
 
-def informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
+def _informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
     "Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the polynomials on these planes."
     r, tops = A.shape[1], []
     for V in planes:
@@ -207,7 +199,7 @@ def informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarra
         told = a @ features(hermite_table(z, A.max()), A) + np.std(y - a @ Phi) * rng.standard_normal(5000)
         edges = np.quantile(told, np.linspace(0, 1, 31)[1:-1])
         mine, theirs = np.digitize(y, edges), np.digitize(told, edges)
-        for v in unit_rows(rng.standard_normal((4, r))):
+        for v in _unit_rows(rng.standard_normal((4, r))):
             c = np.bincount(theirs, (z @ v) ** 2, 30) / np.bincount(theirs, minlength=30)
             t = 1 - 1 / c[mine].clip(min=0.2)
             values, Q = np.linalg.eigh((X.T * (t - t.mean())) @ X / len(X))
@@ -215,23 +207,23 @@ def informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarra
     return np.linalg.svd(np.concatenate(tops), full_matrices=False)[2][: max(2 * r, 32)]
 
 
-def unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
+def _unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
     "Rows of length one; zeros stay."
     return M / np.linalg.norm(M, axis=1, keepdims=True).clip(min=1e-300)
 
 
-def search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
     "Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds point to."
     n, d = X.shape
     degree = max(p for p in (2, 3, 4) if p == 2 or unknowns(r, d, p) <= n / 2)
     A = exponents(r, degree)
-    first = halving(X, y, A, L, count, rng)
-    return first + halving(X, y, A, informed_span(X, y, A, first, rng), count, rng)
+    first = _halving(X, y, A, L, count, rng)
+    return first + _halving(X, y, A, _informed_span(X, y, A, first, rng), count, rng)
 
 
-def one_more(X, y, f: Waves) -> list[np.ndarray]:
+def _one_more(X, y, f: Waves) -> list[np.ndarray]:
     "The plane of f with one more direction, from what f leaves over: averages of first order, given the indices, and of second."
-    V = rows_of(f.B)
+    V = _rows_of(f.B)
     Z, e = X @ V.T, y - f(X @ f.B.T)
     P = X - Z @ V
     first = np.linalg.svd(np.stack([e, *(Z.T * e)]) @ P, full_matrices=False)[2][:1]
@@ -239,17 +231,17 @@ def one_more(X, y, f: Waves) -> list[np.ndarray]:
     return [np.concatenate([V, u]) for u in (first, Q[:, abs(values).argmax()][None])]
 
 
-def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
+def _rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
     "Orthonormal rows with the same span."
     return np.linalg.qr(B.T)[0].T
 
 # %% ../../nbs/24_regressor.ipynb #24plane
-FEW, MOST, KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
+FEW, _MOST, _KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
 
 
-def apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
+def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
     "Whether two planes differ."
-    return bool(len(A) - np.linalg.norm(rows_of(A) @ rows_of(B).T) ** 2 > 0.02)
+    return bool(len(A) - np.linalg.norm(_rows_of(A) @ _rows_of(B).T) ** 2 > 0.02)
 
 
 def find_plane(
@@ -267,28 +259,28 @@ def find_plane(
     if not planes:
         planes, span = starts(X, y, r)
         if count and 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2:
-            planes += search_planes(X, y, r, span, count // 2, rng)
+            planes += _search_planes(X, y, r, span, count // 2, rng)
         elif count and r == 1:
-            planes += list(unit_rows(rng.standard_normal((count // 4, d)))[:, None])
+            planes += list(_unit_rows(rng.standard_normal((count // 4, d)))[:, None])
         planes += more
-    W, few = frequencies(r), rng.permutation(n)[:FEW] if n > FEW else slice(None)
-    rough = [climb(q * V, START, X[few], y[few], W, 10) for V in planes for q in (0.5, 1.3)]
-    rough = sorted(rough, key=lambda found: score_of(found, X[few], y[few], W))
+    W, few = _frequencies(r), rng.permutation(n)[:FEW] if n > FEW else slice(None)
+    rough = [_climb(q * V, _START, X[few], y[few], W, 10) for V in planes for q in (0.5, 1.3)]
+    rough = sorted(rough, key=lambda found: _score_of(found, X[few], y[few], W))
     best: list = []
     for found in rough:
-        if len(best) < KEPT and all(apart(found[1], other[1]) for other in best):
+        if len(best) < _KEPT and all(_apart(found[1], other[1]) for other in best):
             best.append(found)
-    settled = [settle(climb(B, h, X, y, W, 60), X, y, W) or settle((value, B, h), X, y, W) for value, B, h in best]
+    settled = [_settle(_climb(B, h, X, y, W, 60), X, y, W) or _settle((value, B, h), X, y, W) for value, B, h in best]
     return min((f for f in settled if f), key=lambda f: f.score)
 
 # %% ../../nbs/24_regressor.ipynb #24noisy
-NOISY = {"h4(z1)+h4(z2)": None, "h3(z1)*z2": None, "h3(z1)+h3(z2)": None, "z1*z2": None, "relu(z1)+relu(z2)": lambda Z: Z.relu().sum(1),
+_NOISY = {"h4(z1)+h4(z2)": None, "h3(z1)*z2": None, "h3(z1)+h3(z2)": None, "z1*z2": None, "relu(z1)+relu(z2)": lambda Z: Z.relu().sum(1),
          "sign(z1*z2)": lambda Z: (Z[:, 0] * Z[:, 1]).sign(), "|z1|+|z2|": lambda Z: Z.abs().sum(1)}
 
 
-def noisy_rows(name: str, n: int, d: int, seed: int, share: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _noisy_rows(name: str, n: int, d: int, seed: int, share: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Inputs, standardised labels with noise of this share of their standard deviation, and the plane."
-    g, U = NOISY[name], random_subspace(d, 2, seed=seed)
+    g, U = _NOISY[name], random_subspace(d, 2, seed=seed)
     X, y = sample(Target(g, 2, name) if g else Target.parse(name), U, n, seed=seed)
     y = y + share * y.std() * torch.randn(n, generator=generator(seed, "label noise"), dtype=torch.float64)
     return X.numpy(), ((y - y.mean()) / y.std()).numpy(), U.numpy()
@@ -306,7 +298,7 @@ class Linear:
 
 
 @dataclass(frozen=True)
-class Polynomial:
+class _Polynomial:
     "A polynomial in Hermite products."
 
     degree: int
@@ -317,7 +309,7 @@ class Polynomial:
 
 
 @dataclass(frozen=True)
-class Turned:
+class _Turned:
     "A function of other coordinates, z R."
 
     inner: Callable
@@ -327,10 +319,10 @@ class Turned:
         return self.inner(Z @ self.R)
 
 
-MARGIN = {False: 0.25, True: 1.0}  # of the range seen: for what is estimated, and for what is certified
+_MARGIN = {False: 0.25, True: 1.0}  # of the range seen: for what is estimated, and for what is certified
 
 
-def widened(ends: Float[np.ndarray, "2 ..."], share: float) -> Float[np.ndarray, "2 ..."]:
+def _widened(ends: Float[np.ndarray, "2 ..."], share: float) -> Float[np.ndarray, "2 ..."]:
     "An interval with this share of its length added at both ends."
     return ends + share * np.stack([ends[0] - ends[1], ends[1] - ends[0]])
 
@@ -352,12 +344,12 @@ class Model:
         "f at these rows; only a network is not bounded."
         if self.kind == "network":
             return self.inner(X)
-        box, labels = (widened(ends, MARGIN[self.certified]) for ends in (self.seen, self.labels))
+        box, labels = (_widened(ends, _MARGIN[self.certified]) for ends in (self.seen, self.labels))
         return torch.from_numpy(np.clip(self.inner(np.clip(X.numpy() @ self.plane.T, *box)), *labels))
 
     def outside(self, X: Float[Tensor, "n d"]) -> Bool[np.ndarray, "n"]:
         "Rows with an index beyond those seen by more than a quarter of their range."
-        low, high = widened(self.seen, MARGIN[False])
+        low, high = _widened(self.seen, _MARGIN[False])
         Z = X.numpy() @ self.plane.T
         return ((Z < low) | (Z > high)).any(axis=1)
 
@@ -368,12 +360,12 @@ def bounded(kind: str, V: Float[np.ndarray, "r d"], inner: Callable, X, y, certi
     return Model(kind, torch.from_numpy(V), inner, V, np.stack([Z.min(axis=0), Z.max(axis=0)]), np.array([y.min(), y.max()]), degree, certified)
 
 
-def fit_constant(X, y) -> Model:
+def _fit_constant(X, y) -> Model:
     "The mean."
     return bounded("constant", np.eye(X.shape[1])[:1], Linear(y.mean(), np.zeros(1)), X, y)
 
 
-def fit_linear(X, y) -> Model:
+def _fit_linear(X, y) -> Model:
     "Ridge regression, its penalty by leave-one-out error."
     from sklearn.linear_model import RidgeCV
 
@@ -383,38 +375,38 @@ def fit_linear(X, y) -> Model:
     return bounded("linear", V[None], Linear(float(fit.intercept_), np.array([size])), X, y)
 
 
-def fit_waves(f: Waves, X, y) -> Model:
+def _fit_waves(f: Waves, X, y) -> Model:
     "The function that `find_plane` has found."
     Q, R = np.linalg.qr(f.B.T)
-    return bounded("ridge functions", Q.T, Turned(f, R), X, y)
+    return bounded("ridge functions", Q.T, _Turned(f, R), X, y)
 
 
-def fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int) -> tuple[float, Model]:
+def _fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int) -> tuple[float, Model]:
     "Chapter 21 from V: mean squared residual, and the polynomial on the plane where the descent ended."
     A = exponents(len(V), degree)
     value, V = descend(V, X, y, A, 200)
     a = np.linalg.lstsq(features(hermite_table(X @ V.T, degree), A).T, y, rcond=1e-8)[0]
     exact = value < EXACT and len(y) > unknowns(len(V), V.shape[1], degree)
-    return value, bounded("polynomial", V, Polynomial(degree, a), X, y, exact, degree)
+    return value, bounded("polynomial", V, _Polynomial(degree, a), X, y, exact, degree)
 
 
-def best_polynomial(X, y, V: Float[np.ndarray, "r d"]) -> Model:
+def _best_polynomial(X, y, V: Float[np.ndarray, "r d"]) -> Model:
     "The degree with the least generalised cross-validation score, or the first that is certified."
     (r, d), n, found = V.shape, len(y), []
     for p in range(1, 6):
         if p > 1 and (unknowns(r, d, p) > n / 2 or math.comb(r + p, p) > 500):
             break
-        value, model = fit_polynomial(X, y, V, p)
+        value, model = _fit_polynomial(X, y, V, p)
         if model.certified:
             return model
         found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, p, model))
     return min(found, key=lambda entry: entry[:2])[2]
 
 # %% ../../nbs/24_regressor.ipynb #1ac6eb0d
-OMEGA = 0.03  # weight of imbalance against bulk
+_OMEGA = 0.03  # weight of imbalance against bulk
 
 
-def steps_from_spectrum(
+def _steps_from_spectrum(
     values: Float[Tensor, "d"],  # eigenvalues of S
     r: int,  # directions wanted, 1 <= r <= d
     max_steps: int = 8,  # at most
@@ -422,13 +414,13 @@ def steps_from_spectrum(
     "The number of steps that balances what is left of the bulk against the loss of the weakest direction."
     sizes = values.abs().sort(descending=True).values.clamp(min=1e-300)
     ratio, bulk = sizes[0] / sizes[r - 1], sizes[r:] / sizes[r - 1]
-    return min(range(1, max_steps + 1), key=lambda T: ((bulk ** (2 * T)).sum() / r + OMEGA * ratio ** (2 * T)).item())
+    return min(range(1, max_steps + 1), key=lambda T: ((bulk ** (2 * T)).sum() / r + _OMEGA * ratio ** (2 * T)).item())
 
 # %% ../../nbs/24_regressor.ipynb #3c1feda8
-Group = tuple[str, Loss, int]  # (labels: "y" or "residual", loss, order of the directions it is there for)
+_Group = tuple[str, Loss, int]  # (labels: "y" or "residual", loss, order of the directions it is there for)
 
 
-def with_constant(X):
+def _with_constant(X):
     "X with a column of ones, a Dask array too."
     if not is_lazy(X):
         return torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
@@ -437,10 +429,10 @@ def with_constant(X):
     return da.concatenate([X, da.ones_like(X[:, :1])], axis=1).rechunk({1: -1})
 
 
-def first_layer(
+def _first_layer(
     X: Float[Tensor, "n d"],  # inputs; a Dask array too
     y: Float[Tensor, "n"],  # labels, standardised
-    groups: Sequence[Group],  # one run of stage 1 each
+    groups: Sequence[_Group],  # one run of stage 1 each
     steps: int,  # T1
     width: int,  # neurons in all
     seed: int,  # of the initialisation
@@ -448,7 +440,7 @@ def first_layer(
     "Equal shares of the neurons trained on each group; for order 1 with a constant input, whose weight is dropped after."
     share, layers = max(2, 2 * (width // (2 * len(groups)))), []
     for k, (labels, loss, order) in enumerate(groups):
-        inputs = with_constant(X) if order == 1 else X
+        inputs = _with_constant(X) if order == 1 else X
         net = symmetric_init(share, inputs.shape[1], auto_scale(steps), seed + k)
         train_first_layer(net, inputs, y if labels == "y" else linear_residual(X, y), loss, steps, progress=False)
         layers.append(TwoLayerNet(net.W[:, : X.shape[1]].contiguous(), net.a, net.b))
@@ -463,7 +455,7 @@ class Settings:
     "What the fits of one estimator share."
 
     advice: Advice  # directions found in the data
-    groups: tuple[Group, ...]  # runs of stage 1
+    groups: tuple[_Group, ...]  # runs of stage 1
     steps: int | str  # T1 or the rule that chooses it
     width: int  # neurons
     rounds: int  # of search for the plane
@@ -477,16 +469,16 @@ def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], seed: int) -> tuple[t
     return parts if all(len(part) > 1 and part.min() < part.max() for _, part in parts) else ((X, y), (X, y))
 
 
-def fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Float[Tensor, "r d"]]:
+def _fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Float[Tensor, "r d"]]:
     "The method of the paper, stage 1 on half of the rows, stage 2 on the others; and the plane of its neurons."
     (X1, y1), (X2, y2) = halves(X, y, s.seed)
-    net = first_layer(X1, y1, s.groups, steps, s.width, s.seed)
+    net = _first_layer(X1, y1, s.groups, steps, s.width, s.seed)
     V = recovered_subspace(net.W, r)
     train_readout(net, X2, y2, seed=s.seed, progress=False)
     return net, V
 
 
-def choose_steps(
+def _choose_steps(
     X: Float[Tensor, "n d"],  # inputs
     y: Float[Tensor, "n"],  # labels, standardised
     r: int,  # directions wanted
@@ -499,49 +491,49 @@ def choose_steps(
         return auto_steps(X.shape[1])
     if s.steps == "holdout":
         held, train = torch.randperm(len(X), generator=generator(s.seed, "hold-out")).tensor_split([max(2, len(X) // 4)])
-        error = lambda T: (fit_network(X[train], y[train], r, T, s)[0](X[held]) - y[held]).square().mean().item()
+        error = lambda T: (_fit_network(X[train], y[train], r, T, s)[0](X[held]) - y[held]).square().mean().item()
         return min(range(1, 9), key=error)
     labels, loss, _ = s.groups[0]
     values = torch.linalg.eigvalsh(second_order_matrix(X, y if labels == "y" else linear_residual(X, y), loss))
-    return steps_from_spectrum(values, min(r, len(values)))
+    return _steps_from_spectrum(values, min(r, len(values)))
 
 # %% ../../nbs/24_regressor.ipynb #24rank
-QUIET, LOUD = 0.05, 0.3  # noise below which a polynomial may be exact, and above which a pair of directions may be hidden
+_QUIET, _LOUD = 0.05, 0.3  # noise below which a polynomial may be exact, and above which a pair of directions may be hidden
 
 
-def simplest(found: Sequence[Waves], n: int) -> Waves:
+def _simplest(found: Sequence[Waves], n: int) -> Waves:
     "The first whose score is that of the best but for a fiftieth of the fall from a constant, or for five."
     least = min(f.score for f in found)
     return next(f for f in found if f.score <= least + max(5.0, 0.02 * (n / 2 - least)))
 
 
-def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
+def _choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
     "The rank with the best score, one look beyond the best so far or two where much is left over; a polynomial if one is certified."
     n, d = X.shape
     found: list[Waves] = []
     for r in range(1, min(d, 8) + 1):
-        f = find_plane(X, y, r, s.seed, 40 * s.rounds, one_more(X, y, found[-1]) if found else ())
+        f = find_plane(X, y, r, s.seed, 40 * s.rounds, _one_more(X, y, found[-1]) if found else ())
         found.append(f)
-        if r == 1 or math.exp(f.h[2]) < QUIET:
-            exact = best_polynomial(X, y, rows_of(f.B))
+        if r == 1 or math.exp(f.h[2]) < _QUIET:
+            exact = _best_polynomial(X, y, _rows_of(f.B))
             if exact.certified:
                 return f, exact
-        best = simplest(found, n)
-        if r - len(best.B) == (2 if math.exp(best.h[2]) > LOUD else 1) or unknowns(r + 1, d, 1) > n:
+        best = _simplest(found, n)
+        if r - len(best.B) == (2 if math.exp(best.h[2]) > _LOUD else 1) or unknowns(r + 1, d, 1) > n:
             break
     return best, None
 
 # %% ../../nbs/24_regressor.ipynb #24cv
-def fit_kinds(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Model]:
+def _fit_kinds(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Model]:
     "Every kind of function on these rows; the constant alone where the labels are."
-    found = {"constant": fit_constant(X, y)}
+    found = {"constant": _fit_constant(X, y)}
     if y.min() == y.max():
         return found
     f = find_plane(X, y, r, seed, count, only=only)
-    return found | {"linear": fit_linear(X, y), "ridge functions": fit_waves(f, X, y), "polynomial": fit_polynomial(X, y, rows_of(f.B), degree)[1]}
+    return found | {"linear": _fit_linear(X, y), "ridge functions": _fit_waves(f, X, y), "polynomial": _fit_polynomial(X, y, _rows_of(f.B), degree)[1]}
 
 
-def cross_validate(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Float[np.ndarray, "n"]]:
+def _cross_validate(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Float[np.ndarray, "n"]]:
     "Predictions of each kind for rows that it was not fitted on, in three to five folds."
     n = len(y)
     k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(seed).permutation(n)
@@ -549,7 +541,7 @@ def cross_validate(X, y, r: int, seed: int, count: int, degree: int, only=()) ->
     for i in range(k):
         held, train = rows[i::k], np.setdiff1d(rows, rows[i::k])
         mean, spread = y[train].mean(), y[train].std() or 1.0
-        models = fit_kinds(X[train], (y[train] - mean) / spread, r, seed + 1 + i, count, degree, only)
+        models = _fit_kinds(X[train], (y[train] - mean) / spread, r, seed + 1 + i, count, degree, only)
         for kind, f in unseen.items():
             f[held] = mean + spread * models.get(kind, models["constant"]).predict(torch.from_numpy(X[held])).numpy()
     return unseen
@@ -563,31 +555,31 @@ def tells(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], level: float) ->
     return bool(size > 0 and math.sqrt(len(y)) * ((f - f.mean()) * (y - y.mean())).mean() > norm.isf(level) * size)
 
 
-def choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"], level: float) -> str:
+def _choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"], level: float) -> str:
     "The kind with the least squared error; the constant where its predictions tell nothing."
     best = min(unseen, key=lambda kind: np.square(unseen[kind] - y).mean())
     return best if tells(unseen[best], y, level / (len(unseen) - 1)) else "constant"  # the best of several looks
 
 
-def fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
+def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
     "The kind that cross-validation prefers, fitted on all rows, and the error of each kind."
-    V = rows_of(f.B)
-    exact = best_polynomial(X, y, V)
+    V = _rows_of(f.B)
+    exact = _best_polynomial(X, y, V)
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
     count = 40 * s.rounds if not told and find_plane(X, y, len(V), s.seed, 0).score > f.score + 1 else 0  # no search where none was needed
-    unseen = cross_validate(X, y, len(V), s.seed, count, exact.degree, (V, exact.plane) if told else ())
-    made = {"constant": lambda: fit_constant(X, y), "linear": lambda: fit_linear(X, y), "ridge functions": lambda: fit_waves(f, X, y), "polynomial": lambda: exact}
-    model = made[choose_kind(unseen, y, s.level)]()
+    unseen = _cross_validate(X, y, len(V), s.seed, count, exact.degree, (V, exact.plane) if told else ())
+    made = {"constant": lambda: _fit_constant(X, y), "linear": lambda: _fit_linear(X, y), "ridge functions": lambda: _fit_waves(f, X, y), "polynomial": lambda: exact}
+    model = made[_choose_kind(unseen, y, s.level)]()
     if np.square(model.predict(torch.from_numpy(X)).numpy() - y).mean() > y.var():
-        model = fit_constant(X, y)
+        model = _fit_constant(X, y)
     if told or model.kind == "constant":
         model = replace(model, subspace=torch.from_numpy(exact.plane if model.kind == "polynomial" else V))
     return model, {kind: float(np.square(f - y).mean()) for kind, f in unseen.items()}
 
 # %% ../../nbs/24_regressor.ipynb #b2647ee6
-def shrunk_whitening(
+def _shrunk_whitening(
     X: Float[Tensor, "n d"],  # inputs
 ) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:  # mean and A
     "Mean and inverse root of the Ledoit-Wolf covariance, on the scale of each column; constant columns are dropped."
@@ -595,25 +587,25 @@ def shrunk_whitening(
 
     mean, unit = column_units(X)
     covariance = torch.from_numpy(ledoit_wolf(((X - mean) * unit).numpy(), assume_centered=True)[0])
-    return mean, unit[:, None] * inverse_root(covariance)
+    return mean, unit[:, None] * _inverse_root(covariance)
 
 
-def inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
+def _inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     "Symmetric inverse root, of columns in their own units."
     s, Q = torch.linalg.eigh(covariance)
     return (Q * s.clamp(min=1e-12).rsqrt()) @ Q.T
 
 # %% ../../nbs/24_regressor.ipynb #32c6cfb8
-SETTINGS = {
+_SETTINGS = {
     "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto" else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
     "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"), "level": real(0, 1, strict=True), "rounds": count(0, 1000),
     "memory": count(1, 2**62),
 }
 
 
-def check_settings(model: BaseEstimator, d: int) -> None:
+def _check_settings(model: BaseEstimator, d: int) -> None:
     "`ValueError` or `TypeError` for any parameter that cannot be used with d columns."
-    for name, gate in SETTINGS.items():
+    for name, gate in _SETTINGS.items():
         gate(getattr(model, name), name)
     if model.n_indices != "auto":
         check_int(model.n_indices, "n_indices", 1, d)
@@ -621,7 +613,7 @@ def check_settings(model: BaseEstimator, d: int) -> None:
         raise ValueError(f"width must be even, got {model.width}")
 
 
-def hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
+def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
     "What was tried and what would help, where no direction was found."
     near = max(advice.rows, key=lambda row: max(row.sizes[0], row.first))
     tried = f"{len(advice.rows)} losses in first and second order" + (", then polynomials and ridge functions" if refined else "")
@@ -631,7 +623,7 @@ def hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
 # %% ../../nbs/24_regressor.ipynb #8ef6a5bf
-def off_graph(data, name: str):
+def _off_graph(data, name: str):
     "A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless NumPy would drop a mask or digits."
     if isinstance(data, (Tensor, np.ma.MaskedArray)) or (isinstance(data, np.ndarray) and data.dtype.kind in "iu"):
         kept = data if isinstance(data, Tensor) and data.dtype == torch.bool else as_tensor(data, name)
@@ -639,19 +631,19 @@ def off_graph(data, name: str):
     return data
 
 
-def paired_labels(X, y) -> np.ndarray:
+def _paired_labels(X, y) -> np.ndarray:
     "Labels as scikit-learn takes them, one for each row of X."
     if y is None:
         raise ValueError("MultiIndexRegressor requires y to be passed, but the target y is None")
-    with blamed("y"):
-        y = column_or_1d(check_array(off_graph(y, "y"), ensure_2d=False, dtype=np.float64, ensure_min_samples=0, input_name="y"), warn=True)
-    with blamed("X and y"):
+    with _blamed("y"):
+        y = column_or_1d(check_array(_off_graph(y, "y"), ensure_2d=False, dtype=np.float64, ensure_min_samples=0, input_name="y"), warn=True)
+    with _blamed("X and y"):
         check_consistent_length(X, y)
     return y
 
 
 @contextmanager
-def blamed(name: str) -> Iterator[None]:
+def _blamed(name: str) -> Iterator[None]:
     "Let scikit-learn's errors say which argument they are about."
     try:
         yield
@@ -661,12 +653,12 @@ def blamed(name: str) -> Iterator[None]:
         raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {error}") from None
 
 
-def sample_rows(n: int, most: int, seed: int) -> Tensor:
+def _sample_rows(n: int, most: int, seed: int) -> Tensor:
     "Row numbers of a random sample, ascending; all rows if there are no more than `most`."
     return torch.randperm(n, generator=generator(seed, "sample"))[:most].sort().values
 
 
-def lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
+def _lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
     "Mean and inverse root of the covariance of a Dask array, in one pass, in the units of some of its rows; columns constant in these are dropped."
     d, (start, unit) = X.shape[1], column_units(part)
 
@@ -679,11 +671,11 @@ def lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], F
     mean = total / len(X)
     covariance = mirror(G) / len(X) - mean[:, None] * mean
     own = torch.where(unit > 0, covariance.diagonal().clamp(min=1e-300).rsqrt(), 0.0)
-    A = (unit * own)[:, None] * inverse_root(own[:, None] * covariance * own)
+    A = (unit * own)[:, None] * _inverse_root(own[:, None] * covariance * own)
     return start + torch.where(unit > 0, mean / torch.where(unit > 0, unit, 1.0), 0.0), A
 
 
-def one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
+def _one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
     "The model's plane after one least-squares step on all rows of white inputs, in one pass over them."
     V = model.subspace
 
@@ -703,13 +695,13 @@ def one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
 def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, dict[str, float]]:
     "The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function; the best by cross-validation, and its table."
     r = len(model.subspace)
-    net = first_layer(X, y, s.groups, steps, s.width, s.seed)
-    planes = [model.subspace, one_step(X, y, model), recovered_subspace(net.W, r)]
-    few = sample_rows(len(y), MOST, s.seed + 1)  # others than those of the sample
+    net = _first_layer(X, y, s.groups, steps, s.width, s.seed)
+    planes = [model.subspace, _one_step(X, y, model), recovered_subspace(net.W, r)]
+    few = _sample_rows(len(y), _MOST, s.seed + 1)  # others than those of the sample
     rows, stacked = take_rows(X, few), torch.cat(planes).T
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
-    found = [fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True) for part in parts]
+    found = [_fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True) for part in parts]
     k = min(range(3), key=lambda k: min(found[k][1].values()))
     inner, table = found[k]
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
@@ -719,7 +711,7 @@ class FallbackWarning(HopelessWarning):
     "A line predicts better than the indices that were asked for."
 
 
-def in_order(model: Model, X: Float[Tensor, "n d"], h: float = 1e-3) -> Model:
+def _in_order(model: Model, X: Float[Tensor, "n d"], h: float = 1e-3) -> Model:
     "The subspace in a basis that the data fix: the direction along which f changes most comes first, each points upwards."
     V = model.subspace.double()
     f = lambda rows: model.predict(rows).double()
@@ -730,20 +722,20 @@ def in_order(model: Model, X: Float[Tensor, "n d"], h: float = 1e-3) -> Model:
     return replace(model, subspace=V * torch.where(largest < 0, -1.0, 1.0))
 
 
-def of_network(net: TwoLayerNet, V: Float[Tensor, "r d"], X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Model:
+def _of_network(net: TwoLayerNet, V: Float[Tensor, "r d"], X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Model:
     "The network of the paper, which is not bounded, as a model."
     return replace(bounded("network", V.double().numpy(), net, X.numpy(), y.numpy()), subspace=V)
 
 
-def fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s: Settings) -> tuple[Model, dict[str, float]]:
-    "Plane, rank if r is None, and function, on all rows or on a sample of `MOST`; and the cross-validated errors."
-    part = sample_rows(len(y), max(MOST, 10 * X.shape[1]), s.seed)
+def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s: Settings) -> tuple[Model, dict[str, float]]:
+    "Plane, rank if r is None, and function, on all rows or on a sample of `_MOST`; and the cross-validated errors."
+    part = _sample_rows(len(y), max(_MOST, 10 * X.shape[1]), s.seed)
     rows, labels = X[part].numpy(), y[part].numpy()
-    f, exact = choose_rank(rows, labels, s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
-    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None)
+    f, exact = _choose_rank(rows, labels, s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
+    return (exact, {"polynomial": 0.0}) if exact else _fit_function(rows, labels, f, s, r is not None)
 
 # %% ../../nbs/24_regressor.ipynb #850af559
-def in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
+def _in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
     "The advice with its loss in units of y and its directions, unit length, in the columns that the user gave."
     if whitening is None:
         return replace(advice, loss=in_units_of(advice.loss, spread))
@@ -789,14 +781,14 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         if is_lazy(X):
             return self._fit_lazy(X, y)
         check_paired(X, y)
-        with blamed("X"):
-            X = validate_data(self, off_graph(X, "X"), dtype=np.float64, order="C", ensure_min_samples=4)
-        y = paired_labels(X, y)
-        check_settings(self, X.shape[1])
+        with _blamed("X"):
+            X = validate_data(self, _off_graph(X, "X"), dtype=np.float64, order="C", ensure_min_samples=4)
+        y = _paired_labels(X, y)
+        _check_settings(self, X.shape[1])
         X, y = check_data(torch.tensor(X), torch.tensor(y))
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
         white = not is_white(X) if self.whiten == "auto" else bool(self.whiten)
-        self.mean_, self.whitening_ = shrunk_whitening(X) if white else (torch.zeros(X.shape[1]).double(), None)
+        self.mean_, self.whitening_ = _shrunk_whitening(X) if white else (torch.zeros(X.shape[1]).double(), None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
             warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
@@ -806,15 +798,15 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def _fit_lazy(self, X, y) -> MultiIndexRegressor:
         "Choose everything on a sample of the rows, then sharpen plane and function on all of them."
-        y = column_or_1d(np.asarray(off_graph(y, "y")), warn=True)
+        y = column_or_1d(np.asarray(_off_graph(y, "y")), warn=True)
         X, y = check_data(self._lazy_rows(X, reset=True), y if np.iscomplexobj(y) else y.astype(np.float64))
         n = len(X)
-        check_settings(self, X.shape[1])
-        few = sample_rows(n, max(4 * X.shape[1], self.memory // (8 * X.shape[1])), 0)
+        _check_settings(self, X.shape[1])
+        few = _sample_rows(n, max(4 * X.shape[1], self.memory // (8 * X.shape[1])), 0)
         part = check_data(take_rows(X, few).compute(), y[few])[0]
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
         white = not is_white(part) if self.whiten == "auto" else bool(self.whiten)
-        whitening = (shrunk_whitening(part) if len(few) == n else lazy_whitening(X, part)) if white else None
+        whitening = (_shrunk_whitening(part) if len(few) == n else _lazy_whitening(X, part)) if white else None
         self.mean_, self.whitening_ = whitening or (torch.zeros(X.shape[1]).double(), None)
         X, part, y = self._white(X), self._white(part), (y - self.y_mean_) / self.y_scale_
         with warnings.catch_warnings():
@@ -825,11 +817,11 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def _sharpen(self, X, y, part: Float[Tensor, "k d"], s: Settings) -> None:
         "Plane and function again from all rows, where the model comes from some of them."
-        fitted_on = min(len(part), max(MOST, 10 * X.shape[1])) if self.refine else len(part)
+        fitted_on = min(len(part), max(_MOST, 10 * X.shape[1])) if self.refine else len(part)
         if fitted_on < len(y) and self.model_.kind != "constant" and not self.model_.certified:
             model, self.held_out_ = fit_all_rows(X, y, self.model_, s, self.steps_)
             self._set_model(model, part)
-            self.spectrum_ = spectrum_under(X, y, in_units_of(self.loss_, 1 / self.y_scale_))
+            self.spectrum_ = _spectrum_under(X, y, in_units_of(self.loss_, 1 / self.y_scale_))
 
     def _white(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         "Inputs in the coordinates of the fit."
@@ -839,39 +831,39 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     def _set_model(self, model: Model, X: Float[Tensor, "n d"]) -> None:
         "The model and what follows from its plane, in a basis that these rows fix."
-        model = in_order(model, X[:MOST]) if self.refine else model
+        model = _in_order(model, X[:_MOST]) if self.refine else model
         V = model.subspace.double()
         self.model_, self.n_indices_, self._n_features_out = model, len(V), len(V)
         self.components_ = (V if self.whitening_ is None else V @ self.whitening_.T).numpy()
 
     def _fit_white(self, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Settings:
         "Advice, settings, models, attributes; white inputs, standardised labels."
-        with blamed("random_state"):
+        with _blamed("random_state"):
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         advice = advise_loss(X, y, self.level, seed=seed)
         loss = advice.loss if self.loss == "auto" else in_units_of(as_loss(self.loss), 1 / self.y_scale_)
         groups = tuple((labels, as_loss(name), order) for labels, name, order in advice.groups) if self.loss == "auto" else ()
         s = Settings(advice, groups or (("y", loss, 2),), self.steps, self.width, self.rounds, self.level, seed)
         r = max(1, advice.rank) if self.n_indices == "auto" else self.n_indices
-        self.steps_, self.held_out_ = choose_steps(X, y, r, s), {}
+        self.steps_, self.held_out_ = _choose_steps(X, y, r, s), {}
         if self.refine:
-            model, self.held_out_ = fit_model(X, y, None if self.n_indices == "auto" else self.n_indices, s)
+            model, self.held_out_ = _fit_model(X, y, None if self.n_indices == "auto" else self.n_indices, s)
         else:
-            model = of_network(*fit_network(X, y, r, self.steps_, s), X, y)
+            model = _of_network(*_fit_network(X, y, r, self.steps_, s), X, y)
         self._set_model(model, X)
-        self.advice_ = in_user_units(advice, self.y_scale_, self.whitening_)
+        self.advice_ = _in_user_units(advice, self.y_scale_, self.whitening_)
         self.loss_ = in_units_of(loss, self.y_scale_)
-        self.spectrum_ = spectrum_under(X, y, loss)
+        self.spectrum_ = _spectrum_under(X, y, loss)
         if self.model_.kind == "constant" or (advice.rank == 0 and not self.refine):
-            warnings.warn(hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=4)
+            warnings.warn(_hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=4)
         elif self.model_.kind == "linear" and self.n_indices not in ("auto", 1):
             warnings.warn(f"ridge regression predicts rows not seen better than functions of {r} indices: `predict` is that line", FallbackWarning, stacklevel=4)
         return s
 
     def _checked(self, X) -> Float[Tensor, "n d"]:
         "Rows to predict, after their columns have been checked."
-        with blamed("X"):
-            return torch.tensor(validate_data(self, off_graph(X, "X"), reset=False, dtype=np.float64, order="C"))
+        with _blamed("X"):
+            return torch.tensor(validate_data(self, _off_graph(X, "X"), reset=False, dtype=np.float64, order="C"))
 
     def _lazy_rows(self, X, reset: bool = False):
         "A Dask array that has passed what scikit-learn asks of arrays, in float64."
@@ -899,7 +891,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         "R squared of `predict` on X and y; `NotFittedError` before `fit`."
         prediction = self.predict(X)
         check_paired(X, y)
-        return r2_score(paired_labels(prediction, y), prediction, sample_weight=sample_weight)
+        return r2_score(_paired_labels(prediction, y), prediction, sample_weight=sample_weight)
 
     @undisturbed
     def transform(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n r"]:
@@ -910,7 +902,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         return (self._checked(X) - self.mean_).numpy() @ self.components_.T
 
 # %% ../../nbs/24_regressor.ipynb #251a628c
-def spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) -> Float[np.ndarray, "d"]:
+def _spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) -> Float[np.ndarray, "d"]:
     "Signed eigenvalues of S, largest magnitude first."
     values = torch.linalg.eigvalsh(second_order_matrix(X, y, loss))
     return values[values.abs().argsort(descending=True)].numpy()
@@ -921,7 +913,7 @@ PUBLISHED = {"M1": (0.383, 0.510, 0.984, 0.828), "M2": (0.457, 0.891, 0.924, 0.9
              "M5": (0.443, 0.393, 0.375, 0.733), "M6": (0.383, 0.166, 0.486, 0.498), "M7": (0.686, 0.548, math.nan, 0.854)}  # CVE, mean MAVE, rMAVE, pHd
 
 
-def published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Inputs, labels and basis of M1 to M7 of Fertl and Bura (2021), 20 columns."
     rng, n = np.random.default_rng([seed, int(model[1])]), MODELS[model][1]
     b1, b2 = np.zeros((2, 20))
@@ -951,23 +943,23 @@ def measured(model: BaseEstimator, X, y, U: Float[np.ndarray, "r d"]) -> float:
         return subspace_error(torch.from_numpy(model.fit(X, y).components_), torch.from_numpy(U))
 
 
-def published_cell(model: str, seed: int) -> dict:
+def _published_cell(model: str, seed: int) -> dict:
     "Error of the estimator, told k."
-    X, y, U = published_rows(model, seed + 10_000)
+    X, y, U = _published_rows(model, seed + 10_000)
     return {"plane": measured(MultiIndexRegressor(len(U), random_state=seed), X, y, U)}
 
 
 def published_sweep(scale: str) -> Sweep:
     "M1 to M7, 100 replications as published, or one."
-    return Sweep(f"published-{scale}", published_cell, product(model=list(MODELS)), {"full": 100, "small": 1}[scale])
+    return Sweep(f"published-{scale}", _published_cell, product(model=list(MODELS)), {"full": 100, "small": 1}[scale])
 
 
-def noise_cell(link: str, d: int, seed: int) -> dict:
+def _noise_cell(link: str, d: int, seed: int) -> dict:
     "Error of the estimator, told two, at ten rows a column."
-    X, y, U = noisy_rows(link, 10 * d, d, seed + 10_000)
+    X, y, U = _noisy_rows(link, 10 * d, d, seed + 10_000)
     return {"plane": measured(MultiIndexRegressor(2, random_state=seed), X, y, U)}
 
 
 def noise_sweep(scale: str) -> Sweep:
     "Seven links, noise of half a standard deviation."
-    return Sweep(f"noise-{scale}", noise_cell, product(link=list(NOISY), d=[50]), {"full": 100, "small": 1}[scale])
+    return Sweep(f"noise-{scale}", _noise_cell, product(link=list(_NOISY), d=[50]), {"full": 100, "small": 1}[scale])
