@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
-import house  # noqa: E402
+import house
 
 HEAVY = ("matplotlib", "ipywidgets", "nbdev", "fastcore", "sklearn", "scipy.optimize", "pyarrow", "distributed")
 PROBE = f"""

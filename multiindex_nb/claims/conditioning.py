@@ -10,7 +10,7 @@ import math
 import numpy as np
 import torch
 
-from ..problem.losses import MSE
+from ..problem.losses import MSE, leading_directions
 from ..problem.blocks import weighted_gram
 from .samples_and_time import crossing
 from ..engine.network import symmetric_init
@@ -55,9 +55,7 @@ def _c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
     for k in _N_PER_D:
         n = int(k * d)
         slope = y[:n] - y[:n].mean()
-        values, vectors = torch.linalg.eigh(weighted_gram(X[:n], slope))
-        top = vectors[:, values.abs().topk(2).indices]
-        shares.append((weak @ top).square().sum().item())
+        shares.append((leading_directions(X[:n], y[:n], MSE(), 2) @ weak).square().sum().item())
         null = weighted_gram(X[:n], slope[torch.randperm(n, generator=gen)])
         edges.append(torch.linalg.eigvalsh(null).abs().max().item())
     net = symmetric_init(40_000, d, 1e-30, seed)

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 import torch
 
-from ..problem.losses import Huber, as_loss, population_matrix, population_rule, second_order_matrix
+from ..problem.losses import Huber, as_loss, leading_directions, population_matrix, population_rule
 from ..sweeps import Claim, Sweep, Verdict, bounded, decide, median_interval, product, sign_test, significant, trade_names, values
 from ..problem.targets import Target, random_subspace, sample
 
@@ -43,9 +43,7 @@ def _c6_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
     X, y = sample(link, U, n_per_d * d, seed=seed)
     found = {}
     for name in _LOSS_NAMES:
-        eigenvalues, vectors = torch.linalg.eigh(second_order_matrix(X, y, name))
-        top = vectors[:, eigenvalues.abs().topk(link.r).indices]
-        found[name] = (U @ top).square().sum(dim=1).tolist()
+        found[name] = (U @ leading_directions(X, y, as_loss(name), link.r).T).square().sum(dim=1).tolist()
     return found
 
 
