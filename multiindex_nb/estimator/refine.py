@@ -27,8 +27,8 @@ from ..problem.rows import check_data
 from ..gate import check_finite
 
 # %% auto #0
-__all__ = ['EXACT', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend', 'project_rows',
-           'Refinement', 'unknowns', 'check_plane', 'refine_subspace', 'refine_sweep']
+__all__ = ['EXACT', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend', 'search_span',
+           'project_rows', 'Refinement', 'unknowns', 'check_plane', 'refine_subspace', 'refine_sweep']
 
 # %% ../../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -117,10 +117,10 @@ def _leading_span(
     return rows[s > 1e-8].numpy()
 
 
-def _search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list) -> list[np.ndarray]:
+def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list, rounds: Sequence = _ROUNDS_OF_SEARCH) -> list[np.ndarray]:
     "Planes in the span, best first, by successive halving over `starts`."
     kept = [(0.0, B) for B in starts]
-    for iterations, keep in _ROUNDS_OF_SEARCH:
+    for iterations, keep in rounds:
         kept = sorted((descend(B, XL, y, A, iterations) for _, B in kept), key=lambda found: found[0])[:keep]
     return [B for _, B in kept]
 
@@ -172,7 +172,7 @@ def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np
     for used in range(1, rounds + 1):
         if best[0] < EXACT or again:
             return *best, used - 1
-        planes = _search_span(X @ L.T, y, A, [rng.standard_normal((len(V), len(L))) for _ in range(starts)])
+        planes = search_span(X @ L.T, y, A, [rng.standard_normal((len(V), len(L))) for _ in range(starts)])
         before = best[0]
         for B in planes:
             found = descend(B @ L, X, y, A, 400)

@@ -32,7 +32,7 @@ from ..problem.white import column_units, is_white
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import NoOutlierWarning, recovered_subspace, subspace_error
-from .refine import EXACT, descend, exponents, features, hermite_table, unknowns
+from .refine import EXACT, descend, exponents, features, hermite_table, search_span, unknowns
 from ..sweeps import Sweep, product
 from ..problem.rows import FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data, check_paired, is_lazy, take_rows
 from ..problem.targets import Target, generator, random_subspace, sample
@@ -182,10 +182,8 @@ def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], r: int) -> tu
 
 def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
     "Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best last in all columns."
-    inside, kept = X @ L.T, [rng.standard_normal((A.shape[1], len(L))) for _ in range(count)]
-    for steps, keep in ((10, max(4, count // 3)), (25, 8), (60, 4)):
-        found = sorted((descend(B, inside, y, A, steps) for B in kept), key=lambda pair: pair[0])
-        kept = [B for _, B in found[:keep]]
+    planes = [rng.standard_normal((A.shape[1], len(L))) for _ in range(count)]
+    kept = search_span(X @ L.T, y, A, planes, ((10, max(4, count // 3)), (25, 8), (60, 4)))
     return [descend(B @ L, X, y, A, 40)[1] for B in kept]
 
 
