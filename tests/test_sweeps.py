@@ -226,11 +226,13 @@ def test_a_killed_worker_takes_no_finished_cell_along(tmp_path):
     with joblib.parallel_config("loky", n_jobs=2):
         with pytest.raises(ChildProcessError, match="^worker: a worker process was killed.*finished cells are kept in"):
             run_sweep(sweep, tmp_path)
-    done = (tmp_path / "log").read_text().split()
-    assert len(stored_rows(sweep, tmp_path)) == len(done) >= 2
+    kept = {str(row["x"]) for row in stored_rows(sweep, tmp_path).values()}
+    before = (tmp_path / "log").read_text().split()
+    assert len(kept) >= 2 and kept <= set(before)  # a neighbour may die between its log and its file
     (tmp_path / "healed").touch()
     assert contents(run_sweep(sweep, tmp_path)) == expected(sweep)
-    assert sorted((tmp_path / "log").read_text().split()) == ["1", "2", "3", "4", "5"]
+    after = (tmp_path / "log").read_text().split()[len(before):]
+    assert sorted(after) == sorted({"1", "2", "3", "4", "5"} - kept)  # what was not kept, once, and nothing else
 
 
 def count_threads(seed):
