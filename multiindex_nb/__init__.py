@@ -31,8 +31,10 @@ def _heed_interrupt() -> None:
             os._exit(130)
 
     name = os.path.basename(next(iter(sys.argv), ""))
-    ours = name in ("multiindex", "multiindex.exe") and sys.argv[0] in sys.orig_argv  # joblib's workers have the words of the command too
-    if ours and threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # joblib's workers have the words of the command too
+    ours = name in ("multiindex", "multiindex.exe") and sys.argv[0] in sys.orig_argv
+    if ours and threading.current_thread() is threading.main_thread() and signal.getsignal(
+        signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, leave)
 
 
@@ -46,19 +48,25 @@ from .engine.cost import Plan, plan_run
 from .explorer import Explorer
 from .problem.hermite import hermite
 from .engine.learner import LearnResult, learn, oracle, relative_error
-from .problem.losses import L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss, empirical_spectrum, plot_spectrum, population_spectrum, second_order_matrix
+from .problem.losses import (L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss,
+                                          empirical_spectrum, plot_spectrum, population_spectrum,
+                                          second_order_matrix)
 from .engine.network import TwoLayerNet, alignment, coverage, symmetric_init
 from .engine.out_of_core import lazy_sample
 from .view.pictures import animate_neurons, plot_errors, plot_neurons
 from .estimator.polish import Polish, polish_subspace
 from .engine.power_iteration import DivergenceError, History, plot_history, train_first_layer
 from .engine.readout import NotConvergedWarning, ReadoutReport, train_readout
-from .engine.recovery import BlindLossWarning, NoOutlierWarning, RecoveryReport, check_recovery, recovered_subspace, subspace_error
+from .engine.recovery import (BlindLossWarning, NoOutlierWarning, RecoveryReport, check_recovery,
+                                           recovered_subspace, subspace_error)
 from .estimator.refine import Refinement, refine_subspace
-from .theory.samples import FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio, critical_ratio, samples_needed
+from .theory.samples import (FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio,
+                                          critical_ratio, samples_needed)
 from .problem.rows import FewSamplesWarning, HopelessWarning
 from .problem.targets import Target, random_subspace, sample
-from .theory.prediction import NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons, predict_spectrum, slope_law
+from multiindex_nb.theory.prediction import (
+    NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons, predict_spectrum,
+    slope_law)
 
 # %% ../nbs/api.ipynb #8c552d12
 _all_ = [
@@ -67,11 +75,16 @@ _all_ = [
     "second_order_matrix", "population_spectrum", "empirical_spectrum", "plot_spectrum",
     "TwoLayerNet", "symmetric_init", "alignment", "coverage",
     "train_first_layer", "History", "DivergenceError", "plot_history",
-    "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning", "BlindLossWarning",
-    "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle", "relative_error", "plan_run", "Plan",
-    "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice", "MultiIndexRegressor",
-    "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "plot_prediction", "SpectrumPrediction", "NeuronPrediction",
-    "samples_needed", "best_of_family", "best_loss", "best_ratio", "critical_ratio", "SampleNeed", "FamilyBest",
+    "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning",
+    "BlindLossWarning",
+    "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle",
+    "relative_error", "plan_run", "Plan",
+    "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice",
+    "MultiIndexRegressor",
+    "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "plot_prediction",
+    "SpectrumPrediction", "NeuronPrediction",
+    "samples_needed", "best_of_family", "best_loss", "best_ratio", "critical_ratio", "SampleNeed",
+    "FamilyBest",
     "plot_neurons", "plot_errors", "animate_neurons", "Explorer",
 ]
 

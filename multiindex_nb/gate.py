@@ -43,7 +43,9 @@ def as_array(x, name: str) -> np.ndarray:
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got {type(x).__name__} of dtype {array.dtype}")
     if np.ma.is_masked(x):
-        raise ValueError(f"{name} must hold real numbers, got {int(np.ma.count_masked(x))} masked entries: leave these rows out")
+        raise ValueError(
+            f"{name} must hold real numbers, got {int(np.ma.count_masked(x))} masked entries: leave these "
+            f"rows out")
     return array
 
 
@@ -52,20 +54,27 @@ def as_tensor(
     name: str = "x",  # what to call it in an error
     keep_grad: bool = False,  # whether gradients may flow through
 ) -> Tensor:  # float32 or float64, the same shape
-    "`x` as a floating-point tensor; `TypeError` or `ValueError` when it does not hold real numbers that float64 can keep."
+    """`x` as a floating-point tensor; `TypeError` or `ValueError` when it does not hold real numbers that
+    float64 can keep."""
     if not isinstance(x, Tensor):
         array = as_array(x, name)
-        exact = array.dtype.kind == "f" or array.size == 0 or max(abs(int(array.max())), abs(int(array.min()))) <= EXACT
+        exact = array.dtype.kind == "f" or array.size == 0 or max(
+            abs(int(array.max())), abs(int(array.min()))) <= EXACT
         dtype = np.float32 if array.dtype == np.float32 else np.float64
         x = torch.from_numpy(np.require(array, dtype, ["C", "W"]))  # shares memory where it can
     else:
-        if x.is_complex() or x.dtype == torch.bool or x.layout != torch.strided or x.is_quantized or x.device.type == "meta":
-            raise TypeError(f"{name} must hold real numbers, got a tensor of {x.dtype}, {x.layout}, on {x.device}")
+        if x.is_complex() or x.dtype == torch.bool or (
+                x.layout != torch.strided or x.is_quantized or x.device.type == "meta"):
+            raise TypeError(
+                f"{name} must hold real numbers, got a tensor of {x.dtype}, {x.layout}, on {x.device}")
         exact = x.is_floating_point() or x.numel() == 0 or max(abs(int(x.max())), abs(int(x.min()))) <= EXACT
     if not exact:
-        raise ValueError(f"{name} holds a whole number beyond 2^53, which float64 does not keep: leave out identifiers, subtract a constant from times")
+        raise ValueError(
+            f"{name} holds a whole number beyond 2^53, which float64 does not keep: leave out identifiers, "
+            f"subtract a constant from times")
     x = x if keep_grad else x.detach()
-    x = x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x  # autograd keeps no inference tensor
+    # autograd keeps no inference tensor
+    x = x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
     return x if x.dtype in (torch.float32, torch.float64) else x.double()
 
 # %% ../nbs/33_gate.ipynb #gate-int
@@ -113,7 +122,8 @@ def shown(value) -> str:
         text = " ".join(repr(value).split())
     except Exception:  # an object whose own repr fails
         text = ""
-    return text if 0 < len(text) <= 60 else f"{text[:40]}... ({type(value).__name__})" if text else type(value).__name__
+    return text if 0 < len(
+        text) <= 60 else f"{text[:40]}... ({type(value).__name__})" if text else type(value).__name__
 
 
 def count(low: int = 0, high: int = MANY, *words: str) -> Gate:
@@ -127,7 +137,8 @@ def real(low: float = -math.inf, high: float = math.inf, *words: str, strict: bo
 
 # %% ../nbs/33_gate.ipynb #gate-either
 class WordError(ValueError, TypeError):
-    "A text that is none of the words that would do: the wrong value for one reader, the wrong type for another."
+    """A text that is none of the words that would do: the wrong value for one reader, the wrong type for
+    another."""
 
 
 def or_none(gate: Gate) -> Gate:
@@ -149,7 +160,8 @@ def either(gate: Gate, *words: str) -> Gate:
             head = f"{name} must be {' or '.join(map(repr, words))}"
             said = str(error)
             kind = WordError if isinstance(value, str) else type(error)
-            raise kind(said.replace(f"{name} must be", head + " or", 1) if f"{name} must be" in said else f"{head}; {said}") from None
+            raise kind(said.replace(f"{name} must be", head + " or", 1) if f"{name} must be" in said
+                       else f"{head}; {said}") from None
 
     return inside
 
@@ -179,7 +191,8 @@ def instance(kind: type, hint: str = "") -> Gate:
 
     def inside(value, name: str):
         if not isinstance(value, kind):
-            raise TypeError(f"{name} must be a {kind.__name__}, got {shown(value)}" + (f"; {hint}" if hint else ""))
+            raise TypeError(f"{name} must be a {kind.__name__}, got {shown(value)}"
+                            + (f"; {hint}" if hint else ""))
         return value
 
     return inside
@@ -200,7 +213,8 @@ def check_finite(t: Tensor, name: str) -> Tensor:
     if not bad.any():
         return t
     first = tuple(bad.nonzero()[0].tolist())
-    raise ValueError(f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
+    raise ValueError(
+        f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
 
 
 def tensor(*sizes: int | None) -> Gate:
@@ -225,14 +239,16 @@ R = TypeVar("R")
 @contextmanager
 def own_room() -> Iterator[None]:
     "Gradients possible, the CPU as default device and NumPy at ease, whatever the caller has set."
-    elsewhere = torch.empty(0).device.type != "cpu"  # a device context slows every call: only where it is needed
+    # a device context slows every call: only where it is needed
+    elsewhere = torch.empty(0).device.type != "cpu"
     with torch.inference_mode(False), torch.enable_grad(), np.errstate(all="ignore"):
         with torch.device("cpu") if elsewhere else nullcontext():
             yield
 
 
 def gated(**gates: Gate) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    "A decorator that passes each argument through its gate before the function runs in a room of its own; the table stays in `.gates`."
+    """A decorator that passes each argument through its gate before the function runs in a room of its own;
+    the table stays in `.gates`."""
 
     def decorate(f: Callable[P, R]) -> Callable[P, R]:
         signature = inspect.signature(f)
@@ -270,4 +286,5 @@ def check_bytes(
     "`ValueError` if that is more than seven tenths of the machine's memory."
     have = machine_bytes()
     if need > 0.7 * have:
-        raise ValueError(f"{what} would take {need / 2**30:.3g} GiB of the {have / 2**30:.0f} of this machine: take less")
+        raise ValueError(
+            f"{what} would take {need / 2**30:.3g} GiB of the {have / 2**30:.0f} of this machine: take less")

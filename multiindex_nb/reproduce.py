@@ -19,9 +19,13 @@ __all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'write_text', 're
 
 # %% ../nbs/20_reproduce.ipynb #e5b8315c
 def all_claims() -> dict[str, Claim]:
-    "Every claim by its id, from each module of `claims`: C1 to C12 of the paper, E1 to E3 and K1 to K3 of the card."
-    modules = [import_module(f"{claims.__name__}.{found.name}") for found in pkgutil.iter_modules(claims.__path__)]
-    return {c.id: c for c in sorted((claim for module in modules for claim in module.CLAIMS), key=lambda c: (c.id[0], int(c.id[1:])))}
+    """Every claim by its id, from each module of `claims`: C1 to C12 of the paper, E1 to E3 and K1 to K3 of
+    the card."""
+    modules = [import_module(f"{claims.__name__}.{found.name}")
+               for found in pkgutil.iter_modules(claims.__path__)]
+    return {c.id: c
+            for c in sorted((claim for module in modules for claim in module.CLAIMS),
+                            key=lambda c: (c.id[0], int(c.id[1:])))}
 
 
 def find_claims(ids: Sequence[str] | None) -> list[Claim]:
@@ -37,7 +41,8 @@ def judge(claim: Claim, rows: list[dict]) -> Verdict:
     "The claim's verdict, unless a cell has failed."
     failed = [row["error"] for row in rows if row.get("error")]
     if failed:
-        return Verdict(f"{len(failed)} of {len(rows)} cells failed, the first with {failed[0]}", "not judged", 0, 1.0)
+        return Verdict(f"{len(failed)} of {len(rows)} cells failed, the first with {failed[0]}", "not judged",
+                       0, 1.0)
     return claim.judge(rows)
 
 
@@ -48,7 +53,8 @@ def not_judged(found: list[tuple[Claim, Verdict]]) -> list[str]:
 
 def _detail(claim: Claim, verdict: Verdict) -> str:
     "Whence a claim, what ran, how it could have failed, what the verdict does not say."
-    checks = "; ".join(f"{c.asked}: {c.found:.2g} ({c.limit}{'' if c.passed else ', missed'})" for c in verdict.checks)
+    checks = "; ".join(f"{c.asked}: {c.found:.2g} ({c.limit}{'' if c.passed else ', missed'})"
+                       for c in verdict.checks)
     parts = {"Source": claim.source, "Ran": claim.ran, "Checks": checks, "Reservation": claim.reservation}
     return f"- **{claim.id}.** " + " ".join(f"*{name}:* {text}." for name, text in parts.items() if text)
 
@@ -57,15 +63,23 @@ def _report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
     "The report in Markdown."
     from multiindex_nb import __version__
 
-    lines = ["# Reproduction", "", f"Scale {scale}, multiindex-nb {__version__}, made by `multiindex reproduce --scale {scale}`.", ""]
+    lines = ["# Reproduction", "",
+             f"Scale {scale}, multiindex-nb {__version__}, made by `multiindex reproduce --scale {scale}`.",
+             ""]
     if scale == "small":
-        lines += ["The small grids have few seeds and small d: here \"does not hold\" means not shown by so little; the full grids decide.", ""]
-    lines += ["| | the claim | measured (median [95 % interval]) | seeds | false alarm | verdict |", "|---|---|---|---|---|---|"]
+        lines += [
+            "The small grids have few seeds and small d: here \"does not hold\" means not shown by so "
+            "little; the full grids decide.", ""]
+    lines += ["| | the claim | measured (median [95 % interval]) | seeds | false alarm | verdict |",
+              "|---|---|---|---|---|---|"]
     for claim, v in found:
-        cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}", f"**{v.holds}**"]
+        cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}",
+                 f"**{v.holds}**"]
         lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
     lines += ["", *(_detail(claim, v) for claim, v in found)]
-    lines += ["", "*False alarm* is the chance of the verdict \"holds\" under the alternative that the chapter names, such as no effect, or another law; not the chance that the claim is false.", ""]
+    lines += ["",
+              "*False alarm* is the chance of the verdict \"holds\" under the alternative that the chapter "
+              "names, such as no effect, or another law; not the chance that the claim is false.", ""]
     return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.png)\n" for claim, _ in found])
 
 
@@ -81,7 +95,8 @@ def reproduce(
     store: str | Path | None = None,  # folder for results; `out`/results if None
     progress: bool | None = None,  # progress bars; None shows them in a terminal only
 ) -> list[tuple[Claim, Verdict]]:
-    "Sweep, judge and draw each claim and write the report, failed cells again; `ValueError` for an unknown claim or scale."
+    """Sweep, judge and draw each claim and write the report, failed cells again; `ValueError` for an unknown
+    claim or scale."""
     import matplotlib.style
 
     claims = find_claims(ids)

@@ -89,7 +89,8 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    "Let `write` make a file under another name, then give it its own: `path` is whole and on the disk, or not there, and nothing else stays."
+    """Let `write` make a file under another name, then give it its own: `path` is whole and on the disk, or
+    not there, and nothing else stays."""
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     new = [folder for folder in path.parents if not folder.exists()]
     for trial in range(10):
@@ -100,7 +101,8 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
                 os.fsync(file.fileno())
             os.replace(part, path)
             break
-        except (FileNotFoundError, FileExistsError):  # the folder went, or came and went, for another run had just ended
+        # the folder went, or came and went, for another run had just ended
+        except (FileNotFoundError, FileExistsError):
             if trial == 9:
                 raise
         finally:
@@ -129,7 +131,8 @@ def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
         clash = set(found) & {*settings, *RESERVED}
         if clash:
             raise ValueError(f"a metric must not be called {min(clash)!r}")
-        return {k: [float(x) for x in v] if np.ndim(v) else float(v) for k, v in found.items()} | {"error": None}
+        return {k: [float(x) for x in v] if np.ndim(v) else float(v)
+                for k, v in found.items()} | {"error": None}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"[:500]}
     finally:
@@ -143,7 +146,8 @@ def run_cell(sweep: Sweep, key: str, settings: dict, seed: int, folder: Path) ->
     start = time.perf_counter()
     found = measure(sweep, settings, seed)
     seconds = time.perf_counter() - start
-    row = {"key": key, "sweep": sweep.name, **settings, "seed": seed, **found, "seconds": seconds, "version": __version__}
+    row = {"key": key, "sweep": sweep.name, **settings, "seed": seed, **found, "seconds": seconds,
+           "version": __version__}
     write_table([row], folder / f"{key}.{time.time_ns():x}.{os.getpid()}.parquet")
     return row
 
@@ -151,7 +155,8 @@ def run_cell(sweep: Sweep, key: str, settings: dict, seed: int, folder: Path) ->
 def single_files(cells: Path, end: str = ".parquet") -> list[Path]:
     "Files in `cells` whose names end so, the older trials of a cell first."
     try:
-        return [cells / name for name in sorted(os.listdir(cells)) if name.endswith(end) and name.startswith(".") == (end == ".part")]
+        return [cells / name for name in sorted(os.listdir(cells)) if name.endswith(end)
+                and name.startswith(".") == (end == ".part")]
     except FileNotFoundError:
         return []
 
@@ -186,7 +191,8 @@ def merged(rows: Iterable[dict]) -> dict[str, dict]:
 def read_store(name: str, folder: Path) -> tuple[dict[str, dict], list[Path], list[Path]]:
     "Every row in the store of a sweep, by key; the single files; the damaged files."
     single, packed = single_files(folder / f"{name}.cells"), folder / f"{name}.parquet"
-    found = {file: read_rows(file) for file in [*single, packed]}  # in this order, for a row may be packed meanwhile
+    # in this order, for a row may be packed meanwhile
+    found = {file: read_rows(file) for file in [*single, packed]}
     damaged = [file for file, rows in found.items() if rows is None]
     rows = merged(row for file in [packed, *single] for row in found[file] or ())
     return rows, [file for file in single if file not in damaged], damaged
@@ -208,7 +214,8 @@ def set_aside(files: list[Path]) -> None:
             continue
         moved.append(str(free))
     if moved:
-        warnings.warn(f"damaged results were set aside and are computed again: {', '.join(moved)}", DamagedFileWarning, stacklevel=3)
+        warnings.warn(f"damaged results were set aside and are computed again: {', '.join(moved)}",
+                      DamagedFileWarning, stacklevel=3)
 
 # %% ../nbs/09_sweeps.ipynb #pack
 def store_lock(name: str, folder: Path):
@@ -220,7 +227,8 @@ def store_lock(name: str, folder: Path):
 
 
 def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
-    "Under the lock, one file for `rows` and all that is stored, this grid first and in its order; then the single files that it holds go."
+    """Under the lock, one file for `rows` and all that is stored, this grid first and in its order; then the
+    single files that it holds go."""
     import pyarrow as pa
 
     packed, cells = folder / f"{sweep.name}.parquet", folder / f"{sweep.name}.cells"
@@ -232,8 +240,12 @@ def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
         try:
             write_table(list((grid | every).values()), packed)
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise type(error)(f"the rows of {sweep.name} do not fit in one table, with each other or with those of {packed}; single files are kept in {cells}: {error}") from error
-        parts = single_files(cells, ".part") + [file for file in single_files(folder, ".part") if file.name.startswith(f".{packed.name}.")]
+            raise type(error)(
+                f"the rows of {sweep.name} do not fit in one table, with each other or with those of "
+                f"{packed}; single files are kept in {cells}: {error}") from error
+        parts = single_files(cells,
+                             ".part") + [file for file in single_files(folder, ".part")
+                                         if file.name.startswith(f".{packed.name}.")]
         for file in single + parts:  # parts of runs that were killed; a run that was not writes its own again
             file.unlink(missing_ok=True)
         try:
@@ -252,7 +264,8 @@ def passing(error: str | None) -> bool:
     kind, _, text = (error or "").partition(":")
     if kind in family(MemoryError) | family(OSError):
         return True
-    return kind in family(RuntimeError) | {"XlaRuntimeError"} and re.search("out of memory|alloc", text, re.I) is not None
+    return kind in family(RuntimeError) | {"XlaRuntimeError"} and re.search(
+        "out of memory|alloc", text, re.I) is not None
 
 # %% ../nbs/09_sweeps.ipynb #stored-rows
 def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
@@ -260,7 +273,8 @@ def stored_rows(sweep: Sweep, folder: Path) -> dict[str, dict]:
     rows, _, damaged = read_store(sweep.name, folder)
     if damaged:
         files = ", ".join(map(str, damaged))
-        warnings.warn(f"damaged results, run_sweep will compute their rows again: {files}", DamagedFileWarning, stacklevel=2)
+        warnings.warn(f"damaged results, run_sweep will compute their rows again: {files}",
+                      DamagedFileWarning, stacklevel=2)
     return {key: rows[key] | settings for key, settings, _ in sweep.cells() if key in rows}
 
 # %% ../nbs/09_sweeps.ipynb #say-versions
@@ -275,18 +289,23 @@ def say_versions(sweep: Sweep, rows: list[dict]) -> None:
     others = [str(row.get("version")) for row in rows if row.get("version") != __version__]
     if others:
         warnings.warn(
-            f"{sweep.name}: {len(others)} of the {len(sweep.cells())} rows were computed by version {', '.join(sorted(set(others)))} and are used by "
-            f"{__version__} as they are; spot_check compares some with what this version gives, an empty folder or a raised revision computes all anew",
+            f"{sweep.name}: {len(others)} of the {len(sweep.cells())} rows were computed by version "
+            f"{', '.join(sorted(set(others)))} and are used by "
+            f"{__version__} as they are; spot_check compares some with what this version gives, an empty "
+            f"folder or a raised revision computes all anew",
             OtherVersionWarning,
             stacklevel=3,
         )
 
 # %% ../nbs/09_sweeps.ipynb #compute
-def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, progress: bool | None) -> dict[str, dict]:
-    "Rows of these cells, each also in a file; what failed in passing is tried once more at the end, one cell at a time."
+def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path,
+            progress: bool | None) -> dict[str, dict]:
+    """Rows of these cells, each also in a file; what failed in passing is tried once more at the end, one
+    cell at a time."""
     from joblib import Parallel, delayed
 
-    run = lambda some: Parallel(return_as="generator_unordered")(delayed(run_cell)(sweep, *cell, folder) for cell in some)
+    run = lambda some: Parallel(return_as="generator_unordered")(
+        delayed(run_cell)(sweep, *cell, folder) for cell in some)
     hide, rows = None if progress is None else not progress, {}
     try:
         for row in tqdm(run(cells), sweep.name, len(cells), disable=hide, delay=2, leave=False):
@@ -295,7 +314,8 @@ def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, prog
             rows |= {row["key"]: row for row in run([cell])}
     except BrokenExecutor as error:
         raise ChildProcessError(
-            f"{sweep.name}: a worker process was killed, perhaps for want of memory; finished cells are kept in {folder.parent}, "
+            f"{sweep.name}: a worker process was killed, perhaps for want of memory; finished cells are kept "
+            f"in {folder.parent}, "
             "and the same call goes on from there, with fewer processes if need be"
         ) from error
     return rows
@@ -304,20 +324,25 @@ def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path, prog
 def run_sweep(
     sweep: Sweep,  # what to measure
     folder: str | Path,  # where results are kept
-    retry_failed: bool = False,  # compute all cells again that ended with an error, not only those for want of memory or the like
+    # compute all cells again that ended with an error, not only those for want of memory or the like
+    retry_failed: bool = False,
     progress: bool | None = None,  # progress bar with time left; None shows it in a terminal only
 ) -> list[dict]:  # one row a cell, in the order of the grid
-    "Compute the missing cells with joblib, keep every finished one, return the rows of this grid; `ValueError`, `OSError`, such as `ChildProcessError` for a killed worker."
+    """Compute the missing cells with joblib, keep every finished one, return the rows of this grid;
+    `ValueError`, `OSError`, such as `ChildProcessError` for a killed worker."""
     folder = Path(folder)
     stored, single, damaged = read_store(sweep.name, folder)
     if damaged:
         with store_lock(sweep.name, folder):
             set_aside(read_store(sweep.name, folder)[2])
-    done = {key for key, row in stored.items() if not (row.get("error") and (retry_failed or passing(row["error"])))}
+    done = {key
+            for key, row in stored.items()
+            if not (row.get("error") and (retry_failed or passing(row["error"])))}
     say_versions(sweep, [stored[key] for key, *_ in sweep.cells() if key in done])
     todo = [cell for cell in sweep.cells() if cell[0] not in done]
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)  # joblib renews workers that have grown
+        # joblib renews workers that have grown
+        warnings.filterwarnings("ignore", "A worker stopped", UserWarning)
         rows = compute(sweep, todo, folder / f"{sweep.name}.cells", progress) if todo else {}
     if todo or single:
         pack(sweep, rows, folder)
@@ -339,7 +364,8 @@ def relative_gaps(old, new, floor: float = 1e-9) -> np.ndarray:
 
 
 def draw_cells(sweep: Sweep, rows: dict[str, dict], seconds: float, rng: np.random.Generator) -> list[tuple]:
-    "Cells in random order for about `seconds` of computing, none above a fifth of it; the five quickest if those are all slow."
+    """Cells in random order for about `seconds` of computing, none above a fifth of it; the five quickest if
+    those are all slow."""
     took = lambda cell: rows[cell[0]]["seconds"]
     cells = sorted(sweep.cells(), key=took)
     quick = [c for c in cells if took(c) <= seconds / 5]
@@ -356,10 +382,13 @@ def spot_check(
     unlike: tuple[str, ...] = (),  # metrics that no other machine repeats, such as times
     seed: int | None = None,  # which cells; None: others each time
 ) -> list[dict]:  # the stored rows, in the order of the grid
-    "Stored rows, of which a few drawn at random have been computed again and agree; `ValueError` if not, or if some are missing."
+    """Stored rows, of which a few drawn at random have been computed again and agree; `ValueError` if not, or
+    if some are missing."""
     rows = stored_rows(sweep, Path(folder))
     if missing := len(sweep.cells()) - len(rows):
-        raise ValueError(f"{folder} must hold all rows of {sweep.name}, {missing} are missing: compute them with run_sweep")
+        raise ValueError(
+            f"{folder} must hold all rows of {sweep.name}, {missing} are missing: "
+            "compute them with run_sweep")
     chosen = draw_cells(sweep, rows, seconds, np.random.default_rng(seed))
     gaps: dict[str, list[np.ndarray]] = {}
     for key, settings, number in chosen:
@@ -368,7 +397,9 @@ def spot_check(
     moved = {k: round(float(np.median(np.concatenate(v))), 4) for k, v in gaps.items() if k not in unlike}
     if moved := {k: v for k, v in moved.items() if v > tolerance}:
         cells = [(settings, number) for _, settings, number in chosen]
-        raise ValueError(f"{sweep.name}: the code no longer gives the stored rows, median relative differences {moved} over the cells {cells}")
+        raise ValueError(
+            f"{sweep.name}: the code no longer gives the stored rows, median relative differences {moved} "
+            f"over the cells {cells}")
     return [rows[key] for key, *_ in sweep.cells()]
 
 # %% ../nbs/09_sweeps.ipynb #5a4dc084
@@ -385,11 +416,13 @@ def values(
     if not chosen or metric not in chosen[0] or not set(axes) <= set(chosen[0]):
         raise ValueError(f"no rows with {fixed}, metric {metric!r} and axis {axis!r}")
     place = lambda r: r[axis] if isinstance(axis, str) else tuple(r[a] for a in axes)
-    found = {(place(r), r["seed"]): r.get(metric) if entry is None or r.get(metric) is None else r[metric][entry] for r in chosen}
+    found = {(place(r), r["seed"]): r.get(metric) if entry is None or r.get(metric) is None
+             else r[metric][entry] for r in chosen}
     some = next((v for v in found.values() if v is not None), math.nan)
     lost, seeds = np.full(np.shape(some), math.nan), sorted({r["seed"] for r in chosen})
     pick = lambda value, seed: lost if found.get((value, seed)) is None else found[value, seed]
-    return {value: np.array([pick(value, s) for s in seeds], dtype=float) for value in dict.fromkeys(map(place, chosen))}
+    return {value: np.array([pick(value, s) for s in seeds], dtype=float)
+            for value in dict.fromkeys(map(place, chosen))}
 
 # %% ../nbs/09_sweeps.ipynb #5c5926bb
 @dataclass(frozen=True)
@@ -418,7 +451,8 @@ def median_interval(
         raise ValueError("sample must hold at least one number, got none")
     if len(kept) == 1 or np.ptp(kept) == 0:
         return Interval(float(np.median(kept)), float(kept.min()), float(kept.max()))
-    found = bootstrap((kept,), np.median, confidence_level=level, method="percentile", n_resamples=2000, rng=np.random.default_rng(seed))
+    found = bootstrap((kept,), np.median, confidence_level=level, method="percentile", n_resamples=2000,
+                      rng=np.random.default_rng(seed))
     return Interval(float(np.median(kept)), *map(float, found.confidence_interval))
 
 
@@ -452,8 +486,10 @@ def plot_band(
 
     ax = plt.subplots(figsize=(5, 3), dpi=100)[1] if ax is None else ax
     bands = [median_interval(v) for v in by_value.values()]
-    (line,) = ax.plot(list(by_value), [b.estimate for b in bands], style.pop("marker", "o") + style.pop("ls", "-"), ms=4, label=label, **style)
-    ax.fill_between(list(by_value), [b.low for b in bands], [b.high for b in bands], color=line.get_color(), alpha=0.15, lw=0)
+    (line,) = ax.plot(list(by_value), [b.estimate for b in bands], style.pop("marker", "o")
+                      + style.pop("ls", "-"), ms=4, label=label, **style)
+    ax.fill_between(list(by_value), [b.low for b in bands], [b.high for b in bands], color=line.get_color(),
+                    alpha=0.15, lw=0)
     return ax
 
 # %% ../nbs/09_sweeps.ipynb #3142fa61
@@ -462,7 +498,8 @@ class Check:
     "One way in which a claim could have failed."
 
     asked: str  # what must be so
-    kind: str  # "paired" (a sign test over seeds), "bound" (on one side of a figure) or "equivalence" (between two)
+    # "paired" (a sign test over seeds), "bound" (on one side of a figure) or "equivalence" (between two)
+    kind: str
     found: float  # p-value of the test, or the figure
     limit: str  # what it had to keep
     passed: bool  # whether it did
@@ -480,10 +517,12 @@ class Verdict:
     checks: tuple[Check, ...] = field(default=(), repr=False)  # on which it rests
 
 
-STYLE = ["default", "multiindex_nb.style"]  # nothing of the user's own matplotlibrc, which may ask for what is not there, such as LaTeX
+# nothing of the user's own matplotlibrc, which may ask for what is not there, such as LaTeX
+STYLE = ["default", "multiindex_nb.style"]
 
 
-World = Callable[[list[dict], Sequence[str], np.random.Generator], list[dict]]  # rows, names of what was measured -> rows
+# rows, names of what was measured -> rows
+World = Callable[[list[dict], Sequence[str], np.random.Generator], list[dict]]
 
 
 @dataclass(frozen=True)
@@ -498,7 +537,8 @@ class Claim:
     source: str = ""  # where the paper, or who else, says so
     ran: str = ""  # network, path through stage 1, matrix
     reservation: str = ""  # what the verdict does not say; looks at the data before the criterion stood
-    world: World | None = None  # makes rows of a world in which the claim is false; None: settings trade places
+    # makes rows of a world in which the claim is false; None: settings trade places
+    world: World | None = None
 
 # %% ../nbs/09_sweeps.ipynb #afe4ef87
 def sign_test(
@@ -510,7 +550,8 @@ def sign_test(
 
     difference = np.asarray(a) - np.asarray(b)
     untied = difference[~np.isnan(difference) & (difference != 0)]
-    return float(binomtest(int((untied > 0).sum()), len(untied), alternative="greater").pvalue) if len(untied) else 1.0
+    return float(binomtest(int((untied > 0).sum()), len(untied), alternative="greater").pvalue) if len(
+        untied) else 1.0
 
 # %% ../nbs/09_sweeps.ipynb #decide
 def significant(asked: str, p: float, level: float = 1e-3, visible: bool = False) -> Check:
@@ -518,25 +559,32 @@ def significant(asked: str, p: float, level: float = 1e-3, visible: bool = False
     return Check(asked, "paired", p, f"p < {level:g}", p < level, visible)
 
 
-def paired(asked: str, worse: np.ndarray, better: np.ndarray, level: float = 1e-3, visible: bool = False) -> Check:
+def paired(asked: str, worse: np.ndarray, better: np.ndarray, level: float = 1e-3,
+           visible: bool = False) -> Check:
     "A check that one number a seed is larger than its partner, by the sign test."
     return significant(asked, sign_test(worse, better), level, visible)
 
 
-def bounded(asked: str, found: float | Interval, low: float = -math.inf, high: float = math.inf, visible: bool = False) -> Check:
+def bounded(asked: str, found: float | Interval, low: float = -math.inf, high: float = math.inf,
+            visible: bool = False) -> Check:
     "A check that a figure, or the whole of an interval, lies between two limits."
     ends = (found.low, found.high) if isinstance(found, Interval) else (found, found)
     middle = found.estimate if isinstance(found, Interval) else float(found)
-    limits = {(True, True): f"{low:.3g} to {high:.3g}", (True, False): f"at least {low:.3g}", (False, True): f"at most {high:.3g}"}
+    limits = {(True, True): f"{low:.3g} to {high:.3g}", (True, False): f"at least {low:.3g}",
+              (False, True): f"at most {high:.3g}"}
     kind = "equivalence" if math.isfinite(low) and math.isfinite(high) else "bound"
-    return Check(asked, kind, middle, limits[math.isfinite(low), math.isfinite(high)], low <= ends[0] and ends[1] <= high, visible)
+    return Check(asked, kind, middle, limits[math.isfinite(low), math.isfinite(high)], low <= ends[0]
+                 and ends[1] <= high, visible)
 
 
 def claim_box(claim: Claim, rows: list[dict]) -> str:
     "Claim, verdict, numbers and reservation, in Markdown, for the head of a chapter."
     verdict = claim.judge(rows)
-    lines = [f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, false alarm {verdict.false_alarm:.1g}."]
-    lines += [f"> *Measured:* {verdict.measured}."] + ([f"> *Reservation:* {claim.reservation}."] if claim.reservation else [])
+    lines = [
+        f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, false alarm "
+        f"{verdict.false_alarm:.1g}."]
+    lines += [f"> *Measured:* {verdict.measured}."] + (
+        [f"> *Reservation:* {claim.reservation}."] if claim.reservation else [])
     return "\n>\n".join(lines)
 
 
@@ -548,7 +596,8 @@ def decide(
 ) -> Verdict:
     "The verdict on all checks together."
     lost = [check for check in checks if not check.passed]
-    holds = "holds" if not lost else "not visible" if all(check.visible for check in lost) else "does not hold"
+    holds = "holds" if not lost else "not visible" if all(
+        check.visible for check in lost) else "does not hold"
     chance = max([false_alarm, *(check.found for check in checks if check.kind == "paired")])
     return Verdict(measured, holds, seeds, chance, tuple(checks))
 
@@ -576,7 +625,8 @@ def trade_names(rows: list[dict], names: Sequence[str], rng: np.random.Generator
 
 def trade_entries(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
     "The entries of every measured list change their order."
-    return [row | {name: rng.permutation(row[name]).tolist() for name in names if np.ndim(row[name])} for row in rows]
+    return [row | {name: rng.permutation(row[name]).tolist() for name in names if np.ndim(row[name])}
+            for row in rows]
 
 
 def redraw(rows: list[dict], rng: np.random.Generator) -> list[dict]:
@@ -606,6 +656,7 @@ def falsify(
     settings = {name for point in claim.sweep(scale).settings for name in point}
     names = [name for name in rows[0] if name not in settings and name not in RESERVED]
     rng, kept = np.random.default_rng(seed), claim.judge(rows).holds
-    false = [claim.judge((claim.world or trade_settings)(rows, names, rng)).holds == "holds" for _ in range(worlds)]
+    false = [claim.judge((claim.world or trade_settings)(rows, names, rng)).holds == "holds"
+             for _ in range(worlds)]
     same = [claim.judge(redraw(rows, rng)).holds == kept for _ in range(worlds)]
     return Falsification(sum(false), worlds, float(np.mean(same)))

@@ -13,5 +13,6 @@ def test_path(benchmark, path, d):
     dtype = PATHS[path][1] if path != "learn" else None
     rows = 20 * d * (2 if path == "learn" else 1)
     X, y = sample(Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2), rows)
-    run = learn_run(X, y, 512, 4) if path == "learn" else stage_one_run(path, X.to(dtype), y.to(dtype), 512, 4, False)
+    run = learn_run(X, y, 512,
+                    4) if path == "learn" else stage_one_run(path, X.to(dtype), y.to(dtype), 512, 4, False)
     benchmark.pedantic(run, rounds=3, warmup_rounds=1)

@@ -1,4 +1,5 @@
-"""Run a notebook from top to bottom in a process of its own, and compare what it says with its saved outputs."""
+"""Run a notebook from top to bottom in a process of its own, and compare what it says with its saved
+outputs."""
 
 import multiprocessing
 import os
@@ -9,12 +10,14 @@ from pathlib import Path
 
 SKIPPED = re.compile(r"^#\|\s*(slow|notest|eval:\s*false)", re.M)
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?")
-PRELOAD = ["torch", "scipy.optimize", "scipy.stats", "sklearn.ensemble", "matplotlib.pyplot", "execnb.shell", "pyarrow.parquet", "fastcore.test"]
+PRELOAD = ["torch", "scipy.optimize", "scipy.stats", "sklearn.ensemble", "matplotlib.pyplot", "execnb.shell",
+           "pyarrow.parquet", "fastcore.test"]
 
 
 def text_of(outputs: list) -> str:
     "What a cell printed and returned, as text; no warnings."
-    parts = [o.get("text", o.get("data", {}).get("text/plain", "")) for o in outputs if o.get("output_type") != "error" and o.get("name") != "stderr"]
+    parts = [o.get("text", o.get("data", {}).get("text/plain", ""))
+             for o in outputs if o.get("output_type") != "error" and o.get("name") != "stderr"]
     return "\n".join("".join(part) for part in parts)
 
 
@@ -25,7 +28,8 @@ def words(text: str) -> list[str]:
 
 
 def run_cells(path: Path, sender) -> None:
-    "Send the text of every code cell, and the error of the first that fails; to be called in a fresh process."
+    """Send the text of every code cell, and the error of the first that fails; to be called in a fresh
+    process."""
     sender.send(said_by(path))
     if "joblib.externals.loky" in sys.modules:  # whose idle workers would keep this process for five minutes
         sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True, kill_workers=True)
@@ -43,12 +47,14 @@ def said_by(path: Path) -> tuple[dict[str, str], str | None]:
         if cell.cell_type == "code" and not SKIPPED.search(cell.source):
             said[cell.id] = text_of(shell.run(cell.source))
             if shell.exc is not None:
-                return said, f"{path.name}, cell {cell.id}:\n{cell.source}\n\n" + "".join(traceback.format_exception(shell.exc))
+                return said, f"{path.name}, cell {cell.id}:\n{cell.source}\n\n" + "".join(
+                    traceback.format_exception(shell.exc))
     return said, None
 
 
 def run_chapter(path: Path) -> tuple[dict[str, str], str | None]:
-    "Text by cell, and the error if there was one. The process starts with the large libraries loaded and nothing done."
+    """Text by cell, and the error if there was one. The process starts with the large libraries loaded and
+    nothing done."""
     start = multiprocessing.get_context("forkserver")
     start.set_forkserver_preload(PRELOAD)
     receiver, sender = start.Pipe(duplex=False)

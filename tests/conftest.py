@@ -1,4 +1,5 @@
-"""A browser for the tests that need one, the order in which two workers share the work, and what took longest."""
+"""A browser for the tests that need one, the order in which two workers share the work, and what took
+longest."""
 
 import functools
 import http.server
@@ -13,11 +14,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+         "--disable-sync"]
 
 
 TOGETHER = {"test_live.py": "test_site.py"}  # files that share a built site
-SPREAD = ("test_chapters", "test_estimator", "test_install")  # files whose tests share nothing that is dear to make
+# files whose tests share nothing that is dear to make
+SPREAD = ("test_chapters", "test_estimator", "test_install")
 
 
 def pytest_collection_modifyitems(items):
@@ -40,21 +43,29 @@ def pytest_xdist_make_scheduler(config, log):
 
 def pytest_terminal_summary(terminalreporter):
     "The five slowest chapters and the five slowest tests."
-    reports = [r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, []) if r.when == "call"]
+    reports = [r for kind in ("passed", "failed")
+               for r in terminalreporter.stats.get(kind, []) if r.when == "call"]
     for what in ("chapters", "tests"):
-        kind = sorted((r for r in reports if ("test_chapter[" in r.nodeid) == (what == "chapters")), key=lambda r: -r.duration)
-        terminalreporter.write_line(f"slowest {what}: " + (", ".join(f"{r.nodeid.split('::')[-1]} {r.duration:.0f} s" for r in kind[:5]) or "none"))
+        kind = sorted((r for r in reports if ("test_chapter[" in r.nodeid) == (what == "chapters")),
+                      key=lambda r: -r.duration)
+        terminalreporter.write_line(f"slowest {what}: "
+                                    + (", ".join(
+                                        f"{r.nodeid.split('::')[-1]} {r.duration:.0f} s" for r in kind[:5])
+                                        or "none"))
 
 
 def missing(what: str):
     "Skip a test that lacks something; fail instead where the environment says CI_BROWSER=1."
-    (pytest.fail if os.environ.get("CI_BROWSER") == "1" else pytest.skip)(f"{what}: tests in a browser were not run")
+    (pytest.fail if os.environ.get("CI_BROWSER") == "1"
+     else pytest.skip)(f"{what}: tests in a browser were not run")
 
 
 @pytest.fixture(scope="module")
 def plain_signals():
-    "Signals that whoever started the tests ignores, such as nohup, have their usual meaning here and in child processes."
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    """Signals that whoever started the tests ignores, such as nohup, have their usual meaning here and in
+    child processes."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
+             signal.SIGHUP: signal.SIG_DFL}
     before = {number: signal.getsignal(number) for number in usual}
     for number, handler in usual.items():
         signal.signal(number, handler)
@@ -66,10 +77,12 @@ def plain_signals():
 @pytest.fixture(scope="session")
 def browser():
     "Chromium, headless: $CHROMIUM, or the first on the PATH."
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which(
+        "chromium-browser") or shutil.which("google-chrome")
     if path is None:
         missing("no chromium on the PATH and none in $CHROMIUM")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright: tests in a browser were not run")
+    sync_api = pytest.importorskip("playwright.sync_api",
+                                   reason="no playwright: tests in a browser were not run")
     with sync_api.sync_playwright() as play:
         chromium = play.chromium.launch(executable_path=path, headless=True, args=FLAGS)
         yield chromium
@@ -82,7 +95,8 @@ def site(tmp_path_factory):
     if shutil.which("npm") is None and not (ROOT / ".cache").is_dir():
         missing("no npm to fetch KaTeX with")
     out = tmp_path_factory.mktemp("site") / "docs"
-    done = subprocess.run([sys.executable, ROOT / "tools" / "build_site.py", "--smalldocs", "--out", out], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, ROOT / "tools" / "build_site.py", "--smalldocs", "--out", out],
+                          capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return out
 
@@ -92,7 +106,8 @@ def pages(site):
     "Path within the site -> parsed page."
     from bs4 import BeautifulSoup
 
-    return {p.relative_to(site).as_posix(): BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser") for p in sorted(site.rglob("*.html"))}
+    return {p.relative_to(site).as_posix(): BeautifulSoup(p.read_text(encoding="utf-8"), "html.parser")
+            for p in sorted(site.rglob("*.html"))}
 
 
 @pytest.fixture(scope="session")
@@ -102,7 +117,8 @@ def address(site):
         def log_message(self, *_):
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=site)) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0),
+                                         functools.partial(Quiet, directory=site)) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()

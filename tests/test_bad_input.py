@@ -1,4 +1,5 @@
-"""Bad input, line by line of the specification: the right kind of error, naming the argument, before any work."""
+"""Bad input, line by line of the specification: the right kind of error, naming the argument, before any
+work."""
 
 import math
 import warnings
@@ -68,12 +69,14 @@ BAD_SETTINGS = [
 @pytest.mark.parametrize("changes, kind, words", BAD_DATA + BAD_SETTINGS)
 def test_learn_refuses(changes, kind, words, monkeypatch):
     "Nothing is trained before the complaint."
-    monkeypatch.setattr("multiindex_nb.engine.learner.train_first_layer", lambda *a, **k: pytest.fail("work was started"))
+    monkeypatch.setattr("multiindex_nb.engine.learner.train_first_layer", lambda *a,
+                        **k: pytest.fail("work was started"))
     with pytest.raises(kind, match=words):
         learn(**changes)
 
 
-@pytest.mark.parametrize("changes, kind, words", [c for c in BAD_DATA if set(c[0]) <= {"X", "y"} and "r must" not in c[2]])
+@pytest.mark.parametrize("changes, kind, words",
+                         [c for c in BAD_DATA if set(c[0]) <= {"X", "y"} and "r must" not in c[2]])
 def test_every_stage_checks_its_data(changes, kind, words):
     "The functions that a user may call alone check as `learn` does."
     data = {"X": X, "y": Y, **changes}
@@ -140,7 +143,9 @@ def test_parts_refuse(make, kind, words):
         make()
 
 
-@pytest.mark.parametrize("text, column", [("h4(z1", 3), ("h2(z1)+x", 8), ("z1**z2", 5), ("__import__('os')", 1), ("h99(z1)", 1), ("z1/2", 1), ("z0", 1)])
+@pytest.mark.parametrize("text, column",
+                         [("h4(z1", 3), ("h2(z1)+x", 8), ("z1**z2", 5), ("__import__('os')", 1),
+                          ("h99(z1)", 1), ("z1/2", 1), ("z0", 1)])
 def test_bad_target_points_at_the_place(text, column):
     "A `ValueError` with the column; nothing is evaluated."
     with pytest.raises(ValueError, match=f"column {column}"):
@@ -225,7 +230,8 @@ def test_estimator_refuses(changes, kind, message):
 
 @pytest.mark.parametrize(
     "bad, message",
-    [((NAN, Y), "NaN"), ((X, INF), "infinity"), ((X, Y[:50]), "inconsistent"), ((X, torch.ones(200)), "y must not be constant"), ((X[:3], Y[:3]), "minimum of 4")],
+    [((NAN, Y), "NaN"), ((X, INF), "infinity"), ((X, Y[:50]), "inconsistent"),
+     ((X, torch.ones(200)), "y must not be constant"), ((X[:3], Y[:3]), "minimum of 4")],
 )
 def test_estimator_refuses_data(bad, message):
     "Data are refused in scikit-learn's words where it checks them, in ours elsewhere."
@@ -256,7 +262,8 @@ def test_adviser_and_polish_refuse(f, changes, kind, message):
 
 
 def test_rows_are_not_paired_by_accident():
-    "Tables whose indices differ are refused, since rows would be paired by position; equal ones, or plain arrays, are taken."
+    """Tables whose indices differ are refused, since rows would be paired by position; equal ones, or plain
+    arrays, are taken."""
     pd = pytest.importorskip("pandas")
     table, labels = pd.DataFrame(X.numpy()), pd.Series(Y.numpy())
     moved = labels.sample(frac=1, random_state=0)
@@ -279,10 +286,13 @@ def test_rows_are_not_paired_by_accident():
 
 
 def test_labels_keep_their_digits():
-    "float32 inputs with labels of the size of seconds since 1970: an error that names y, never a matrix of zeros."
+    """float32 inputs with labels of the size of seconds since 1970: an error that names y, never a matrix of
+    zeros."""
     late = Y + 1.7e9
-    for call in (lambda X, y: mi.second_order_matrix(X, y, "mse"), lambda X, y: mi.train_first_layer(mi.symmetric_init(8, 10, dtype=torch.float32), X, y, steps=1)):
+    for call in (lambda X, y: mi.second_order_matrix(X, y, "mse"), lambda X,
+                 y: mi.train_first_layer(mi.symmetric_init(8, 10, dtype=torch.float32), X, y, steps=1)):
         with pytest.raises(ValueError, match="y would lose its digits in float32"):
             call(X.float(), late)
-    exact, late_too = (mi.learn(X.float(), y, 2, "mse", width=16).subspace for y in (Y, late))  # computes in float64
+    # computes in float64
+    exact, late_too = (mi.learn(X.float(), y, 2, "mse", width=16).subspace for y in (Y, late))
     assert mi.subspace_error(exact, late_too) < 1e-3

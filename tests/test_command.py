@@ -29,24 +29,29 @@ ENV = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "DISPLAY", "M
 
 def run(words, folder, start=(str(SCRIPT),)):
     "The finished process."
-    return subprocess.run([*start, *map(str, words)], cwd=folder, env=ENV, capture_output=True, text=True, timeout=120)
+    return subprocess.run([*start, *map(str, words)], cwd=folder, env=ENV, capture_output=True, text=True,
+                          timeout=120)
 
 
 @pytest.mark.parametrize("start", [(str(SCRIPT),), (sys.executable, "-m", "multiindex_nb.cli")])
 def test_help_and_version(start, tmp_path):
     "Both ways to start it; nothing on standard error."
-    for words, part in ([["--help"], "learn"], [["learn", "--help"], "--target"], [["--version"], mi.__version__]):
+    for words, part in ([["--help"], "learn"], [["learn", "--help"], "--target"],
+                        [["--version"], mi.__version__]):
         done = run(words, tmp_path, start)
         assert (done.returncode, done.stderr) == (0, "") and part in done.stdout
 
 
 def test_learn_from_another_folder(tmp_path):
-    "Table on standard output, silence on standard error, picture and record in ./results; the same again with the same seed."
+    """Table on standard output, silence on standard error, picture and record in ./results; the same again
+    with the same seed."""
     records = []
     for k in range(2):
-        done = run([*QUICK, "--loss", "mse", "huber:0.5", "--target", "h2(z1)+h2(z2)", "--noise", "0.1"], tmp_path)
+        done = run([*QUICK, "--loss", "mse", "huber:0.5", "--target", "h2(z1)+h2(z2)", "--noise", "0.1"],
+                   tmp_path)
         assert (done.returncode, done.stderr) == (0, "")
-        assert all(word in done.stdout for word in ("alignment", "coverage", "verdict", "oracle", "trivial", "huber:0.5"))
+        assert all(word in done.stdout
+                   for word in ("alignment", "coverage", "verdict", "oracle", "trivial", "huber:0.5"))
         assert (tmp_path / "results" / "learn.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
         records.append(json.loads((tmp_path / "results" / "learn.json").read_text()))
         for entry in records[k]["runs"]:
@@ -72,8 +77,10 @@ def data_file(folder, kind):
 @pytest.mark.parametrize("kind", ["npz", "csv", "parquet"])
 def test_learn_from_a_file(kind, tmp_path):
     "Real data in three formats, with whitening, without a truth."
-    done = run(["learn", "--data", data_file(tmp_path, kind), "--r", 1, "--loss", "mse", "--whiten", "--width", 32, "--out", "here"], tmp_path)
-    assert (done.returncode, done.stderr) == (0, "") and "unknown" in done.stdout and "oracle" not in done.stdout
+    done = run(["learn", "--data", data_file(tmp_path, kind), "--r", 1, "--loss", "mse", "--whiten",
+                "--width", 32, "--out", "here"], tmp_path)
+    assert (done.returncode,
+            done.stderr) == (0, "") and "unknown" in done.stdout and "oracle" not in done.stdout
     record = json.loads((tmp_path / "here" / "learn.json").read_text())
     assert record["oracle_error"] is None and record["runs"][0]["test_error"] < 0.5
 
@@ -126,7 +133,8 @@ def test_interruption_is_one_line(tmp_path, interruptible):
     run(["--version"], tmp_path)
     startup = time.perf_counter() - begin  # on this machine, as busy as it is
     words = [str(SCRIPT), "learn", "--d", "300", "--n-per-d", "100", "--steps", "100", "--engine", "autograd"]
-    with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
         time.sleep(2 * startup + 2)
         process.send_signal(signal.SIGINT)
         try:
@@ -151,7 +159,8 @@ def test_reproduce_writes_a_report_and_goes_on_from_stored_results(tmp_path):
     assert parquet.read_table(stored).equals(rows)
 
 
-@pytest.mark.parametrize("words", [["--claim", "C99"], ["--jobs", "0"], ["--scale", "vast"], ["--claim"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["--claim", "C99"], ["--jobs", "0"], ["--scale", "vast"], ["--claim"]],
+                         ids=" ".join)
 def test_reproduce_refuses_in_one_line(words, tmp_path):
     "Exit code 2, one line, nothing written."
     done = run(["reproduce", *words], tmp_path)
@@ -161,7 +170,8 @@ def test_reproduce_refuses_in_one_line(words, tmp_path):
 
 def test_bench_prints_a_table_and_goes_on_from_stored_results(tmp_path):
     "A peer and ours on one small problem; the second call computes nothing and says the same."
-    words = ["bench", "--peers", "--target", "h2(z1)", "--d", 8, "--n-per-d", 25, "--seeds", 1, "--peer", "one-step", "--out", "kept"]
+    words = ["bench", "--peers", "--target", "h2(z1)", "--d", 8, "--n-per-d", 25, "--seeds", 1, "--peer",
+             "one-step", "--out", "kept"]
     first = run(words, tmp_path)
     assert (first.returncode, first.stderr) == (0, "")
     assert [line.split()[0] for line in first.stdout.splitlines()[2:4]] == ["one-step", "ours"]
@@ -172,7 +182,8 @@ def test_bench_prints_a_table_and_goes_on_from_stored_results(tmp_path):
 
 def test_bench_times_every_path(tmp_path):
     "A table for each problem, slopes over d, and the rows as Parquet."
-    words = ["bench", "--d", 40, 80, "--width", 16, "--steps", 2, "--path", "power", "learn", "--out", "speed"]
+    words = ["bench", "--d", 40, 80, "--width", 16, "--steps", 2, "--path", "power", "learn", "--out",
+             "speed"]
     done = run(words, tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
@@ -182,7 +193,9 @@ def test_bench_times_every_path(tmp_path):
     assert len(rows) == 4 and all(0 < r["seconds"] < 60 and r["ratio"] > 0 and r["flops"] > 0 for r in rows)
 
 
-WRONG = (["--d", "1"], ["--width", "7"], ["--device", "moon"], ["--path", "fast"], ["--peers", "--d", "9", "10"], ["--peers", "--peer", "lda"], ["--peers", "--target", "h4(z1"], ["--peers", "--d", "1"], ["--peers", "--seeds", "0"], ["--peers", "--noise", "nan"])
+WRONG = (["--d", "1"], ["--width", "7"], ["--device", "moon"], ["--path", "fast"],
+         ["--peers", "--d", "9", "10"], ["--peers", "--peer", "lda"], ["--peers", "--target", "h4(z1"],
+         ["--peers", "--d", "1"], ["--peers", "--seeds", "0"], ["--peers", "--noise", "nan"])
 
 
 @pytest.mark.parametrize("words", WRONG, ids=" ".join)
@@ -196,7 +209,8 @@ def test_bench_refuses_in_one_line(words, tmp_path):
 def shell(line, folder, **env):
     "A line of bash in `folder` with the command as $MI; the finished process."
     here = {**ENV, "MI": str(SCRIPT), **env}
-    return subprocess.run(["bash", "-c", line], cwd=folder, env=here, capture_output=True, text=True, errors="replace", timeout=120)
+    return subprocess.run(["bash", "-c", line], cwd=folder, env=here, capture_output=True, text=True,
+                          errors="replace", timeout=120)
 
 
 LAST = '; echo "${PIPESTATUS[0]}" >&2'
@@ -204,14 +218,19 @@ SHORT = "--target 'h2(z1)' --d 10 --n-per-d 20 --width 16 --steps 2"
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("line", [f"$MI learn {SHORT} --out o", "$MI predict --target 'h2(z1)' --loss mse", "$MI --help", "$MI learn --help", "$MI bench --d 20 --width 16 --steps 2 --path power --out o", "$MI reproduce --claim C1 --out o"])
+@pytest.mark.parametrize("line", [f"$MI learn {SHORT} --out o", "$MI predict --target 'h2(z1)' --loss mse",
+                                  "$MI --help", "$MI learn --help",
+                                  "$MI bench --d 20 --width 16 --steps 2 --path power --out o",
+                                  "$MI reproduce --claim C1 --out o"])
 def test_a_reader_that_has_seen_enough_is_no_error(line, unbuffered, tmp_path):
     "Exit code 0, nothing on standard error, results written."
     if "reproduce" in line:
-        assert shell("$MI reproduce --claim C1 --out o", tmp_path).returncode == 0  # so that the next call is short
+        # so that the next call is short
+        assert shell("$MI reproduce --claim C1 --out o", tmp_path).returncode == 0
     done = shell(f"{line} | true{LAST}", tmp_path, PYTHONUNBUFFERED=unbuffered)
     assert done.stderr == "0\n"
-    wanted = {"learn": ["learn.json", "learn.png"], "bench": ["speed.parquet"], "reproduce": ["REPRODUCTION.md"]}.get(line.split()[1], [])
+    wanted = {"learn": ["learn.json", "learn.png"], "bench": ["speed.parquet"],
+              "reproduce": ["REPRODUCTION.md"]}.get(line.split()[1], [])
     assert all((tmp_path / "o" / name).stat().st_size > 0 for name in wanted if "help" not in line)
 
 
@@ -225,9 +244,11 @@ def test_output_on_a_full_disk(tmp_path):
 
 def test_closed_streams(tmp_path):
     "Nobody reads anything: the results are written all the same, and a failure keeps its exit code."
-    assert shell(f"$MI learn {SHORT} --out o >&- 2>&-", tmp_path).returncode == 0 and (tmp_path / "o" / "learn.json").exists()
+    assert shell(f"$MI learn {SHORT} --out o >&- 2>&-",
+                 tmp_path).returncode == 0 and (tmp_path / "o" / "learn.json").exists()
     assert shell("$MI learn --d 1 2>&-", tmp_path).returncode == 2
-    assert shell("{ $MI learn --d 1; echo $? >code; } 2>&1 | true", tmp_path).returncode == 0 and (tmp_path / "code").read_text() == "2\n"
+    assert shell("{ $MI learn --d 1; echo $? >code; } 2>&1 | true",
+                 tmp_path).returncode == 0 and (tmp_path / "code").read_text() == "2\n"
 
 
 def test_names_that_a_terminal_cannot_show(tmp_path):
@@ -236,16 +257,21 @@ def test_names_that_a_terminal_cannot_show(tmp_path):
     X = rng.standard_normal((100, 2))
     rows = "\n".join(f"{a:.5f},{b:.5f},{a * a:.5f}" for a, b in X)
     (tmp_path / "größe.csv").write_text(f"größe,$\\alpha^,年\n{rows}\n", encoding="utf-8")
-    words = ["learn", "--data", "größe.csv", "--r", "1", "--loss", "mse", "--width", "16", "--steps", "2", "--out", "o"]
-    done = subprocess.run([SCRIPT, *words], cwd=tmp_path, env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=120)
-    assert (done.returncode, done.stderr) == (0, b"") and rb"gr\xf6\xdfe" in done.stdout and rb"\u5e74" in done.stdout
+    words = ["learn", "--data", "größe.csv", "--r", "1", "--loss", "mse", "--width", "16", "--steps", "2",
+             "--out", "o"]
+    done = subprocess.run([SCRIPT, *words], cwd=tmp_path, env={**ENV, "PYTHONIOENCODING": "ascii"},
+                          capture_output=True, timeout=120)
+    assert (done.returncode,
+            done.stderr) == (0, b"") and rb"gr\xf6\xdfe" in done.stdout and rb"\u5e74" in done.stdout
     record = json.loads((tmp_path / "o" / "learn.json").read_text())
     assert record["label"].startswith("'年' (the last column") and record["inputs"] == ["größe", "$\\alpha^"]
-    done = subprocess.run([SCRIPT, *words[:2], "grö.csv", *words[3:]], cwd=tmp_path, env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=120)
+    done = subprocess.run([SCRIPT, *words[:2], "grö.csv", *words[3:]], cwd=tmp_path,
+                          env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=120)
     assert done.returncode == 2 and b"no such file" in done.stderr and done.stderr.count(b"\n") == 1
 
 
-RC = {"LaTeX": "text.usetex: True", "a font that is not there": "font.family: Nowhere Sans", "another format": "savefig.format: svg", "tight": "savefig.bbox: tight", "huge": "savefig.dpi: 100000"}
+RC = {"LaTeX": "text.usetex: True", "a font that is not there": "font.family: Nowhere Sans",
+      "another format": "savefig.format: svg", "tight": "savefig.bbox: tight", "huge": "savefig.dpi: 100000"}
 
 
 @pytest.mark.parametrize("rc", RC.values(), ids=RC)
@@ -262,17 +288,22 @@ def test_a_picture_that_fails_loses_no_numbers(tmp_path):
     "learn.json and the table are there; one line says what is not; no part of a file is left."
     (tmp_path / "o" / "learn.png").mkdir(parents=True)
     done = shell(f"$MI learn {SHORT} --out o", tmp_path)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "not written" in done.stderr and "learn.png" in done.stderr
+    assert done.returncode == 2 and done.stderr.count(
+        "\n") == 1 and "not written" in done.stderr and "learn.png" in done.stderr
     assert "verdict" in done.stdout and "wrote o/learn.json" in done.stdout
     assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["learn.json", "learn.png"]
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="no folder that even root cannot write")
-@pytest.mark.parametrize("words", [["learn", *SHORT.replace("'", "").split()], ["bench", "--d", "20", "--width", "16", "--steps", "2", "--path", "power"], ["reproduce", "--claim", "C1"]], ids=lambda w: w[0])
+@pytest.mark.parametrize("words",
+                         [["learn", *SHORT.replace("'", "").split()],
+                          ["bench", "--d", "20", "--width", "16", "--steps", "2", "--path", "power"],
+                          ["reproduce", "--claim", "C1"]], ids=lambda w: w[0])
 def test_a_folder_that_cannot_be_written(words, tmp_path):
     "One line, exit code 2; `learn` has printed its table."
     done = run([*words, "--out", "/proc/nowhere/o"], tmp_path)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith(f"multiindex {words[0]}: error: ")
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and done.stderr.startswith(
+        f"multiindex {words[0]}: error: ")
     assert words[0] != "learn" or "verdict" in done.stdout
 
 
@@ -280,10 +311,14 @@ def test_the_label_is_printed_and_recorded(tmp_path):
     "By `learn` and `predict`, with the inputs beside it."
     rng = np.random.default_rng(0)
     X = rng.standard_normal((200, 3))
-    np.savetxt(tmp_path / "t.csv", np.c_[X, np.ones(200), X[:, 0] ** 2], delimiter=",", header="a,b,c,unit,price", comments="")
+    np.savetxt(tmp_path / "t.csv", np.c_[X, np.ones(200), X[:, 0] ** 2], delimiter=",",
+               header="a,b,c,unit,price", comments="")
     done = run(["learn", "--data", "t.csv", "--r", 1, "--whiten", "--width", 16, "--out", "o"], tmp_path)
-    assert (done.returncode, done.stderr) == (0, "") and "label   'price' (the last column, since none is called y" in done.stdout
-    assert "inputs  'a', 'b', 'c', 'unit'" in done.stdout and "note: constant in the rows for training: 'unit'" in done.stdout
+    assert (done.returncode,
+            done.stderr) == (0,
+                             "") and "label   'price' (the last column, since none is called y" in done.stdout
+    assert ("inputs  'a', 'b', 'c', 'unit'" in done.stdout
+            and "note: constant in the rows for training: 'unit'" in done.stdout)
     record = json.loads((tmp_path / "o" / "learn.json").read_text())
     assert record["label"].startswith("'price'") and record["inputs"] == ["a", "b", "c", "unit"]
     done = run(["predict", "--data", "t.csv", "--label", "a", "--whiten", "--loss", "mse"], tmp_path)
@@ -310,7 +345,8 @@ def command(tmp_path, monkeypatch, capsys):
 def refused(answer, name):
     "One line on standard error that begins like an error of this command, nothing else; its text."
     code, out, err = answer
-    assert (code, out) == (2, "") and err.count("\n") == 1 and err.startswith(f"multiindex {name}: error: "), answer
+    assert (code, out) == (2, "") and err.count("\n") == 1 and err.startswith(
+        f"multiindex {name}: error: "), answer
     return err
 
 
@@ -340,7 +376,8 @@ def test_arrays_that_are_no_data(inputs, labels, words, command):
 
 
 def test_damaged_files(command, tmp_path):
-    "A flipped byte anywhere, a header that asks for a terabyte, a name that stands twice, a folder with the name of a file: one line each."
+    """A flipped byte anywhere, a header that asks for a terabyte, a name that stands twice, a folder with the
+    name of a file: one line each."""
     np.savez("a.npz", X=X, y=Y)
     whole = Path("a.npz").read_bytes()
     for place in range(0, len(whole), 97):
@@ -352,7 +389,8 @@ def test_damaged_files(command, tmp_path):
     Path("a.npz").write_bytes(whole[:1000] + bytes([whole[1000] ^ 255]) + whole[1001:])
     assert "a.npz cannot be read: Bad CRC" in refused(command("learn", "--data", "a.npz", "--r", 1), "learn")
     header = io.BytesIO()
-    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 30)})
+    np.lib.format.write_array_header_1_0(header,
+                                         {"descr": "<f8", "fortran_order": False, "shape": (10**12, 30)})
     with zipfile.ZipFile("a.npz", "w") as file:
         file.writestr("X.npy", header.getvalue()), file.writestr("y.npy", header.getvalue())
     assert "not enough memory" in refused(command("predict", "--data", "a.npz"), "predict")
@@ -362,7 +400,9 @@ def test_damaged_files(command, tmp_path):
     assert "b.csv is a folder" in refused(command("predict", "--data", "b.csv"), "predict")
 
 
-@pytest.mark.parametrize("option, value", [("--target", "z1"), ("--d", 5), ("--n-per-d", 3), ("--noise", 0), ("--condition", 1)])
+@pytest.mark.parametrize("option, value",
+                         [("--target", "z1"), ("--d", 5), ("--n-per-d", 3), ("--noise", 0),
+                          ("--condition", 1)])
 def test_an_option_that_data_would_ignore_is_an_error(option, value, command):
     "Even at its default value: who writes --noise 0 believes that it is heard."
     np.savez("a.npz", X=X, y=Y)
@@ -370,13 +410,20 @@ def test_an_option_that_data_would_ignore_is_an_error(option, value, command):
     assert f"{option} does not go with --data" in err
 
 
-@pytest.mark.parametrize("words", ["--seeds 2", "--noise 0", "--target z1", "--peer SIR", "--peers --width 8", "--peers --steps 2", "--peers --path power", "--peers --device cpu", "--peers --matrix-free"])
+@pytest.mark.parametrize("words", ["--seeds 2", "--noise 0", "--target z1", "--peer SIR", "--peers --width 8",
+                                   "--peers --steps 2", "--peers --path power", "--peers --device cpu",
+                                   "--peers --matrix-free"])
 def test_an_option_that_bench_would_ignore_is_an_error(words, command):
     "Those of the peers without --peers, those of the paths with it."
-    assert f"{words.split()[-2 if '--matrix' not in words else -1]} does not go with" in refused(command("bench", *words.split()), "bench")
+    assert f"{words.split()[-2 if '--matrix' not in words else -1]} does not go with" in refused(
+        command("bench", *words.split()), "bench")
 
 
-HUGE = ["learn --d {n}", "learn --n-per-d {n}", "learn --width {n}", "learn --steps {n}", "bench --d {n}", "bench --n-per-d {n}", "bench --width {n}", "bench --steps {n}", "bench --peers --target z1 --peer one-step --seeds {n}", "bench --peers --d {n}", "bench --peers --n-per-d {n}", "reproduce --jobs {n}", "explore --port {n}", "predict --n-per-d {n}0000"]
+HUGE = ["learn --d {n}", "learn --n-per-d {n}", "learn --width {n}", "learn --steps {n}", "bench --d {n}",
+        "bench --n-per-d {n}", "bench --width {n}", "bench --steps {n}",
+        "bench --peers --target z1 --peer one-step --seeds {n}", "bench --peers --d {n}",
+        "bench --peers --n-per-d {n}", "reproduce --jobs {n}", "explore --port {n}",
+        "predict --n-per-d {n}0000"]
 
 
 @pytest.mark.parametrize("number", [10**9, 10**20])
@@ -384,16 +431,19 @@ HUGE = ["learn --d {n}", "learn --n-per-d {n}", "learn --width {n}", "learn --st
 def test_numbers_that_cannot_be_meant(line, number, command):
     "Refused at once, by the name of an option, without a word of PyTorch's."
     words = line.format(n=number).split()
-    begin = time.perf_counter()
+    begin = time.process_time()
     err = refused(command(*words), words[0])
-    assert any(option in err for option in words if option.startswith("--")) and "Exception" not in err and os.listdir() == []
-    assert time.perf_counter() - begin < 10
+    assert any(option in err
+               for option in words
+               if option.startswith("--")) and "Exception" not in err and os.listdir() == []
+    assert time.process_time() - begin < 10
 
 
 @pytest.mark.parametrize("jobs", [-99, -2, 0])
 def test_number_of_processes(jobs, command):
     "-1 or at least 1; joblib itself takes any number below zero."
-    assert "--jobs must be -1 or in [1," in refused(command("reproduce", "--claim", "C1", "--jobs", jobs), "reproduce")
+    assert "--jobs must be -1 or in [1," in refused(
+        command("reproduce", "--claim", "C1", "--jobs", jobs), "reproduce")
     assert os.listdir() == []
 
 
@@ -410,9 +460,11 @@ TINY = ["learn", "--d", 10, "--n-per-d", 30, "--width", 8, "--out", "o"]
 def test_numbers_that_are_not_finite_are_null_in_the_record(command):
     "The results of a run with an infinite number in it are kept, and any reader of JSON takes them."
     code, out, err = command(*TINY, "--lr", 1e299)
-    record = json.loads(Path("o/learn.json").read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    record = json.loads(Path("o/learn.json").read_text(),
+                        parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert code in (0, 2) and err.count("\n") <= 1 and "verdict" in out
-    assert record["runs"][0]["lr"] == 1e299 and None in record["runs"][0]["history"]["norm"] + record["runs"][0]["history"]["loss"]
+    assert record["runs"][0]["lr"] == 1e299 and None in record["runs"][0]["history"]["norm"] + record["runs"][
+        0]["history"]["loss"]
     assert not [name for name in os.listdir("o") if "part" in name]
 
 
@@ -420,7 +472,9 @@ def test_interrupted_while_drawing(command, monkeypatch):
     "The line says that the record is written, and it is; no part of the picture is left."
     monkeypatch.setattr(cli.learn, "draw", lambda *_: signal.raise_signal(signal.SIGINT))
     code, out, err = command(*TINY)
-    assert (code, out, err) == (130, "", "multiindex learn: interrupted, o/learn.json is written\n") and os.listdir("o") == ["learn.json"]
+    assert (code, out, err) == (130, "",
+                                "multiindex learn: interrupted, o/learn.json is written\n") and os.listdir(
+                                    "o") == ["learn.json"]
 
 
 @pytest.mark.parametrize("name, code", [("SIGTERM", 143), ("SIGHUP", 129), ("SIGINT", 130)])
@@ -429,7 +483,8 @@ def test_signals_before_anything_is_written(name, code, command, monkeypatch):
     before = signal.getsignal(getattr(signal, name))
     monkeypatch.setattr(cli.learn, "run_loss", lambda *_: signal.raise_signal(getattr(signal, name)))
     got, out, err = command(*TINY)
-    assert (got, out) == (code, "") and err.count("\n") == 1 and "nothing is written" in err and os.listdir() == []
+    assert (got, out) == (code,
+                          "") and err.count("\n") == 1 and "nothing is written" in err and os.listdir() == []
     assert signal.getsignal(getattr(signal, name)) == before
 
 
@@ -441,9 +496,11 @@ def children(process):
 
 @pytest.mark.parametrize("name, code, group", [("SIGTERM", 143, False), ("SIGHUP", 129, True)])
 def test_reproduce_ends_its_workers(name, code, group, tmp_path):
-    "One line says what is kept; joblib's workers and helpers end too, without a word, and no part of a file is left. A closed terminal reaches all of them at once."
+    """One line says what is kept; joblib's workers and helpers end too, without a word, and no part of a file
+    is left. A closed terminal reaches all of them at once."""
     words = [SCRIPT, "reproduce", "--claim", "C6", "--jobs", "2"]
-    with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True, start_new_session=True) as process:
         begin = time.monotonic()
         while not list(tmp_path.rglob("*.parquet")) and time.monotonic() - begin < 60:
             time.sleep(0.02)
@@ -452,7 +509,9 @@ def test_reproduce_ends_its_workers(name, code, group, tmp_path):
         out, err = process.communicate(timeout=60)
     psutil = pytest.importorskip("psutil")
     assert len(below) >= 2 and psutil.wait_procs(below, timeout=10)[1] == []
-    assert (process.returncode, out) == (code, "") and err == f"multiindex reproduce: ended by {name}, finished cells are kept and the same command goes on from there\n"
+    assert (process.returncode,
+            out) == (code,
+                     "") and err == f"multiindex reproduce: ended by {name}, finished cells are kept and the same command goes on from there\n"  # noqa: E501
     assert list(tmp_path.rglob("*.parquet")) and list(tmp_path.rglob("*.part")) == []
 
 
@@ -471,12 +530,17 @@ def test_workers_are_ended_before_the_parts_of_files_are_cleared():
 SLOW = "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
 
 
-@pytest.mark.parametrize("start, code", [((str(SCRIPT), "learn"), 130), ((sys.executable, "-c", "import multiindex_nb"), -signal.SIGINT)], ids=["the command", "another program"])
+@pytest.mark.parametrize("start, code",
+                         [((str(SCRIPT), "learn"), 130),
+                          ((sys.executable, "-c", "import multiindex_nb"), -signal.SIGINT)],
+                          ids=["the command", "another program"])
 def test_ctrl_c_while_importing(start, code, tmp_path, interruptible):
     "One line from the command; another program that imports the package keeps its own answer, a traceback."
     (tmp_path / "torch.py").write_text(SLOW)
-    path = os.pathsep.join(filter(None, [str(tmp_path), str(Path(mi.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
-    with subprocess.Popen(start, cwd=tmp_path, env={**ENV, "PYTHONPATH": path}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    path = os.pathsep.join(
+        filter(None, [str(tmp_path), str(Path(mi.__file__).parents[1]), os.environ.get("PYTHONPATH")]))
+    with subprocess.Popen(start, cwd=tmp_path, env={**ENV, "PYTHONPATH": path}, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "loading\n"
         process.send_signal(signal.SIGINT)
         try:
@@ -492,15 +556,20 @@ def test_a_backend_that_matplotlib_does_not_know(tmp_path):
     assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "o" / "learn.png").exists()
 
 
-NARROW = [TINY, ["predict", "--loss", "mse", "huber", "--n-per-d", 40], ["learn", "--loss", "hinge"], ["learn", "--d", "ten"], ["--help"], ["learn", "--help"], ["bench", "--help"], ["predict", "--help"]]
+NARROW = [TINY, ["predict", "--loss", "mse", "huber", "--n-per-d", 40], ["learn", "--loss", "hinge"],
+          ["learn", "--d", "ten"], ["--help"], ["learn", "--help"], ["bench", "--help"],
+          ["predict", "--help"]]
 
 
 @pytest.mark.parametrize("words", NARROW, ids=lambda words: " ".join(map(str, words[:3])))
 def test_narrow_terminals(words, command, monkeypatch):
-    "At COLUMNS=40 no line is wider, unless it is one word, but for an error, which is one line always; otherwise no table is wider than 79, and prose keeps its lines."
+    """At COLUMNS=40 no line is wider, unless it is one word, but for an error, which is one line always;
+    otherwise no table is wider than 79, and prose keeps its lines."""
     plain = command(*words)
     assert plain[2].count("\n") <= 1
-    table = [line for line in plain[1].splitlines() if not line.startswith(("note", "try", "target", "  note", "     ("))]
+    table = [line
+             for line in plain[1].splitlines()
+             if not line.startswith(("note", "try", "target", "  note", "     ("))]
     assert max(map(len, table), default=0) <= 79
     monkeypatch.setenv("COLUMNS", "40")
     _, out, err = command(*words)

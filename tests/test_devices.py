@@ -5,7 +5,8 @@ import torch
 
 import multiindex_nb as mi
 
-CUDA = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device: the tests of device='cuda' did not run here")
+CUDA = pytest.mark.skipif(not torch.cuda.is_available(),
+                          reason="no CUDA device: the tests of device='cuda' did not run here")
 U = mi.random_subspace(60, 2, seed=0)
 X, Y = mi.sample(mi.Target.parse("h2(z1)+h2(z2)"), U, 6000, seed=0)
 
@@ -43,7 +44,8 @@ def test_no_large_copy_in_the_loop(engine):
     data = X.cuda(), Y.cuda()
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], record_shapes=True) as seen:
         mi.train_first_layer(net, *data, "huber", 3, engine=engine)
-    copies = [e for e in seen.events() if e.name == "aten::_to_copy" and e.input_shapes and e.input_shapes[0] and max(e.input_shapes[0]) > 64]
+    copies = [e for e in seen.events() if e.name == "aten::_to_copy" and e.input_shapes and e.input_shapes[0]
+              and max(e.input_shapes[0]) > 64]
     assert not copies, [c.input_shapes for c in copies]
 
 

@@ -22,12 +22,14 @@ def test_scikit_learn_check(estimator, check):
 def test_refine_off_is_learn():
     "With refine=False, one loss and the rule's steps, the subspace is that of `learn` on the same rows."
     X, y = mi.sample(mi.Target.parse("h2(z1)+h2(z2)"), mi.random_subspace(12, 2, seed=0), 1200, seed=0)
-    model = mi.MultiIndexRegressor(2, loss="huber", steps="rule", width=64, refine=False, whiten=False, random_state=3).fit(X.numpy(), y.numpy())
+    model = mi.MultiIndexRegressor(2, loss="huber", steps="rule", width=64, refine=False, whiten=False,
+                                   random_state=3).fit(X.numpy(), y.numpy())
     seed = int(np.random.RandomState(3).randint(2**31 - 1))
     z = (y - y.mean()) / y.std()
     result = mi.learn(X, z, 2, mi.Huber(1 / y.std().item()), width=64, seed=seed, progress=False)
     assert mi.subspace_error(model.components_, result.subspace) < 1e-6
-    assert np.allclose((model.predict(X.numpy()) - y.mean().item()) / y.std().item(), result.predict(X).numpy(), atol=1e-6)
+    assert np.allclose((model.predict(X.numpy()) - y.mean().item()) / y.std().item(),
+                       result.predict(X).numpy(), atol=1e-6)
 
 
 def test_components_span_the_truth_in_the_coordinates_of_the_user():
@@ -43,7 +45,8 @@ def test_components_span_the_truth_in_the_coordinates_of_the_user():
 
 @pytest.mark.parametrize("n, noise", [(300, 0.05), (300, 1.0), (600, 0.0)])
 def test_small_tables_are_learned_or_left_alone(n, noise):
-    "Twenty tables of five columns: no prediction far beyond the labels (worst error seen 0.9; it was 726 with a decay chosen by the least of a few losses)."
+    """Twenty tables of five columns: no prediction far beyond the labels (worst error seen 0.9; it was 726
+    with a decay chosen by the least of a few losses)."""
     worst = 0.0
     for seed in range(20):
         gen = np.random.default_rng(seed)
@@ -92,7 +95,8 @@ def tables(draw):
 @settings(derandomize=True, deadline=None, max_examples=60, database=None)
 @given(tables(), st.sampled_from(["auto", 1]))
 def test_never_worse_than_the_mean_and_never_far_from_the_labels(table, n_indices):
-    "On any finite table: R squared on its own rows, and predictions for rows far away within the labels and a range more."
+    """On any finite table: R squared on its own rows, and predictions for rows far away within the labels and
+    a range more."""
     X, y = table
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -103,7 +107,8 @@ def test_never_worse_than_the_mean_and_never_far_from_the_labels(table, n_indice
             far = model.predict(X.mean(axis=0) + size * (X - X.mean(axis=0)))
             margin = 1.001 * np.ptp(y)
             assert (far >= y.min() - margin).all() and (far <= y.max() + margin).all()
-    assert model.model_.certified or model.model_.kind == "constant" or error[model.model_.kind] <= 1.05 * min(error["constant"], error["linear"])
+    assert model.model_.certified or model.model_.kind == "constant" or error[
+        model.model_.kind] <= 1.05 * min(error["constant"], error["linear"])
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -1,4 +1,5 @@
-"""The explorer as a user meets it, the command, a browser, a slider, a button, a text box; and as a stranger does."""
+"""The explorer as a user meets it, the command, a browser, a slider, a button, a text box; and as a stranger
+does."""
 
 import contextlib
 import http.client

@@ -15,7 +15,8 @@ PAIRS, SEED = "400", "0"
 def test_every_public_function_is_in_the_table():
     "A new name must be given its good and its hostile arguments; a result or a warning needs none."
     called = {re.match(r"\w+", name)[0] for name in hostile.CALLS}
-    warned = {name for name in mi.__all__ if isinstance(getattr(mi, name), type) and issubclass(getattr(mi, name), Exception)}
+    warned = {name for name in mi.__all__ if isinstance(getattr(mi, name), type)
+              and issubclass(getattr(mi, name), Exception)}
     assert set(mi.__all__) - called - warned - hostile.RESULTS - {"MultiIndexRegressor"} == set()
 
 
@@ -31,6 +32,8 @@ def test_every_argument_is_in_the_table():
 
 
 def test_hostile_calls_are_refused_by_name_or_answered_rightly():
-    "No other kind of error, no argument unnamed, no second lost, no gigabyte, no NaN, no mask or digit dropped, and the same answer for the same numbers."
-    done = subprocess.run([sys.executable, Path(hostile.__file__), PAIRS, SEED], capture_output=True, text=True, timeout=600)
+    """No other kind of error, no argument unnamed, no second lost, no gigabyte, no NaN, no mask or digit
+    dropped, and the same answer for the same numbers."""
+    done = subprocess.run([sys.executable, Path(hostile.__file__), PAIRS, SEED], capture_output=True,
+                          text=True, timeout=600)
     assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]

@@ -26,7 +26,8 @@ def figures(path):
 def test_the_hour_is_one():
     "Four chapters, 5000 words and 300 lines in all; each at most 60 lines exported, and a picture within 30."
     found = [figures(path) for path in HOUR]
-    assert len(found) == 4 and sum(f["words"] for f in found) <= 5000 and sum(f["lines"] for f in found) <= 300
+    assert len(found) == 4 and sum(f["words"]
+                                   for f in found) <= 5000 and sum(f["lines"] for f in found) <= 300
     assert all(f["exported"] <= 60 and f["before the first picture"] <= 30 for f in found), found
 
 

@@ -9,37 +9,41 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import house
 
-HEAVY = ("matplotlib", "ipywidgets", "nbdev", "fastcore", "sklearn", "scipy.optimize", "pyarrow", "distributed")
+HEAVY = ("matplotlib", "ipywidgets", "nbdev", "fastcore", "sklearn", "scipy.optimize", "pyarrow",
+         "distributed")
 PROBE = f"""
 import sys, time
+start = time.process_time()
 import torch
-start = time.perf_counter()
+middle = time.process_time()
 import multiindex_nb
-seconds = time.perf_counter() - start
+share = (time.process_time() - middle) / (middle - start)
 import json, random
-print(json.dumps([seconds, [m for m in {HEAVY!r} if m in sys.modules], random.random()]))
+print(json.dumps([share, [m for m in {HEAVY!r} if m in sys.modules], random.random()]))
 """
 
 
 def probe():
-    "Seconds beyond those of torch, heavy modules loaded, in a fresh interpreter."
+    "Processor time over that of importing torch, heavy modules loaded, in a fresh interpreter."
     done = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     return json.loads(done.stdout)
 
 
-def test_import_adds_less_than_a_second_to_torch_and_loads_nothing_heavy():
-    "Best of three, so that a busy machine does not fail it."
+def test_import_takes_less_than_torch_by_far_and_loads_nothing_heavy():
+    "Processor time, best of three: a busy machine slows both."
     probes = [probe() for _ in range(3)]
-    assert min(seconds for seconds, *_ in probes) < 1
+    assert min(share for share, *_ in probes) < 0.6
     assert probes[0][1] == []
 
 
 def test_imports_go_one_way_between_the_parts():
     "No arrow of the house runs back up or across, and its picture is that of today."
-    assert house.faults() == [] and subprocess.run([sys.executable, house.__file__, "--check"], check=False).returncode == 0
+    assert house.faults() == [] and subprocess.run(
+        [sys.executable, house.__file__, "--check"], check=False).returncode == 0
     order = list(house.HOUSE)
-    assert all(order.index(below) < order.index(part) for part, (_, allowed) in house.HOUSE.items() for below in allowed)
+    assert all(order.index(below) < order.index(part) for part, (_, allowed) in house.HOUSE.items()
+               for below in allowed)
 
 
 def test_an_arrow_that_runs_back_up_is_noticed(monkeypatch):
@@ -60,9 +64,12 @@ def test_no_module_imports_itself_through_others():
 
 def test_no_import_time_work():
     "At module level there are only imports, definitions and constants; no loops, no bare calls."
-    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.Expr, ast.If)
+    allowed = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.Expr,
+               ast.If)
     for name in house.modules():
         path = house.PACKAGE / f"{name.replace('.', '/')}.py"
-        for node in ast.parse((path if path.exists() else path.with_suffix("") / "__init__.py").read_text()).body:
+        for node in ast.parse(
+            (path if path.exists() else path.with_suffix("") / "__init__.py").read_text()).body:
             assert isinstance(node, allowed), (name, node.lineno)
-            assert not (isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant)), (name, node.lineno)
+            assert not (isinstance(node, ast.Expr)
+                        and not isinstance(node.value, ast.Constant)), (name, node.lineno)

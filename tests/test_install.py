@@ -25,7 +25,7 @@ X, y = mi.sample(mi.Target.parse("h2(z1)"), mi.random_subspace(6, 1), 300, noise
 assert mi.population_spectrum(mi.Target.parse("z1*z2"), "l1").abs().min() > 0.6  # Sobol points
 assert mi.MultiIndexRegressor(1, random_state=0).fit(X.numpy(), y.numpy()).score(X.numpy(), y.numpy()) > 0.9
 print(len(names), mi.__file__)
-"""
+"""  # noqa: E501
 
 
 def ran(*words, **options) -> str:
@@ -41,7 +41,8 @@ def ran(*words, **options) -> str:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    "Folder with the sdist, the wheel built beside it, and in `again` the wheel built from the unpacked sdist."
+    """Folder with the sdist, the wheel built beside it, and in `again` the wheel built from the unpacked
+    sdist."""
     out = tmp_path_factory.mktemp("dist")
     clean = out / "source"
     ran("git", "clone", "-q", ROOT, clean)
@@ -80,13 +81,15 @@ def test_installs_and_runs(built, tmp_path, source, versions):
     ran(BIN / "uv", "venv", "-q", "--python", sys.executable, home)
     torch = f"torch=={metadata.version('torch')}"
     package = next(built.glob(source))
-    ran(BIN / "uv", "pip", "install", "-q", "--python", home, "--resolution", versions, torch, *wanted, package)
+    ran(BIN / "uv", "pip", "install", "-q", "--python", home, "--resolution", versions, torch, *wanted,
+        package)
     if versions.startswith("lowest"):
         found = ran(BIN / "uv", "pip", "list", "-q", "--python", home, "--format", "freeze")
         lowest = [w.replace(">=", "==") for w in wanted]
         assert all(re.search(rf"^{re.escape(w)}(\.0)*$", found, re.M) for w in lowest), found
     count, where = ran(home / "bin" / "python", "-c", USE, cwd=tmp_path).split()
     assert int(count) > 30 and where.startswith(str(home))
-    words = ["learn", "--target", "h2(z1)", "--d", "20", "--n-per-d", "40", "--width", "32", "--out", "results"]
+    words = ["learn", "--target", "h2(z1)", "--d", "20", "--n-per-d", "40", "--width", "32", "--out",
+             "results"]
     said = ran(home / "bin" / "multiindex", *words, cwd=tmp_path)
     assert "recovered" in said and (tmp_path / "results" / "learn.json").is_file()

@@ -30,9 +30,11 @@ def rows(n=24_000, d=30, chunk=1500):
 @pytest.mark.parametrize("loss", ["mse", "huber", "pinball:0.8"])
 @pytest.mark.parametrize("width", [32, 20_000])
 def test_chunks_give_the_same_answer(engine, loss, width):
-    "Weights to 1e-8; predictions, whose equations are nearly singular, to 1e-6; with more rows than neurons and, by the dual, with fewer."
+    """Weights to 1e-8; predictions, whose equations are nearly singular, to 1e-6; with more rows than neurons
+    and, by the dual, with fewer."""
     X, y, lazy = rows(n=24_000 if width == 32 else 600, chunk=1500 if width == 32 else 70)
-    inside, outside = (mi.learn(source, y, 2, loss, width=width, engine=engine, steps=3, seed=1) for source in (X, lazy))
+    inside, outside = (mi.learn(source, y, 2, loss, width=width, engine=engine, steps=3, seed=1)
+                       for source in (X, lazy))
     assert (inside.net.W - outside.net.W).norm() <= 1e-8 * inside.net.W.norm()
     expected = inside.predict(X[:1000])
     assert (outside.predict(X[:1000]) - expected).norm() <= 1e-6 * expected.norm()
@@ -74,20 +76,24 @@ LIMITED = textwrap.dedent(
     except MemoryError:
         pass
     print(f"{X.nbytes / 2**20:.0f} MiB under a limit of {limit / 2**20:.0f} MiB, subspace error {mi.subspace_error(result.subspace, U):.4f}")
-    """
+    """  # noqa: E501
 )
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="RLIMIT_DATA limits mapped memory on Linux only")
+@pytest.mark.skipif(not sys.platform.startswith("linux"),
+                    reason="RLIMIT_DATA limits mapped memory on Linux only")
 def test_rows_of_four_times_a_memory_limit(tmp_path):
     "X is four times what the process may allocate; computing it fails, learning from it does not."
     pytest.importorskip("dask.array")
     script = tmp_path / "limited.py"
     script.write_text(LIMITED)
-    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}  # one heap, little lost in gaps
-    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=600)
+    # one heap, little lost in gaps
+    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True,
+                          timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
-    assert float(done.stdout.split()[-1]) < 0.3, done.stdout  # thirty-two thousand different rows, half of them for stage 1
+    # thirty-two thousand different rows, half of them for stage 1
+    assert float(done.stdout.split()[-1]) < 0.3, done.stdout
 
 
 def slow(chunk):
@@ -97,7 +103,8 @@ def slow(chunk):
 
 
 def strike_at(monkeypatch, number, strike):
-    "Let `strike` happen a moment after the reading of that number has begun; the list says how many there were."
+    """Let `strike` happen a moment after the reading of that number has begun; the list says how many there
+    were."""
     from multiindex_nb.problem import blocks
 
     read, begun = blocks.lazy_sums, []
@@ -121,7 +128,8 @@ def test_worker_killed(phase, monkeypatch):
     distributed = pytest.importorskip("distributed")
     X, y, lazy = rows(n=8000)
     inside = mi.learn(X, y, 2, "mse", steps=3, width=32)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
+                                  processes=True) as cluster:
         with distributed.Client(cluster) as client:
             pids = list(client.run(os.getpid).values())
             begun = strike_at(monkeypatch, PHASES[phase], lambda: os.kill(pids[0], signal.SIGKILL))
@@ -135,11 +143,15 @@ def test_worker_killed(phase, monkeypatch):
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_scheduler_killed(phase, monkeypatch, tmp_path):
-    "SIGKILL to the scheduler in each phase: an error within a minute, and no answer that rests on some of the rows."
+    """SIGKILL to the scheduler in each phase: an error within a minute, and no answer that rests on some of
+    the rows."""
     distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     _, y, lazy = rows(n=8000)
-    start = lambda what, *words: subprocess.Popen([sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place", "--dashboard-address", ":0", *words], stderr=subprocess.DEVNULL)
-    with dask.config.set({"distributed.comm.timeouts.connect": "3s", "distributed.client.scheduler-info-interval": "1s"}):
+    start = lambda what, *words: subprocess.Popen(
+        [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place",
+         "--dashboard-address", ":0", *words], stderr=subprocess.DEVNULL)
+    with dask.config.set(
+        {"distributed.comm.timeouts.connect": "3s", "distributed.client.scheduler-info-interval": "1s"}):
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
         worker = start("worker", "--nthreads", "1", "--no-nanny", "--death-timeout", "5")
         try:
@@ -147,7 +159,8 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
                 client.wait_for_workers(1, timeout=60)
                 begun = strike_at(monkeypatch, PHASES[phase], scheduler.kill)
                 with pytest.raises(Exception, match="cancelled|closed|lost|refused|[Tt]imed out|scheduler"):
-                    mi.learn(lazy.map_blocks(lambda chunk: (time.sleep(0.1), chunk)[1], dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
+                    mi.learn(lazy.map_blocks(lambda chunk: (time.sleep(0.1), chunk)[1], dtype=lazy.dtype), y,
+                             2, "mse", steps=3, width=32)
                 assert len(begun) == PHASES[phase] and time.monotonic() - begun[-1] < 60
         finally:
             for process in (scheduler, worker):
@@ -157,7 +170,8 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
 def test_bad_entries_in_a_chunk_are_found(tmp_path):
     "A NaN in one chunk is an error that names X."
     X, y, lazy = rows(n=3000)
-    broken = lazy.map_blocks(lambda chunk, block_info=None: chunk * float("nan") if block_info and block_info[0]["chunk-location"][0] == 1 else chunk, dtype=float)
+    broken = lazy.map_blocks(lambda chunk, block_info=None: chunk * float("nan") if block_info
+                             and block_info[0]["chunk-location"][0] == 1 else chunk, dtype=float)
     with pytest.raises(ValueError, match="X must be finite"):
         mi.second_order_matrix(broken, y, "mse")
     with pytest.raises(ValueError, match="X must be finite"):
@@ -190,7 +204,9 @@ def in_memory(answer):
 
 
 @pytest.mark.parametrize("kind", ["learn", "estimator"])
-@pytest.mark.parametrize("change", ["as it is", "float32", "integers", "one empty chunk", "empty chunks at the ends", "columns in chunks"])
+@pytest.mark.parametrize("change",
+                         ["as it is", "float32", "integers", "one empty chunk", "empty chunks at the ends",
+                          "columns in chunks"])
 def test_a_lazy_answer_is_that_in_memory(kind, change):
     "Other dtypes and chunks, empty ones too: the same numbers, shapes and dtype."
     da = pytest.importorskip("dask.array")
@@ -211,7 +227,9 @@ def test_a_lazy_answer_is_that_in_memory(kind, change):
 
 
 @pytest.mark.parametrize("kind", ["learn", "estimator"])
-@pytest.mark.parametrize("change, words", [(lambda X: X[:, :4], "4|features"), (lambda X: X[:, 0], r"\(|1D"), (lambda X: X * float("nan"), "finite|NaN"), (lambda X: X + 1j, "real|[cC]omplex")])
+@pytest.mark.parametrize("change, words", [(lambda X: X[:, :4], "4|features"), (lambda X: X[:, 0], r"\(|1D"),
+                                           (lambda X: X * float("nan"), "finite|NaN"),
+                                           (lambda X: X + 1j, "real|[cC]omplex")])
 def test_lazy_rows_are_checked_as_in_memory(kind, change, words):
     "Too few columns, one dimension, NaN, complex numbers: refused before or when they are read."
     da = pytest.importorskip("dask.array")
@@ -251,29 +269,34 @@ def test_lazy_rows_before_fit(method):
 
 
 def test_lazy_fit_takes_what_a_fit_in_memory_takes():
-    "Integers, an empty chunk, labels in a column, a column far from zero and one that is constant: the same model."
+    """Integers, an empty chunk, labels in a column, a column far from zero and one that is constant: the same
+    model."""
     da = pytest.importorskip("dask.array")
     X, y, _ = rows(n=600, d=6)
     X, y = (100 * X).round().numpy().astype(np.int64), y.numpy()
     X[:, 1] += 1_700_000_000_000
     X[:, 2] = 7
-    lazy = da.concatenate([da.from_array(X[:250], chunks=(250, 6)), da.zeros((0, 6), dtype=np.int64), da.from_array(X[250:], chunks=(350, 6))])
+    lazy = da.concatenate([da.from_array(X[:250], chunks=(250, 6)), da.zeros((0, 6), dtype=np.int64),
+                           da.from_array(X[250:], chunks=(350, 6))])
     for memory in (2**28, 6 * 8 * 300):  # all rows in the sample, and half of them
-        models = [mi.MultiIndexRegressor(2, refine=False, loss="mse", width=16, random_state=0, memory=memory) for _ in range(2)]
+        models = [mi.MultiIndexRegressor(2, refine=False, loss="mse", width=16, random_state=0, memory=memory)
+                  for _ in range(2)]
         with pytest.warns(UserWarning, match="constant columns of X are left out: 1 of 6, by number 2"):
             models[0].fit(X, y)
         with pytest.warns(UserWarning, match="constant columns of X are left out: 1 of 6, by number 2"):
             models[1].fit(lazy, da.from_array(y, chunks=100) if memory == 2**28 else y)
         assert models[1].n_features_in_ == 6
         white = [(X - m.mean_.numpy()) @ m.whitening_.numpy() for m in models]
-        assert all(np.abs(np.cov(Z.T)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])] - np.eye(6)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])]).max() < 0.2 for Z in white)
+        assert all(np.abs(np.cov(Z.T)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])]
+                          - np.eye(6)[np.ix_([0, 1, 3, 4, 5], [0, 1, 3, 4, 5])]).max() < 0.2 for Z in white)
         if memory == 2**28:
             assert np.allclose(models[0].predict(X), models[1].predict(lazy).compute())
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_lazy_fit_takes_labels_in_a_column_and_refuses_complex_ones():
-    "A column of labels, booleans and tensors with a gradient, as in memory; complex labels are a `TypeError` or `ValueError` in both."
+    """A column of labels, booleans and tensors with a gradient, as in memory; complex labels are a
+    `TypeError` or `ValueError` in both."""
     X, y, lazy = rows(n=600, d=6)
     model = lambda: mi.MultiIndexRegressor(1, refine=False, loss="mse", width=16, random_state=0)
     plain = model().fit(lazy, y).predict(X.numpy())

@@ -9,7 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CELLS = {
-    "code": "#| export\ndef double(x):\n    \"Twice x.\"\n    if x < 0:\n        raise ValueError('x must be >= 0')\n    return 2 * x",
+    "code": "#| export\ndef double(x):\n    \"Twice x.\"\n    if x < 0:\n        raise ValueError('x must be "
+            ">= 0')\n    return 2 * x",
     "test": "assert double(3) == 6",
     "slow": "#| slow\nassert double(-1) == 0",
 }
@@ -31,24 +32,31 @@ def toy(tmp_path):
     "A chapter of two cells, and one that is skipped."
     path = tmp_path / "nbs" / "00_toy.ipynb"
     path.parent.mkdir()
-    path.write_text(json.dumps({"cells": [{"cell_type": "code", "id": i, "source": s.splitlines(True)} for i, s in CELLS.items()]}))
+    path.write_text(
+        json.dumps(
+            {"cells": [{"cell_type": "code", "id": i, "source": s.splitlines(True)}
+                       for i, s in CELLS.items()]}))
     return path
 
 
 def test_tested_lines_are_noticed_and_untested_ones_are_not(tool, toy, tmp_path):
-    "A wrong sum is noticed, a hang and a crash too; that nobody tries x = 0 or x < 0 is not. The texts are left alone."
+    """A wrong sum is noticed, a hang and a crash too; that nobody tries x = 0 or x < 0 is not. The texts are
+    left alone."""
     mutants, log = tool.mutants_of(toy), tmp_path / "log"
     assert {m.change for m in mutants} == {
-        "`x < 0` to `(x <= 0)`", "`x < 0` to `(x >= 0)`", "`0` to `1`", "`raise ValueError('x must be >= 0')` removed", "`2` to `3`", "`2 * x` to `(2 / x)`",
+        "`x < 0` to `(x <= 0)`", "`x < 0` to `(x >= 0)`", "`0` to `1`",
+        "`raise ValueError('x must be >= 0')` removed", "`2` to `3`", "`2 * x` to `(2 / x)`",
     }  # fmt: skip
     bad = [tool.Mutant(f"00-{name}", "code", "", "", "", *span("return 2 * x"), text) for name, text in
            {"hang": "while True: pass", "crash": "__import__('os')._exit(3)"}.items()]  # fmt: skip
-    work = multiprocessing.get_context("fork").Process(target=tool.run_chapter, args=(tmp_path, toy, mutants + bad, log, True, 0))
+    work = multiprocessing.get_context("fork").Process(
+        target=tool.run_chapter, args=(tmp_path, toy, mutants + bad, log, True, 0))
     work.start(), work.join()
     by = {r["id"]: r["by"] for r in map(json.loads, log.read_text().splitlines())}
     seen = {m.change for m in mutants if by[m.id]}
     assert seen == {"`x < 0` to `(x >= 0)`", "`2` to `3`", "`2 * x` to `(2 / x)`"}
-    assert all(by[m.id] == "cell test" for m in mutants if m.change in seen - {"`x < 0` to `(x >= 0)`"}) and by["00-hang"] == by["00-crash"] == "dies or hangs"
+    assert all(by[m.id] == "cell test" for m in mutants if m.change in seen
+               - {"`x < 0` to `(x >= 0)`"}) and by["00-hang"] == by["00-crash"] == "dies or hangs"
 
 
 def span(text: str) -> tuple[int, int]:
@@ -66,4 +74,5 @@ def test_the_sample_stays_and_what_is_gone_is_replaced(tool, toy, tmp_path):
     assert sample == {first: "nobody asks", rest[0]: ""} and gone == ["00-gone it was equal"]
     assert tool.read_sample(path, mutants) == (sample, [])
     text = tool.report(sample, mutants, {first: "", rest[0]: "cell test"}, gone, {"00": "00_toy"})
-    assert "| 00_toy | 2 | 1 | 0 | 1 | 50% |" in text and "nobody asks" in text and "- 00-gone it was equal" in text
+    assert ("| 00_toy | 2 | 1 | 0 | 1 | 50% |" in text and "nobody asks" in text
+            and "- 00-gone it was equal" in text)

@@ -71,7 +71,8 @@ def test_defaults_of_the_specification():
     assert all(default(f, "seed") == 0 for f in (mi.random_subspace, mi.sample, mi.learn, mi.symmetric_init))
 
 
-@pytest.mark.parametrize("loss", [mi.MSE(), mi.Huber(0.7), mi.L1(), mi.LogCosh(), mi.Pinball(0.8), mi.Expectile(0.8)])
+@pytest.mark.parametrize("loss",
+                         [mi.MSE(), mi.Huber(0.7), mi.L1(), mi.LogCosh(), mi.Pinball(0.8), mi.Expectile(0.8)])
 def test_losses_have_value_derivative_location(loss):
     "The three methods of a loss, and its name as text."
     y = torch.tensor([0.0, 1.0, 5.0], dtype=torch.float64)

@@ -17,7 +17,8 @@ settings.register_profile("fixed", derandomize=True, deadline=None, max_examples
 settings.load_profile("fixed")
 
 seeds = st.integers(0, 10_000)
-smooth = st.sampled_from([mi.MSE(), mi.Huber(0.5), mi.Huber(2.0), mi.LogCosh(), mi.Expectile(0.8), mi.Expectile(0.2)])
+smooth = st.sampled_from([mi.MSE(), mi.Huber(0.5), mi.Huber(2.0), mi.LogCosh(), mi.Expectile(0.8),
+                          mi.Expectile(0.2)])
 losses = st.one_of(smooth, st.sampled_from([mi.L1(), mi.Pinball(0.9), mi.Pinball(0.25)]))
 activations = st.sampled_from(["cosine", "logcosh", "root"])
 leaves = st.one_of(
@@ -28,7 +29,8 @@ leaves = st.one_of(
 texts = st.recursive(
     leaves,
     lambda inner: st.one_of(
-        st.builds("({}+{})".format, inner, inner), st.builds("({}-{})".format, inner, inner), st.builds("{}*{}".format, leaves, inner), st.builds("-{}".format, leaves)
+        st.builds("({}+{})".format, inner, inner), st.builds("({}-{})".format, inner, inner),
+        st.builds("{}*{}".format, leaves, inner), st.builds("-{}".format, leaves)
     ),
     max_leaves=5,
 )
@@ -42,7 +44,8 @@ def gaussian(seed, *shape):
 def direct(text, Z):
     "The value of a target's text by Python's own arithmetic on tensors, independent of the parser."
     names = {f"h{k}": lambda z, k=k: mi.hermite(k, z) for k in range(5)}
-    return eval(text, {"__builtins__": {}}, names | {f"z{i + 1}": Z[:, i] for i in range(3)}) + torch.zeros(len(Z))
+    return eval(text, {"__builtins__": {}},
+                names | {f"z{i + 1}": Z[:, i] for i in range(3)}) + torch.zeros(len(Z))
 
 
 @given(texts, seeds)
@@ -57,7 +60,8 @@ def test_target_equals_its_text_and_round_trips(text, seed):
     expected = direct(text + "+z1-z1+0.5*h2(z3)", Z)
     assert (target(Z) - expected).abs().max() < 1e-9 * (1 + expected.abs().max())
     again = mi.Target.parse(str(target))
-    assert again.r <= 3 and (again(Z[:, : again.r]) - expected).abs().max() < 1e-9 * (1 + expected.abs().max())
+    assert again.r <= 3 and (again(Z[:, : again.r])
+                             - expected).abs().max() < 1e-9 * (1 + expected.abs().max())
 
 
 @given(st.integers(1, 29), st.floats(-12, 12))
@@ -102,7 +106,8 @@ def test_symmetric_start_is_the_zero_function(width, d, scale, activation, seed)
 
 @given(smooth, activations, st.floats(0.01, 0.5), st.floats(0.0, 2.0), st.floats(1e-6, 0.5), seeds)
 def test_fused_is_autograd(loss, activation, lr, decay, scale, seed):
-    "Eight steps agree to 1e-8, at step sizes too small for chaos (which would amplify rounding without bound)."
+    """Eight steps agree to 1e-8, at step sizes too small for chaos (which would amplify rounding without
+    bound)."""
     X, y, found = gaussian(seed, 80, 5), gaussian(seed + 1, 80), []
     for engine in ("autograd", "fused"):
         net = mi.symmetric_init(8, 5, scale, seed, activation)
@@ -152,7 +157,8 @@ def test_alignment_and_coverage_ignore_length(r, size, seed):
 def test_ridge_is_descent_run_to_the_end(seed):
     "At a decay that descent can finish, the two readouts agree to 1e-6."
     X, y = gaussian(seed, 120, 4), gaussian(seed + 1, 120)
-    nets = [TwoLayerNet(gaussian(seed + 2, 10, 4), torch.zeros(10).double(), torch.zeros(10).double()) for _ in range(2)]
+    nets = [TwoLayerNet(gaussian(seed + 2, 10, 4), torch.zeros(10).double(), torch.zeros(10).double())
+            for _ in range(2)]
     for net, method in zip(nets, ("ridge", "gd")):
         mi.train_readout(net, X, y, method=method, weight_decay=0.05, seed=seed)
     assert (nets[0](X) - nets[1](X)).norm() < 1e-6 * y.norm()
@@ -162,7 +168,8 @@ def test_ridge_is_descent_run_to_the_end(seed):
 @given(seeds, st.sampled_from(sorted(LOSSES)))
 def test_learn_is_a_pure_function_of_its_arguments(seed, loss):
     "Same seed, same bits; inputs and global random states are left alone."
-    X, y = mi.sample(mi.Target.parse("h2(z1)+z1"), mi.random_subspace(6, 1, seed=seed), 300, noise=0.1, seed=seed)
+    X, y = mi.sample(mi.Target.parse("h2(z1)+z1"), mi.random_subspace(6, 1, seed=seed), 300, noise=0.1,
+                     seed=seed)
     kept, states = (X.clone(), y.clone()), (torch.get_rng_state(), np.random.get_state()[1].copy())
     first, second = (mi.learn(X, y, 1, loss, width=16, seed=seed).predict(X) for _ in range(2))
     assert torch.equal(first, second)
@@ -172,7 +179,8 @@ def test_learn_is_a_pure_function_of_its_arguments(seed, loss):
 
 @pytest.mark.parametrize("loss", sorted(LOSSES))
 def test_population_spectrum_is_the_limit_of_the_sample(loss):
-    "200 000 samples come within 0.05 (over ten standard errors) of the quadrature, for a link with all parities."
+    """200 000 samples come within 0.05 (over ten standard errors) of the quadrature, for a link with all
+    parities."""
     target, U = mi.Target.parse("0.5*h2(z1)+z1*z2+0.3*z2"), torch.eye(2, dtype=torch.float64)
     S = mi.second_order_matrix(*mi.sample(target, U, 200_000, seed=0), loss)
     values = torch.linalg.eigvalsh(S)

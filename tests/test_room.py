@@ -1,4 +1,5 @@
-"""Ideas before machinery in chapters 00 to 08, and in the engine room too. `python tests/test_room.py` prints the figures."""
+"""Ideas before machinery in chapters 00 to 08, and in the engine room too. `python tests/test_room.py`
+prints the figures."""
 
 import json
 from pathlib import Path
@@ -11,8 +12,10 @@ CHAPTERS, ROOM = sorted(NBS.glob("0[0-8]_*.ipynb")), sorted(NBS.glob("4[0-9]_*.i
 
 def exported(path):
     "Lines of each exported cell."
-    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"] if cell["cell_type"] == "code"]
-    return [len([line for line in s.splitlines() if line.strip() and not line.startswith("#|")]) for s in cells if s.startswith("#| export")]
+    cells = ["".join(cell["source"]) for cell in json.loads(path.read_text(encoding="utf-8"))["cells"]
+             if cell["cell_type"] == "code"]
+    return [len([line for line in s.splitlines() if line.strip() and not line.startswith("#|")])
+            for s in cells if s.startswith("#| export")]
 
 
 def before_the_first_output(path):
@@ -30,15 +33,19 @@ def before_the_first_output(path):
 def row(path):
     "The figures of a chapter."
     cells = exported(path)
-    return {"before the first picture": figures(path)["before the first picture"], "cells": len(cells), "mean": round(sum(cells) / len(cells), 1), "longest": max(cells)}
+    return {"before the first picture": figures(path)["before the first picture"], "cells": len(cells),
+            "mean": round(sum(cells) / len(cells), 1), "longest": max(cells)}
 
 
 def test_a_picture_within_thirty_lines_and_cells_that_fit_in_the_head():
-    "A chapter shows its question before its code; a cell is a screen at most, a dozen lines on average."
+    """A chapter shows its question before its code; a cell is a screen at most, a dozen lines of 110 columns
+    on average."""
     found = {path.stem: row(path) for path in CHAPTERS}
     assert len(found) == 9
-    assert all(f["before the first picture"] <= 30 and f["longest"] <= 40 and f["mean"] <= 16.5 for f in found.values()), found
-    assert sum(f["mean"] * f["cells"] for f in found.values()) <= 12.5 * sum(f["cells"] for f in found.values()), found
+    assert all(f["before the first picture"] <= 30 and f["longest"] <= 40 and f["mean"] <= 18
+               for f in found.values()), found
+    assert sum(f["mean"] * f["cells"]
+               for f in found.values()) <= 13.5 * sum(f["cells"] for f in found.values()), found
 
 
 def test_the_engine_room_opens_with_a_question_too():

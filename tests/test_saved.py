@@ -33,7 +33,8 @@ def through_torch(thing):
     return torch.load(file, weights_only=False)
 
 
-WAYS = {"pickle": lambda thing: pickle.loads(pickle.dumps(thing)), "deepcopy": copy.deepcopy, "joblib": through_joblib, "torch": through_torch}
+WAYS = {"pickle": lambda thing: pickle.loads(pickle.dumps(thing)), "deepcopy": copy.deepcopy,
+        "joblib": through_joblib, "torch": through_torch}
 
 
 def same(a, b) -> bool:
@@ -43,9 +44,11 @@ def same(a, b) -> bool:
     if isinstance(a, torch.nn.Module):
         s, t = a.activation, b.activation
         z = torch.linspace(-3, 3, 50)
-        return same([s.name, s.value(z), s.derivative(z), *a.state_dict().values()], [t.name, t.value(z), t.derivative(z), *b.state_dict().values()])
+        return same([s.name, s.value(z), s.derivative(z), *a.state_dict().values()],
+                    [t.name, t.value(z), t.derivative(z), *b.state_dict().values()])
     if dataclasses.is_dataclass(a):
-        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name)) for f in dataclasses.fields(a))
+        return type(a) is type(b) and all(same(getattr(a, f.name), getattr(b, f.name))
+                                          for f in dataclasses.fields(a))
     if isinstance(a, (list, tuple)):
         return len(a) == len(b) and all(map(same, a, b))
     if isinstance(a, dict):
@@ -71,7 +74,8 @@ def divergence():
 
 RESULTS = {
     "LearnResult": lambda: mi.learn(X, Y, 2, width=16, U=U),
-    **{name: lambda name=name: mi.symmetric_init(8, 5, activation=name) for name in ("cosine", "logcosh", "root")},
+    **{name: lambda name=name: mi.symmetric_init(8, 5, activation=name)
+       for name in ("cosine", "logcosh", "root")},
     "own activation": lambda: mi.symmetric_init(8, 5, activation=bell),
     "Target": lambda: mi.Target.parse("h2(z1)*z2"),
     "Spectrum": lambda: mi.empirical_spectrum(X, Y, "huber"),
@@ -118,10 +122,12 @@ def test_estimator_comes_back_the_same(winner, way):
     settings = dict(refine=False) if winner == "network" else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = mi.MultiIndexRegressor(1 if winner in ("network", "constant") else "auto", random_state=0, **settings).fit(Z, (WINNERS[winner] or WINNERS["polynomial"])(Z))
+        model = mi.MultiIndexRegressor(1 if winner in ("network", "constant") else "auto", random_state=0,
+                                       **settings).fit(Z, (WINNERS[winner] or WINNERS["polynomial"])(Z))
     assert model.model_.kind == {"certified": "polynomial"}.get(winner, winner)
     again = WAYS[way](model)
-    assert np.array_equal(again.predict(Z), model.predict(Z)) and np.array_equal(again.transform(Z), model.transform(Z))
+    assert np.array_equal(again.predict(Z),
+                          model.predict(Z)) and np.array_equal(again.transform(Z), model.transform(Z))
     assert again.get_params() == model.get_params() and str(again.advice_) == str(model.advice_)
 
 
@@ -130,5 +136,6 @@ def test_estimator_fitted_on_chunks_comes_back_the_same():
     da = pytest.importorskip("dask.array")
     Z = np.random.default_rng(0).standard_normal((900, 5))
     y = np.abs(Z[:, 0]) + 0.05 * np.random.default_rng(1).standard_normal(900)
-    model = mi.MultiIndexRegressor(1, random_state=0, memory=40 * 300).fit(da.from_array(Z, chunks=(300, 5)), y)
+    model = mi.MultiIndexRegressor(1, random_state=0,
+                                   memory=40 * 300).fit(da.from_array(Z, chunks=(300, 5)), y)
     assert np.array_equal(pickle.loads(pickle.dumps(model)).predict(Z), model.predict(Z))

@@ -1,4 +1,5 @@
-"""What the caller has set elsewhere changes no answer: PyTorch's modes, default dtype and device, NumPy's and Python's strictness."""
+"""What the caller has set elsewhere changes no answer: PyTorch's modes, default dtype and device, NumPy's
+and Python's strictness."""
 
 import contextlib
 import warnings
@@ -39,7 +40,8 @@ STATES = {
 def estimator(X, y, **settings):
     "Predictions and index variables of a fit."
     model = mi.MultiIndexRegressor(random_state=0, width=16, **settings).fit(X, y)
-    return [torch.from_numpy(model.predict(X)), torch.from_numpy(model.transform(X)), torch.from_numpy(model.components_)]
+    return [torch.from_numpy(model.predict(X)), torch.from_numpy(model.transform(X)),
+            torch.from_numpy(model.components_)]
 
 
 def both_stages(X, y, U, **settings):
@@ -54,7 +56,8 @@ def stages(X, y, U):
     mi.train_first_layer(net, X, y, "expectile:0.7", 2, engine="autograd", progress=False)
     report = mi.check_recovery(net, X, y, 2, "expectile:0.7", U=U)
     mi.train_readout(net, X, y, "huber", seed=1, progress=False)
-    return [net.W, net.a, report.subspace, mi.alignment(net.W, U), torch.tensor(mi.coverage(net.W, U), dtype=torch.float64, device="cpu")]
+    return [net.W, net.a, report.subspace, mi.alignment(net.W, U),
+            torch.tensor(mi.coverage(net.W, U), dtype=torch.float64, device="cpu")]
 
 
 def plane(f, X, y, U):
@@ -71,11 +74,18 @@ CALLS = {
     "refine": lambda X, y, U: plane(lambda *a: mi.refine_subspace(*a, 2, 4, 1, progress=False), X, y, U),
     "polish": lambda X, y, U: plane(lambda *a: mi.polish_subspace(*a, 32, progress=False), X, y, U),
     "advise": lambda X, y, U: [mi.advise_loss(X, y, progress=False).values],
-    "spectra": lambda X, y, U: [mi.second_order_matrix(X, y, "logcosh"), mi.empirical_spectrum(X, y, "expectile:0.7").values, mi.population_spectrum(TARGET, "huber")],
-    "draws": lambda X, y, U: [mi.random_subspace(5, 2, 3.0), *mi.sample(TARGET, U, 10, 0.1), mi.hermite(3, X), TARGET(X[:, :2])],
-    "errors": lambda X, y, U: [torch.tensor([mi.relative_error(X[:, 0], y), mi.subspace_error(U, mi.recovered_subspace(X, 2)), mi.Huber().location(y)], dtype=torch.float64, device="cpu")],
+    "spectra": lambda X, y,
+    U: [mi.second_order_matrix(X, y, "logcosh"), mi.empirical_spectrum(X, y, "expectile:0.7").values,
+        mi.population_spectrum(TARGET, "huber")],
+    "draws": lambda X, y,
+    U: [mi.random_subspace(5, 2, 3.0), *mi.sample(TARGET, U, 10, 0.1), mi.hermite(3, X), TARGET(X[:, :2])],
+    "errors": lambda X, y,
+    U: [torch.tensor([mi.relative_error(X[:, 0], y), mi.subspace_error(U, mi.recovered_subspace(X, 2)),
+                      mi.Huber().location(y)], dtype=torch.float64, device="cpu")],
     "oracle": lambda X, y, U: [mi.oracle(U, X, y, 16)(X)],
-    "theory": lambda X, y, U: [torch.from_numpy(np.asarray(mi.predict_neurons("h2(z1)", "huber", 5.0, d=20, steps=2).alignment)), torch.tensor(mi.best_ratio("h2(z1)"), dtype=torch.float64, device="cpu")],
+    "theory": lambda X, y,
+    U: [torch.from_numpy(np.asarray(mi.predict_neurons("h2(z1)", "huber", 5.0, d=20, steps=2).alignment)),
+        torch.tensor(mi.best_ratio("h2(z1)"), dtype=torch.float64, device="cpu")],
     "estimator": lambda X, y, U: estimator(X, y),
     "paper": lambda X, y, U: estimator(X, y, refine=False, loss="huber", steps="rule"),
 }
@@ -112,9 +122,13 @@ def inside_inference(t):
         return t.clone()
 
 
-@pytest.mark.parametrize("change", [lambda t: t.clone().requires_grad_(), lambda t: 1.0 * t.clone().requires_grad_(), inside_inference], ids=["leaf", "result", "inference"])
+@pytest.mark.parametrize("change",
+                         [lambda t: t.clone().requires_grad_(), lambda t: 1.0 * t.clone().requires_grad_(),
+                          inside_inference], ids=["leaf", "result", "inference"])
 @pytest.mark.parametrize("which", range(3), ids=["X", "y", "U"])
-@pytest.mark.parametrize("call", ["autograd", "stages", "refine", "polish", "advise", "spectra", "errors", "oracle", "draws"])
+@pytest.mark.parametrize("call",
+                         ["autograd", "stages", "refine", "polish", "advise", "spectra", "errors", "oracle",
+                          "draws"])
 def test_tensors_that_record_gradients_are_read_as_numbers(call, which, change, plain):
     "X, y or U with a gradient, or from inference mode: the same bits, and no gradient asked for."
     data = [X, Y, U]
@@ -126,8 +140,10 @@ def test_tensors_that_record_gradients_are_read_as_numbers(call, which, change, 
 def test_estimator_reads_tensors_that_record_gradients():
     "`fit` and `predict` as for plain arrays."
     leaf, label = X.clone().requires_grad_(), Y.clone().requires_grad_()
-    first, second = (mi.MultiIndexRegressor(2, refine=False, width=16, random_state=0).fit(*data) for data in ((X, Y), (leaf, label)))
-    assert np.array_equal(first.predict(X), second.predict(leaf)) and np.array_equal(first.transform(X), second.transform(leaf))
+    first, second = (mi.MultiIndexRegressor(2, refine=False, width=16, random_state=0).fit(*data)
+                     for data in ((X, Y), (leaf, label)))
+    assert np.array_equal(first.predict(X),
+                          second.predict(leaf)) and np.array_equal(first.transform(X), second.transform(leaf))
 
 
 def test_functions_meant_to_be_differentiated_still_are():
@@ -143,7 +159,8 @@ def test_functions_meant_to_be_differentiated_still_are():
 def test_network_of_weights_that_record_gradients_can_be_trained():
     "Weights, inputs and labels that record gradients."
     half = (0.1 * X[:4, :6]).clone().requires_grad_()
-    net = TwoLayerNet(torch.cat([half, half.flip(0)]), torch.tensor([1.0] * 4 + [-1.0] * 4).double(), torch.zeros(8).double().requires_grad_())
+    net = TwoLayerNet(torch.cat([half, half.flip(0)]), torch.tensor([1.0] * 4 + [-1.0] * 4).double(),
+                      torch.zeros(8).double().requires_grad_())
     mi.train_first_layer(net, X, Y, "mse", 2, progress=False)
     mi.train_readout(net, X, Y, progress=False)
     assert torch.isfinite(net(X)).all()

@@ -1,4 +1,5 @@
-"""Sweeps: whoever is killed, writes at the same time, fails or finds a damaged file, no row is lost; clusters give the same numbers."""
+"""Sweeps: whoever is killed, writes at the same time, fails or finds a damaged file, no row is lost;
+clusters give the same numbers."""
 
 import errno
 import json
@@ -24,7 +25,8 @@ from multiindex_nb import __version__
 from multiindex_nb import reproduce as reproducing
 from multiindex_nb import sweeps
 from multiindex_nb.sweeps import (
-    Claim, DamagedFileWarning, OtherVersionWarning, Sweep, Verdict, pack, product, read_store, run_cell, run_sweep, spot_check, stored_rows, write_table, write_whole
+    Claim, DamagedFileWarning, OtherVersionWarning, Sweep, Verdict, pack, product, read_store, run_cell,
+    run_sweep, spot_check, stored_rows, write_table, write_whole
 )  # fmt: skip
 
 
@@ -52,17 +54,20 @@ def stand_in(x, seed):
 
 def contents(rows):
     "Rows without what differs from run to run."
-    return [{name: value for name, value in row.items() if name not in ("seconds", "version")} for row in rows]
+    return [{name: value for name, value in row.items() if name not in ("seconds", "version")}
+            for row in rows]
 
 
 def expected(sweep):
     "What the rows of a complete sweep hold, in its order."
-    return [{"key": key, "sweep": sweep.name, **settings, "seed": seed, **measured(settings["x"], seed), "error": None} for key, settings, seed in sweep.cells()]
+    return [{"key": key, "sweep": sweep.name, **settings, "seed": seed, **measured(settings["x"], seed),
+             "error": None} for key, settings, seed in sweep.cells()]
 
 
 def state(folder):
     "Names in a folder, at any depth, with the time of the last change and the file's own number."
-    return sorted((str(p.relative_to(folder)), p.stat().st_mtime_ns, p.stat().st_ino) for p in folder.rglob("*"))
+    return sorted((str(p.relative_to(folder)), p.stat().st_mtime_ns, p.stat().st_ino)
+                  for p in folder.rglob("*"))
 
 
 class Server:
@@ -70,7 +75,8 @@ class Server:
 
     def __init__(self):
         code = "import sys; sys.path.insert(0, sys.argv[1]); import test_sweeps; test_sweeps.serve()"
-        self.process = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([sys.executable, "-c", code, str(Path(__file__).parent)],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def ask(self, *words):
         self.process.stdin.write(json.dumps(words) + "\n")
@@ -129,16 +135,20 @@ def run_slow(folder, backend, workers):
         run_sweep(sweep, folder, progress=False)
 
 
-@pytest.mark.parametrize("backend, workers, runs, kills", [("sequential", 1, 1, (4, 3)), ("sequential", 1, 2, (3,)), ("threading", 3, 1, (3, 3)), ("loky", 2, 1, (1,))])
+@pytest.mark.parametrize("backend, workers, runs, kills",
+                         [("sequential", 1, 1, (4, 3)), ("sequential", 1, 2, (3,)),
+                          ("threading", 3, 1, (3, 3)), ("loky", 2, 1, (1,))])
 def test_sigkill_loses_no_finished_cell(server, tmp_path, backend, workers, runs, kills):
-    "Twenty kills at random moments in all: a row that goes, a row cut short, a cell under way that is not computed again, a table that differs in the end."
+    """Twenty kills at random moments in all: a row that goes, a row cut short, a cell under way that is not
+    computed again, a table that differs in the end."""
     moments = random.Random(workers)
     for number, times in enumerate(kills):
         folder = tmp_path / str(number)
         folder.mkdir()
         kept = {}
         for _ in range(times):
-            processes, deadline = [server.start(run_slow, folder, backend, workers) for _ in range(runs)], time.monotonic() + 60
+            processes, deadline = [server.start(run_slow, folder, backend, workers)
+                                   for _ in range(runs)], time.monotonic() + 60
             while len(stored_rows(SLOW, folder)) <= len(kept) and time.monotonic() < deadline:
                 time.sleep(0.01)
             for process in processes:
@@ -154,9 +164,11 @@ def test_sigkill_loses_no_finished_cell(server, tmp_path, backend, workers, runs
         assert contents(parquet.read_table(folder / "slow.parquet").to_pylist()) == expected(SLOW)
         computed = (folder / "log").read_text().splitlines()
         assert len(set(computed)) == 64
-        assert runs > 1 or len(computed) <= 64 + times * workers  # only cells under way at a kill are computed twice
+        # only cells under way at a kill are computed twice
+        assert runs > 1 or len(computed) <= 64 + times * workers
         before = state(folder)
-        assert contents(run_sweep(SLOW, folder)) == expected(SLOW) and state(folder) == before  # and nothing now
+        # and nothing now
+        assert contents(run_sweep(SLOW, folder)) == expected(SLOW) and state(folder) == before
 
 
 STEPS = Sweep("steps", stand_in, product(x=[1, 2]), seeds=1)
@@ -168,7 +180,8 @@ def run_steps(folder, last):
 
     def hook(event, arguments):
         nonlocal count
-        on_disk = event in ("os.mkdir", "os.rename", "os.remove", "os.rmdir") or event == "open" and arguments[1:2] != ("rb",)
+        on_disk = event in ("os.mkdir", "os.rename", "os.remove",
+                            "os.rmdir") or event == "open" and arguments[1:2] != ("rb",)
         if on_disk and str(arguments[0]).startswith(folder):
             count += 1
             if count == int(last):
@@ -181,11 +194,13 @@ def run_steps(folder, last):
 
 
 def test_a_kill_before_any_step_on_the_disk_loses_nothing(server, tmp_path):
-    "An order of writing, renaming and removing in which some row is nowhere for a moment, and leftovers that stop or outlive the next run."
+    """An order of writing, renaming and removing in which some row is nowhere for a moment, and leftovers
+    that stop or outlive the next run."""
     start, code, last = tmp_path / "start", None, 0
     old = Sweep("steps", lambda x, seed: measured(x, seed), product(x=[7]), 2)
     run_sweep(old, start)
-    row = {"key": "left", "sweep": "steps", "x": 9, "seed": 0, **measured(9, 0), "error": None, "seconds": 0.0, "version": __version__}
+    row = {"key": "left", "sweep": "steps", "x": 9, "seed": 0, **measured(9, 0), "error": None,
+           "seconds": 0.0, "version": __version__}
     write_table([row], start / "steps.cells" / "left.parquet")  # by another run, which was killed
     (start / "steps.cells" / "bad.parquet").touch()
     had = read_store("steps", start)[0]
@@ -200,8 +215,12 @@ def test_a_kill_before_any_step_on_the_disk_loses_nothing(server, tmp_path):
             warnings.simplefilter("ignore", DamagedFileWarning)
             rows = run_sweep(Sweep("steps", lambda x, seed: measured(x, seed), STEPS.settings, 1), folder)
         assert contents(rows) == expected(STEPS), last
-        assert contents(parquet.read_table(folder / "steps.parquet").to_pylist()) == expected(STEPS) + contents(had.values()), last
-        assert sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*")) == [".steps.lock", "steps.cells", "steps.cells/bad.parquet.damaged", "steps.parquet"], last
+        assert contents(parquet.read_table(folder / "steps.parquet").to_pylist()) == expected(
+            STEPS) + contents(had.values()), last
+        assert sorted(p.relative_to(folder).as_posix()
+                      for p in folder.rglob("*")) == [
+                          ".steps.lock", "steps.cells", "steps.cells/bad.parquet.damaged",
+                          "steps.parquet"], last
     assert last > 15
 
 
@@ -224,7 +243,8 @@ def test_a_killed_worker_takes_no_finished_cell_along(tmp_path):
     "A bare TerminatedWorkerError that names nothing, and finished cells that are computed again."
     sweep = Sweep("worker", die_once(tmp_path), product(x=[1, 2, 3, 4, 5]), 1)
     with joblib.parallel_config("loky", n_jobs=2):
-        with pytest.raises(ChildProcessError, match="^worker: a worker process was killed.*finished cells are kept in"):
+        with pytest.raises(ChildProcessError,
+                           match="^worker: a worker process was killed.*finished cells are kept in"):
             run_sweep(sweep, tmp_path)
     kept = {str(row["x"]) for row in stored_rows(sweep, tmp_path).values()}
     before = (tmp_path / "log").read_text().split()
@@ -232,7 +252,8 @@ def test_a_killed_worker_takes_no_finished_cell_along(tmp_path):
     (tmp_path / "healed").touch()
     assert contents(run_sweep(sweep, tmp_path)) == expected(sweep)
     after = (tmp_path / "log").read_text().split()[len(before):]
-    assert sorted(after) == sorted({"1", "2", "3", "4", "5"} - kept)  # what was not kept, once, and nothing else
+    # what was not kept, once, and nothing else
+    assert sorted(after) == sorted({"1", "2", "3", "4", "5"} - kept)
 
 
 def count_threads(seed):
@@ -260,13 +281,15 @@ def write_runs(folder, number):
     while not (folder / "go").exists():
         time.sleep(0.001)
     for seeds in (1, 2, 3):
-        sweep = Sweep("common", logging_cell(folder / f"log{number}", 0.002), product(x=[0, 10 + number, 20 + number]), seeds + number)
+        sweep = Sweep("common", logging_cell(folder / f"log{number}", 0.002),
+                      product(x=[0, 10 + number, 20 + number]), seeds + number)
         assert contents(run_sweep(sweep, folder / "store", progress=False)) == expected(sweep)
 
 
 @pytest.mark.parametrize("writers", [2, 3])
 def test_writers_at_the_same_time_lose_no_row(server, tmp_path, writers):
-    "A run that packs away, deletes or overwrites what another has written, though the others ask for other seeds; also what a reader misses for a moment."
+    """A run that packs away, deletes or overwrites what another has written, though the others ask for other
+    seeds; also what a reader misses for a moment."""
     for trial in range(4):
         folder = tmp_path / str(trial)
         folder.mkdir()
@@ -281,11 +304,13 @@ def test_writers_at_the_same_time_lose_no_row(server, tmp_path, writers):
             seen = now
             time.sleep(0.001)
         assert [server.wait(process) for process in processes] == [0] * writers
-        assert {row["key"] for row in parquet.read_table(folder / "store" / "common.parquet").to_pylist()} == keys
+        assert {row["key"]
+                for row in parquet.read_table(folder / "store" / "common.parquet").to_pylist()} == keys
         assert sorted(p.name for p in (folder / "store").iterdir()) == [".common.lock", "common.parquet"]
         for k, sweep in enumerate(wanted):
             assert contents(run_sweep(sweep, folder / "store")) == expected(sweep)
-            own = [line for line in (folder / f"log{k}").read_text().splitlines() if not line.startswith("0 ")]
+            own = [line for line in (folder / f"log{k}").read_text().splitlines()
+                   if not line.startswith("0 ")]
             assert len(own) == len(set(own)) == 2 * (3 + k)  # computed once, so never lost
 
 
@@ -313,7 +338,8 @@ def test_a_row_that_is_packed_while_others_read_is_read(tmp_path, monkeypatch):
 
 
 def test_a_row_that_is_written_while_others_pack_stays(tmp_path, monkeypatch):
-    "A run that has read a failed row and, with its file, removes the good row that another run has written since."
+    """A run that has read a failed row and, with its file, removes the good row that another run has written
+    since."""
     sweep = Sweep("s", lambda x, seed: measured(x, seed), product(x=[1]), 1)
     fails = Sweep("s", lambda x, seed: 1 / 0, sweep.settings, 1)
     (cell,) = sweep.cells()
@@ -327,15 +353,19 @@ def test_a_row_that_is_written_while_others_pack_stays(tmp_path, monkeypatch):
 
 
 def test_fewer_seeds_other_settings_and_revisions_keep_the_rows(tmp_path):
-    "A store that drops rows which this grid did not ask for, a run that returns those of others, settings that take the type of others."
-    make = lambda x, seeds, revision=0: Sweep("s", lambda x, seed: measured(int(x), seed), product(x=x), seeds, revision)
+    """A store that drops rows which this grid did not ask for, a run that returns those of others, settings
+    that take the type of others."""
+    make = lambda x, seeds, revision=0: Sweep(
+        "s", lambda x, seed: measured(int(x), seed), product(x=x), seeds, revision)
     grids = make([1, 2], 3), make([2, 1], 1), make([2.5], 1), make([1], 2, revision=1)
     for grid in grids:
         rows = run_sweep(grid, tmp_path)
-        assert [(row["key"], row["x"], type(row["x"]), row["seed"]) for row in rows] == [(key, p["x"], type(p["x"]), seed) for key, p, seed in grid.cells()]
+        assert [(row["key"], row["x"], type(row["x"]), row["seed"])
+                for row in rows] == [(key, p["x"], type(p["x"]), seed) for key, p, seed in grid.cells()]
     keys = parquet.read_table(tmp_path / "s.parquet")["key"].to_pylist()
     assert len(keys) == 6 + 1 + 2 and set(keys) == {key for grid in grids for key, *_ in grid.cells()}
-    assert keys[:2] == [key for key, *_ in grids[3].cells()]  # the grid that was packed last comes first, in its order
+    # the grid that was packed last comes first, in its order
+    assert keys[:2] == [key for key, *_ in grids[3].cells()]
     assert len(run_sweep(Sweep("s", stand_in, grids[0].settings, 3), tmp_path)) == 6
 
 
@@ -347,7 +377,8 @@ def test_reading_a_packed_table_touches_nothing(tmp_path, where):
     (tmp_path / "kept").mkdir()
     shutil.copy(tmp_path / "first" / "s.parquet", tmp_path / "kept")
     before = state(tmp_path / "kept")
-    rows = spot_check(sweep, tmp_path / "kept") if where == "spot check" else run_sweep(Sweep("s", stand_in, sweep.settings, 2), tmp_path / "kept")
+    rows = spot_check(sweep, tmp_path / "kept") if where == "spot check" else run_sweep(
+        Sweep("s", stand_in, sweep.settings, 2), tmp_path / "kept")
     assert contents(rows) == expected(sweep) and state(tmp_path / "kept") == before
 
 
@@ -355,9 +386,12 @@ def test_rows_of_another_version_are_used_and_said(tmp_path):
     "Old rows mixed with new ones without a word; a warning where there are none."
     sweep = Sweep("s", lambda x, seed: measured(x, seed), product(x=[1, 2]), 2)
     rows = run_sweep(sweep, tmp_path)
-    pack(sweep, {row["key"]: row | {"version": v} for row, v in zip(rows, ["0.0.1", "0.0.2", "0.0.1"])}, tmp_path)
+    pack(sweep, {row["key"]: row | {"version": v} for row, v in zip(rows, ["0.0.1", "0.0.2", "0.0.1"])},
+         tmp_path)
     more = Sweep("s", sweep.cell, sweep.settings, 3)
-    with pytest.warns(OtherVersionWarning, match=r"^s: 3 of the 6 rows were computed by version 0.0.1, 0.0.2 and are used by .* spot_check") as said:
+    with pytest.warns(OtherVersionWarning,
+                      match=r"^s: 3 of the 6 rows were computed by version 0.0.1, 0.0.2 and are used by .* "
+                            r"spot_check") as said:
         assert contents(run_sweep(more, tmp_path)) == expected(more)
     assert len(said) == 1
     run_sweep(Sweep("s", sweep.cell, ({"x": 2},), 3), tmp_path / "new")
@@ -377,7 +411,8 @@ def no_key(data, folder):
     return (folder / "other").read_bytes()
 
 
-BREAKS = {"empty": lambda data, folder: b"", "cut": lambda data, folder: half(data), "text": lambda data, folder: b"key,value\n1,2\n", "no key": no_key}
+BREAKS = {"empty": lambda data, folder: b"", "cut": lambda data, folder: half(data), "text": lambda data,
+          folder: b"key,value\n1,2\n", "no key": no_key}
 
 
 @pytest.mark.parametrize("which", ["cell", "packed"])
@@ -420,7 +455,8 @@ def test_half_written_file_is_no_row(tmp_path):
 
 
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
-    "A rename before the contents are forced out, after which a power cut leaves an empty file; a folder whose new name is not forced out."
+    """A rename before the contents are forced out, after which a power cut leaves an empty file; a folder
+    whose new name is not forced out."""
     done, sync, rename = [], os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda number: (done.append(os.fstat(number).st_ino), sync(number)))
     monkeypatch.setattr(os, "replace", lambda old, new: (done.append("rename"), rename(old, new)))
@@ -430,7 +466,8 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("code, fails", [(errno.EINVAL, False), (errno.EIO, True)])
 def test_a_folder_that_cannot_be_synced_is_no_error_but_a_failing_disk_is(tmp_path, monkeypatch, code, fails):
-    "File systems that refuse to sync a folder and would stop every sweep; a disk that fails and is not heard."
+    """File systems that refuse to sync a folder and would stop every sweep; a disk that fails and is not
+    heard."""
 
     def refuse(number):
         if stat.S_ISDIR(os.fstat(number).st_mode):
@@ -451,7 +488,9 @@ def test_a_folder_that_cannot_be_synced_is_no_error_but_a_failing_disk_is(tmp_pa
 ERRORS = {
     "memory": (lambda: MemoryError("for once"), True),
     "disk": (lambda: OSError(errno.ENOSPC, "No space left on device"), True),
-    "torch": (lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 400 bytes"), True),
+    "torch": (
+        lambda: RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 400 bytes"),
+        True),
     "its own": (lambda: ValueError("out of memory, says the cell"), False),
     "other": (lambda: RuntimeError("no luck"), False),
 }
@@ -459,7 +498,8 @@ ERRORS = {
 
 @pytest.mark.parametrize("kind", ERRORS)
 def test_what_fails_for_want_of_memory_or_disk_is_tried_again(tmp_path, kind):
-    "A failure of the machine that is kept for ever or stops the run, a second trial while others still compete; and errors of the cell that are tried without being asked."
+    """A failure of the machine that is kept for ever or stops the run, a second trial while others still
+    compete; and errors of the cell that are tried without being asked."""
     make, passes = ERRORS[kind]
     log, bad = [], {"trials": 0}
 
@@ -473,7 +513,8 @@ def test_what_fails_for_want_of_memory_or_disk_is_tried_again(tmp_path, kind):
     sweep, text = Sweep("s", cell, product(x=[1, 2, 3]), 1), f"{type(make()).__name__}: {make()}"
     bad["trials"] = 1
     rows = run_sweep(sweep, tmp_path / "once")
-    assert log == ([1, 2, 3, 1] if passes else [1, 2, 3]) and [row["error"] for row in rows] == [None if passes else text, None, None]
+    assert log == ([1, 2, 3, 1] if passes else [1, 2, 3]) and [row["error"] for row in rows] == [
+        None if passes else text, None, None]
     log.clear()
     bad["trials"] = 2
     assert [row["error"] for row in run_sweep(sweep, tmp_path / "twice")] == [text, None, None]
@@ -486,7 +527,8 @@ def test_what_fails_for_want_of_memory_or_disk_is_tried_again(tmp_path, kind):
 
 
 def test_a_claim_that_is_not_judged_stops_no_other(tmp_path, monkeypatch):
-    "Claims after a failed one that are not written, a failure that nobody can tell from the result, failed cells that no later call computes."
+    """Claims after a failed one that are not written, a failure that nobody can tell from the result, failed
+    cells that no later call computes."""
     healed = []
 
     def cell(x, seed):
@@ -494,12 +536,16 @@ def test_a_claim_that_is_not_judged_stops_no_other(tmp_path, monkeypatch):
             raise ValueError("no luck")
         return measured(x, seed)
 
-    claims = [Claim(name, "a claim", lambda scale, k=k: Sweep(f"C{k}", cell, ({"x": k},), 2), lambda rows: Verdict("m", "holds", 2, 0.1), lambda rows: Figure()) for k, name in enumerate(["C0", "C1", "C2"])]
+    claims = [Claim(name, "a claim", lambda scale, k=k: Sweep(f"C{k}", cell, ({"x": k},), 2),
+                    lambda rows: Verdict("m", "holds", 2, 0.1), lambda rows: Figure())
+                    for k, name in enumerate(["C0", "C1", "C2"])]
     monkeypatch.setattr(reproducing, "all_claims", lambda: {claim.id: claim for claim in claims})
     found = reproducing.reproduce(out=tmp_path)
-    assert reproducing.not_judged(found) == ["C1"] and [v.holds for _, v in found] == ["holds", "not judged", "holds"]
+    assert reproducing.not_judged(found) == ["C1"] and [v.holds for _, v in found] == [
+        "holds", "not judged", "holds"]
     report = (tmp_path / "REPRODUCTION.md").read_text()
-    assert report.count("**holds**") == 2 and "2 of 2 cells failed, the first with ValueError: no luck" in report
+    assert report.count(
+        "**holds**") == 2 and "2 of 2 cells failed, the first with ValueError: no luck" in report
     assert sorted(p.name for p in tmp_path.glob("*.png")) == ["C0.png", "C2.png"]
     healed.append(True)
     assert reproducing.not_judged(reproducing.reproduce(out=tmp_path)) == []
@@ -511,9 +557,11 @@ def test_a_claim_that_is_not_judged_stops_no_other(tmp_path, monkeypatch):
 def test_dask_cluster_gives_the_same_rows(tmp_path):
     "Numbers that depend on where they are computed; sent to a local Dask cluster by parallel_config alone."
     distributed = pytest.importorskip("distributed")
-    sweep = Sweep("draws", lambda x, seed: {"value": np.random.default_rng([x, seed]).normal()}, product(x=[1, 2, 3]), seeds=4)
+    sweep = Sweep("draws", lambda x, seed: {"value": np.random.default_rng([x, seed]).normal()},
+                  product(x=[1, 2, 3]), seeds=4)
     here = [row["value"] for row in run_sweep(sweep, tmp_path / "here")]
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True) as cluster:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
+                                  processes=True) as cluster:
         with distributed.Client(cluster), joblib.parallel_config(backend="dask"):
             there = [row["value"] for row in run_sweep(sweep, tmp_path / "there")]
     assert here == there

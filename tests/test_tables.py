@@ -11,14 +11,16 @@ from pyarrow import parquet
 
 from multiindex_nb.cli.tables import read_data, read_file
 
-pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")  # few rows are not the subject
+# few rows are not the subject
+pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")
 ROWS = "1,2,3\n4,5,6\n7,8,10\n"
 XY = [[1, 2], [4, 5], [7, 8]], [3, 6, 10]
 
 
 def same(found, expected=XY):
     "X and y as expected."
-    return all(np.array_equal(np.asarray(a), np.asarray(b, dtype=float)) for a, b in zip(found, expected, strict=True))
+    return all(np.array_equal(np.asarray(a), np.asarray(b, dtype=float))
+               for a, b in zip(found, expected, strict=True))
 
 
 READABLE = {
@@ -63,7 +65,8 @@ def test_other_unicode_with_a_mark_is_read(code, tmp_path):
 def test_types_are_inferred_from_all_rows(tmp_path):
     "A column of whole numbers with one fraction far below, beyond a block of a reader."
     n = 300_000
-    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{k % 7},{k % 5}\n" for k in range(n)) + "0.5,true\n".replace("true", "1"))
+    (tmp_path / "t.csv").write_text("a,y\n" + "".join(f"{k % 7},{k % 5}\n" for k in range(n))
+                                    + "0.5,true\n".replace("true", "1"))
     X, y = read_data(tmp_path / "t.csv")
     assert len(X) == n + 1 and X[-1, 0] == 0.5
 
@@ -74,35 +77,50 @@ REFUSED = {
     "no rows": ("a,b,y\n", "names and no rows"),
     "one row": ("a,b,y\n1,2,3\n", "t.csv: X must have at least 2 rows"),
     "one column": ("y\n1\n2\n", "at least one other; no comma, semicolon, tab, bar cuts its first line: 'y'"),
-    "spaces between cells": ("a b y\n1 2 3\n4 5 6\n", "no comma, semicolon, tab, bar cuts its first line: 'a b y'"),
+    "spaces between cells": ("a b y\n1 2 3\n4 5 6\n",
+                             "no comma, semicolon, tab, bar cuts its first line: 'a b y'"),
     "no names": ("1.5,2,3\n4,5,6\n", "must hold names, got numbers"),
     "same names": ("a,a,y\n" + ROWS, "2 columns named 'a'"),
     "same names but for spaces": ("a, a,y\n" + ROWS, "2 columns named 'a'"),
     "a column without name": ("a,,y\n1,2.5,3\n4,5,6\n", "column 2 of t.csv has no name"),
     "a word": ("a,b,y\n1,2,3\n4,five,6\n", "t.csv, line 3, column 'b' must be numeric, got the text 'five'"),
-    "a word after blank and long lines": ('a,"b\n2",y\n\n1,2,3\n4,five,6\n', r"t.csv, line 5, column 'b\n2' must be numeric, got the text 'five'"),
-    "a word as label": ("a,b,y\n1,2,3\n4,5,six\n", "t.csv, line 3, column 'y' must be numeric, got the text 'six'"),
-    "a missing value": ("a,b,y\n1,2,3\n4,,6\n", "t.csv, line 3, column 'b' must be finite, got a missing value"),
+    "a word after blank and long lines": ('a,"b\n2",y\n\n1,2,3\n4,five,6\n',
+                                          r"t.csv, line 5, column 'b\n2' must be numeric, got the text 'five'"),  # noqa: E501
+    "a word as label": ("a,b,y\n1,2,3\n4,5,six\n",
+                        "t.csv, line 3, column 'y' must be numeric, got the text 'six'"),
+    "a missing value": ("a,b,y\n1,2,3\n4,,6\n",
+                        "t.csv, line 3, column 'b' must be finite, got a missing value"),
     "NA": ("a,b,y\n1,2,NA\n4,5,6\n", "t.csv, line 2, column 'y' must be finite, got a missing value"),
     "nan": ("a,b,y\n1,2,3\nnan,5,6\n", "t.csv, line 3, column 'a' must be finite, got a missing value"),
     "inf": ("a,b,y\n1,2,3\n4,-inf,6\n", "t.csv, line 3, column 'b' must be finite, got an infinite one"),
-    "overflow": ("a,b,y\n1,2,3\n4,1e999,6\n", "t.csv, line 3, column 'b' must be finite, got an infinite one"),
+    "overflow": ("a,b,y\n1,2,3\n4,1e999,6\n",
+                 "t.csv, line 3, column 'b' must be finite, got an infinite one"),
     "an empty column": ("a,b,y\n1,,3\n4,,6\n", "column 'b' of t.csv is empty"),
-    "dates": ("a,day,y\n1,2024-01-31,3\n4,2024-02-01,6\n", "column 'day' of t.csv must be numeric, got date32"),
-    "times": ("a,at,y\n1,2024-01-31 10:00:00,3\n4,2024-02-01 11:00:00,6\n", "column 'at' of t.csv must be numeric, got timestamp"),
-    "thousands": ('a,b,y\n"1,234",2,3\n4,5,6\n', "line 2, column 'a' must be numeric, got the text '1,234': a thousands separator"),
+    "dates": ("a,day,y\n1,2024-01-31,3\n4,2024-02-01,6\n",
+              "column 'day' of t.csv must be numeric, got date32"),
+    "times": ("a,at,y\n1,2024-01-31 10:00:00,3\n4,2024-02-01 11:00:00,6\n",
+              "column 'at' of t.csv must be numeric, got timestamp"),
+    "thousands": ('a,b,y\n"1,234",2,3\n4,5,6\n',
+                  "line 2, column 'a' must be numeric, got the text '1,234': a thousands separator"),
     "thousands with decimals": ('a,b,y\n"1,234.5",2,3\n4,5,6\n', "'1,234.5': a thousands separator"),
     "thousands with points": ("a;b;y\n1.234,5;2;3\n4;5;6\n", "'1.234,5': a thousands separator"),
     "thousands with spaces": ("a,b,y\n1 234,2,3\n4,5,6\n", "'1 234': a thousands separator"),
-    "decimal commas between commas": ('a,b,y\n"1,5",2,3\n4,5,6\n', "line 2, column 'a' must be numeric, got the text '1,5': a decimal comma"),
-    "commas that may be either": ("a;b;y\n1,234;2;3\n5,678;5;6\n", "line 2, column 'a' holds '1,234': a decimal comma or a thousands separator"),
+    "decimal commas between commas": ('a,b,y\n"1,5",2,3\n4,5,6\n',
+                                      "line 2, column 'a' must be numeric, got the text '1,5': a decimal "
+                                      "comma"),
+    "commas that may be either": ("a;b;y\n1,234;2;3\n5,678;5;6\n",
+                                  "line 2, column 'a' holds '1,234': a decimal comma or a thousands separator"),  # noqa: E501
     "points and commas": ("a;b;y\n1,5;2.5;3\n4,5;5.5;6\n", "must be numeric, got the text"),
     "a longer row": ("a,b,y\n1,2,3\n4,5,6,7\n", "line 3 of t.csv has 4 cells, the first line 3"),
     "a shorter row": ("a,b,y\n1,2,3\n4,5\n", "line 3 of t.csv has 2 cells, the first line 3"),
-    "separators at the ends of rows only": ("a,b,y\n1,2,3,\n4,5,6,\n", "line 2 of t.csv has 4 cells, the first line 3"),
-    "an identifier": (f"id,b,y\n1,2,3\n{2**53 + 1},5,6\n", f"t.csv, line 3, column 'id' holds {2**53 + 1}: float64 keeps whole numbers"),
-    "a longer identifier": (f"id,b,y\n1,2,3\n{10**22 + 1},5,6\n", f"t.csv, line 3, column 'id' holds {10**22 + 1}: float64"),
-    "an identifier as label": (f"a,y\n1,{-(2**60)}\n3,5\n", f"t.csv, line 2, column 'y' holds {-(2**60)}: float64"),
+    "separators at the ends of rows only": ("a,b,y\n1,2,3,\n4,5,6,\n",
+                                            "line 2 of t.csv has 4 cells, the first line 3"),
+    "an identifier": (f"id,b,y\n1,2,3\n{2**53 + 1},5,6\n",
+                      f"t.csv, line 3, column 'id' holds {2**53 + 1}: float64 keeps whole numbers"),
+    "a longer identifier": (f"id,b,y\n1,2,3\n{10**22 + 1},5,6\n",
+                            f"t.csv, line 3, column 'id' holds {10**22 + 1}: float64"),
+    "an identifier as label": (f"a,y\n1,{-(2**60)}\n3,5\n",
+                               f"t.csv, line 2, column 'y' holds {-(2**60)}: float64"),
     "complex": ("a,b,y\n1+2j,2,3\n4,5,6\n", "t.csv, line 2, column 'a' must be numeric, got the text '1+2j'"),
     "constant label": ("a,b,y\n1,2,3\n4,5,3\n", "t.csv: y must not be constant"),
 }
@@ -120,7 +138,8 @@ def test_tables_are_refused_by_file_line_and_column(text, words, tmp_path):
 @pytest.mark.parametrize("code, place", [("latin-1", "line 1, byte 0xf6"), ("utf-16-le", "null characters")])
 def test_other_encodings_are_refused(code, place, tmp_path):
     "The file is named, and UTF-8."
-    (tmp_path / "t.csv").write_bytes((("größe" if code == "latin-1" else "size") + ",b,y\n" + ROWS).encode(code))
+    (tmp_path
+     / "t.csv").write_bytes((("größe" if code == "latin-1" else "size") + ",b,y\n" + ROWS).encode(code))
     with pytest.raises(ValueError, match=f"t.csv .*{place}.*UTF-8"):
         read_data(tmp_path / "t.csv")
 
@@ -146,7 +165,8 @@ def test_the_label_is_said(names, label, said, tmp_path):
 def test_a_label_that_is_not_there(tmp_path):
     "The names that are, and the one that was meant."
     (tmp_path / "t.csv").write_text("a,b,Price\n" + ROWS)
-    with pytest.raises(ValueError, match="must have a column 'price' .*got a, b, Price .did you mean 'Price'"):
+    with pytest.raises(ValueError,
+                       match="must have a column 'price' .*got a, b, Price .did you mean 'Price'"):
         read_data(tmp_path / "t.csv", "price")
 
 
@@ -156,7 +176,8 @@ FRAMES = {
     "filtered": pd.concat([FRAME.assign(a=0), FRAME], ignore_index=True).iloc[3:],
     "shuffled": FRAME.set_index(pd.Index([2, 0, 1])),
     "named index": FRAME.set_index(pd.Index([11, 12, 15], name="customer")),
-    "two indices": FRAME.set_index([pd.Index([1, 1, 2], name="year"), pd.Index(["p", "q", "r"], name="place")]),
+    "two indices": FRAME.set_index(
+        [pd.Index([1, 1, 2], name="year"), pd.Index(["p", "q", "r"], name="place")]),
     "dates as index": FRAME.set_index(pd.date_range("2024-01-01", periods=3)),
     "categories of numbers": FRAME.astype({"a": "category"}),
     "nullable": FRAME.astype("Int64"),
@@ -180,13 +201,16 @@ def test_an_index_can_be_asked_for_as_label(tmp_path):
 
 def test_an_index_column_without_pandas_metadata(tmp_path):
     "Its name tells."
-    parquet.write_table(pa.table({"a": [1, 4, 7], "b": [2, 5, 8], "t": [3, 6, 10], "__index_level_0__": [5, 6, 9]}), tmp_path / "t.parquet")
+    parquet.write_table(
+        pa.table({"a": [1, 4, 7], "b": [2, 5, 8], "t": [3, 6, 10], "__index_level_0__": [5, 6, 9]}),
+        tmp_path / "t.parquet")
     assert same(read_data(tmp_path / "t.parquet"))
 
 
 COLUMNS = {
     "decimals": (pa.array([Decimal("1.25"), Decimal("-4.50"), Decimal("7.00")]), [1.25, -4.5, 7]),
-    "wide decimals": (pa.array([Decimal("1.25"), Decimal("-4.50"), Decimal("7.00")], pa.decimal256(40, 2)), [1.25, -4.5, 7]),
+    "wide decimals": (pa.array([Decimal("1.25"), Decimal("-4.50"), Decimal("7.00")], pa.decimal256(40, 2)),
+                      [1.25, -4.5, 7]),
     "booleans": (pa.array([True, False, True]), [1, 0, 1]),
     "uint64": (pa.array([1, 2**53, 3], pa.uint64()), [1, 2.0**53, 3]),
     "half": (pa.array(np.array([1.5, 2, 3], np.float16)), [1.5, 2, 3]),
@@ -203,19 +227,24 @@ def test_columns_of_parquet_are_read(column, values, tmp_path):
 
 BAD_COLUMNS = {
     "text": (pa.array(["1", "x", "3"]), "t.parquet, row 2, column 'a' must be numeric, got the text 'x'"),
-    "numbers as text": (pa.array(["1", "2", "3"]), "t.parquet, row 1, column 'a' must be numeric, got the text '1'"),
+    "numbers as text": (pa.array(["1", "2", "3"]),
+                        "t.parquet, row 1, column 'a' must be numeric, got the text '1'"),
     "large text": (pa.array(["1", "x", "3"], pa.large_string()), "row 2, column 'a' must be numeric"),
-    "categories": (pa.array(["p", "q", "p"]).dictionary_encode(), "row 1, column 'a' must be numeric, got the text 'p'"),
-    "dates": (pa.array([datetime.date(2024, 1, k) for k in (1, 2, 3)]), "column 'a' of t.parquet must be numeric, got date32"),
+    "categories": (pa.array(["p", "q", "p"]).dictionary_encode(),
+                   "row 1, column 'a' must be numeric, got the text 'p'"),
+    "dates": (pa.array([datetime.date(2024, 1, k) for k in (1, 2, 3)]),
+              "column 'a' of t.parquet must be numeric, got date32"),
     "lists": (pa.array([[1], [2], [3]]), "column 'a' of t.parquet must be numeric, got list"),
     "bytes": (pa.array([b"1", b"2", b"3"]), "column 'a' of t.parquet must be numeric, got binary"),
     "nothing": (pa.array([None, None, None]), "column 'a' of t.parquet is empty"),
     "a gap": (pa.array([1, None, 3]), "t.parquet, row 2, column 'a' must be finite, got a missing value"),
-    "a gap in decimals": (pa.array([Decimal("1.5"), None, Decimal("2.5")]), "row 2, column 'a' must be finite, got a missing value"),
+    "a gap in decimals": (pa.array([Decimal("1.5"), None, Decimal("2.5")]),
+                          "row 2, column 'a' must be finite, got a missing value"),
     "nan": (pa.array([1.0, 2.0, float("nan")]), "row 3, column 'a' must be finite, got a missing value"),
     "identifiers": (pa.array([1, 2**53 + 1, 3]), f"row 2, column 'a' holds {2**53 + 1}: float64"),
     "uint64": (pa.array([1, 2**64 - 1, 3], pa.uint64()), f"row 2, column 'a' holds {2**64 - 1}: float64"),
-    "whole decimals": (pa.array([Decimal(1), Decimal(10**20 + 1), Decimal(3)]), f"row 2, column 'a' holds {10**20 + 1}: float64"),
+    "whole decimals": (pa.array([Decimal(1), Decimal(10**20 + 1), Decimal(3)]),
+                       f"row 2, column 'a' holds {10**20 + 1}: float64"),
 }
 
 
@@ -230,7 +259,8 @@ def test_columns_of_parquet_are_refused_by_name(column, words, tmp_path):
 
 def test_same_names_in_parquet(tmp_path):
     "As in .csv."
-    parquet.write_table(pa.Table.from_arrays([pa.array([1.0, 2.0])] * 3, ["a", "a", "y"]), tmp_path / "t.parquet")
+    parquet.write_table(pa.Table.from_arrays([pa.array([1.0, 2.0])] * 3, ["a", "a", "y"]),
+                        tmp_path / "t.parquet")
     with pytest.raises(ValueError, match="t.parquet has 2 columns named 'a'"):
         read_data(tmp_path / "t.parquet")
 
@@ -241,7 +271,8 @@ ARRAYS = {
     "dates": (np.zeros((3, 2), "datetime64[D]"), "X in t.npz must hold real numbers, got dtype datetime64"),
     "identifiers": (np.array([[1, 2**53 + 1]] * 3), f"X in t.npz holds {2**53 + 1}: float64"),
     "unsigned": (np.array([[1, 2**64 - 1]] * 3, np.uint64), f"X in t.npz holds {2**64 - 1}: float64"),
-    "nan": (np.array([[1, np.nan]] * 3), "t.npz: X must be finite, got 3 NaN or infinite entries, the first at (0, 1)"),
+    "nan": (np.array([[1, np.nan]] * 3),
+            "t.npz: X must be finite, got 3 NaN or infinite entries, the first at (0, 1)"),
     "one dimension": (np.ones(3), "t.npz: X must have shape (n, d)"),
 }
 
@@ -264,7 +295,8 @@ def test_objects_and_damaged_archives(tmp_path):
     np.savez(tmp_path / "t.npz", X=np.array([[object()]] * 3), y=[1.0, 2.0, 3.0])
     with pytest.raises(ValueError, match="t.npz"):
         read_data(tmp_path / "t.npz")
-    np.savez_compressed(tmp_path / "t.npz", X=np.random.default_rng(0).standard_normal((300, 2)), y=np.arange(300.0))
+    np.savez_compressed(tmp_path / "t.npz", X=np.random.default_rng(0).standard_normal((300, 2)),
+                        y=np.arange(300.0))
     raw = bytearray((tmp_path / "t.npz").read_bytes())
     raw[100:400] = bytes(300)
     for name in ("t.npz", "t.parquet"):

@@ -13,7 +13,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_mypy_finds_nothing_in_package_and_client():
-    "A wrong annotation of a public function, or one that takes what it should refuse, shows in `typed_client.py`."
+    """A wrong annotation of a public function, or one that takes what it should refuse, shows in
+    `typed_client.py`."""
     done = subprocess.run([sys.executable, "-m", "mypy"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -21,9 +22,11 @@ def test_mypy_finds_nothing_in_package_and_client():
 def test_client_calls_every_public_function():
     "A name added without a line there would be checked by nobody."
     text = Path(typed_client.__file__).read_text(encoding="utf-8")
-    assert [name for name in mi.__all__ if inspect.isfunction(getattr(mi, name)) and f"mi.{name}(" not in text] == []
+    assert [name for name in mi.__all__ if inspect.isfunction(getattr(mi, name))
+            and f"mi.{name}(" not in text] == []
 
 
 def test_what_the_client_does_can_be_done():
-    "Types that promise what the code refuses, such as an array where only a tensor will do, show when it runs."
+    """Types that promise what the code refuses, such as an array where only a tensor will do, show when it
+    runs."""
     typed_client.main()

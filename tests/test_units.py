@@ -1,4 +1,5 @@
-"""The unit of a column or of the labels is free: the same answer in any, or an error that names the unit's owner."""
+"""The unit of a column or of the labels is free: the same answer in any, or an error that names the unit's
+owner."""
 
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 import multiindex_nb as mi
 from multiindex_nb.problem.white import ConstantColumnWarning, is_white, whiten
 
-pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")  # not the subject
+# not the subject
+pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")
 U = mi.random_subspace(6, 2, seed=0)
 X, Y = mi.sample(mi.Target.parse("h2(z1)+z2"), U, 400, noise=0.1, seed=0)
 SCALE_FREE = ["mse", "l1", "pinball:0.8", "expectile:0.7"]
@@ -42,13 +44,15 @@ def test_labels_in_another_unit_give_the_same_function(loss, unit):
     assert plain.report.verdict == other.report.verdict
     assert (plain.net.W - other.net.W).norm() < 1e-8 * plain.net.W.norm()
     assert (plain.predict(X) - other.predict(X) / unit).norm() < 1e-6 * Y.norm()
-    assert mi.relative_error(plain.predict(X), Y) == pytest.approx(mi.relative_error(other.predict(X), unit * Y), rel=1e-4)
+    assert mi.relative_error(plain.predict(X),
+                             Y) == pytest.approx(mi.relative_error(other.predict(X), unit * Y), rel=1e-4)
 
 
 @pytest.mark.parametrize("unit", [2.0**-20, 2.0**20, 2.0**-160, 2.0**160])
 @pytest.mark.parametrize("readout", ["expectile:0.7", "huber", "l1"])
 def test_other_readouts_in_another_unit(readout, unit):
-    "A solver's tolerance is in the unit of the labels: predictions agree where the loss has no unit of its own, or is given it."
+    """A solver's tolerance is in the unit of the labels: predictions agree where the loss has no unit of its
+    own, or is given it."""
     loss = lambda s: mi.Huber(s) if readout == "huber" else readout
     plain, other = (mi.learn(X, s * Y, 2, "mse", width=16, readout_loss=loss(s)) for s in (1.0, unit))
     assert (plain.predict(X) - other.predict(X) / unit).norm() < 1e-3 * Y.norm()
@@ -58,7 +62,8 @@ def test_other_readouts_in_another_unit(readout, unit):
 @pytest.mark.parametrize("refine", [True, False])
 def test_estimator_in_another_unit_of_the_labels(refine, unit):
     "Predictions of `fit` follow the unit."
-    plain, other = (mi.MultiIndexRegressor(2, refine=refine, width=16, random_state=0).fit(X, s * Y) for s in (1.0, unit))
+    plain, other = (mi.MultiIndexRegressor(2, refine=refine, width=16, random_state=0).fit(X, s * Y)
+                    for s in (1.0, unit))
     assert plain.model_.kind == other.model_.kind
     assert np.linalg.norm(plain.predict(X) - other.predict(X) / unit) < 1e-3 * np.linalg.norm(Y)
 
@@ -72,7 +77,8 @@ def test_estimator_in_other_units_of_the_columns(lazy):
     shifted = UNITS * (X + 3)
     found = []
     for rows in (X + 3, shifted):
-        model, data = mi.MultiIndexRegressor(2, refine=False, width=16, random_state=0, memory=6 * 8 * 200), rows.numpy()
+        model, data = mi.MultiIndexRegressor(
+            2, refine=False, width=16, random_state=0, memory=6 * 8 * 200), rows.numpy()
         if lazy:
             data = pytest.importorskip("dask.array").from_array(data, chunks=(100, 6))
         found.append(np.asarray(model.fit(data, Y.numpy()).predict(data)))
@@ -80,7 +86,8 @@ def test_estimator_in_other_units_of_the_columns(lazy):
 
 
 def test_white_rows_do_not_depend_on_units():
-    "`whiten` gives the same rows, `is_white` a verdict, whatever the units; a constant column is said and goes to zero."
+    """`whiten` gives the same rows, `is_white` a verdict, whatever the units; a constant column is said and
+    goes to zero."""
     white = whiten(X)[0]
     assert (whiten(UNITS * (X + 3))[0] - white).norm() < 1e-8 * white.norm()
     assert is_white(white) and not is_white(UNITS * X)
@@ -96,4 +103,5 @@ def test_white_rows_do_not_depend_on_units():
 @pytest.mark.parametrize("unit", [2.0**-600, 2.0**-160, 2.0**160, 2.0**600])
 def test_relative_error_has_no_unit(unit):
     "The same for predictions and labels in any unit, where squares would be zero or infinite."
-    assert mi.relative_error(unit * X[:, 0], unit * Y) == pytest.approx(mi.relative_error(X[:, 0], Y), rel=1e-12)
+    assert mi.relative_error(unit * X[:, 0],
+                             unit * Y) == pytest.approx(mi.relative_error(X[:, 0], Y), rel=1e-12)

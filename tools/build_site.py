@@ -1,4 +1,5 @@
-"""Build the documentation site from nbs/ and _quarto.yml: with quarto where it is installed, else with smalldocs."""
+"""Build the documentation site from nbs/ and _quarto.yml: with quarto where it is installed, else with
+smalldocs."""
 
 import argparse
 import ast
@@ -21,10 +22,12 @@ HERE = """{
   let box = link;  // what scrolls: the sidebar or something within it, never the page
   while (box && box !== bar && box.scrollHeight <= box.clientHeight) box = box.parentElement;
   if (box) box.scrollTop += link.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
-}"""
+}"""  # noqa: E501
 DOC = re.compile(r"show_doc\((\w+)\)")
 KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "styles.css")
-STAGE = "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); proc_nbs(n_workers=2)"
+STAGE = (
+    "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); "
+    "proc_nbs(n_workers=2)")
 
 
 class SiteError(Exception):
@@ -57,7 +60,8 @@ def package(name: str, version: str, folder: Path) -> Path:
 
 def stage() -> Path:
     "nbdev's staged notebooks, with the files that they point to."
-    # Not the command nbdev_proc_nbs: without quarto it asks for root and runs `pip install -e` on whatever environment is active.
+    # Not the command nbdev_proc_nbs: without quarto it asks for root and runs `pip install -e` on whatever
+    # environment is active.
     call([sys.executable, "-c", STAGE], cwd=ROOT)
     for copy in (ROOT / "_proc").glob("*.ipynb"):
         if not (ROOT / "nbs" / copy.name).is_file():
@@ -70,7 +74,8 @@ def stage() -> Path:
 
 
 def show_sources(folder: Path) -> None:
-    "What a cell exports is described in the cell's own order (nbdev reverses it), and the cell itself follows, folded; one that describes nothing too."
+    """What a cell exports is described in the cell's own order (nbdev reverses it), and the cell itself
+    follows, folded; one that describes nothing too."""
     for copy in folder.glob("*.ipynb"):
         page, after = json.loads(copy.read_text(encoding="utf-8")), -1
         for cell in json.loads((ROOT / "nbs" / copy.name).read_text(encoding="utf-8"))["cells"]:
@@ -84,28 +89,35 @@ def show_sources(folder: Path) -> None:
 def insert_source(cells: list[dict], code: str, name: str, place: int) -> None:
     "One exported cell, after its descriptions or, where it has none, at `place`; imports alone are left out."
     source = f'#| code-fold: true\n#| code-summary: "Source"\n{code}'
-    docs = {found[1]: cell for cell in cells if cell["cell_type"] == "code" and (found := DOC.search("".join(cell["source"])))}
+    docs = {found[1]: cell for cell in cells if cell["cell_type"] == "code"
+            and (found := DOC.search("".join(cell["source"])))}
     parts = ast.parse(code).body
-    here = [docs[part.name] for part in parts if isinstance(part, ast.FunctionDef | ast.ClassDef) and part.name in docs]
-    if all(isinstance(part, ast.Import | ast.ImportFrom) for part in parts) or any("".join(cell["source"]) == source for cell in cells):
+    here = [docs[part.name] for part in parts if isinstance(part, ast.FunctionDef | ast.ClassDef)
+            and part.name in docs]
+    if all(isinstance(part, ast.Import | ast.ImportFrom)
+           for part in parts) or any("".join(cell["source"]) == source for cell in cells):
         return  # nothing to show, or a page that was staged before
     place = min(map(cells.index, here), default=place)
     for cell in here:
         cells.remove(cell)
-    cells[place:place] = [*here, {"cell_type": "code", "id": name, "metadata": {}, "execution_count": None, "outputs": [], "source": source}]
+    cells[place:place] = [*here, {"cell_type": "code", "id": name, "metadata": {}, "execution_count": None,
+                                  "outputs": [], "source": source}]
 
 
 def homes(pages: dict) -> dict[str, str]:
     "Name -> page and anchor where it is documented, for every exported name that one page alone documents."
     anchors: dict[str, set[str]] = {}
     for name, soup in pages.items():
-        for tag in soup.select(".cell-output-markdown h2, .cell-output-markdown h3, .cell-output-markdown h4"):
-            anchors.setdefault(tag.get_text().strip(), set()).add(f"{name}#{tag.get('id') or tag['data-anchor-id']}")
+        for tag in soup.select(
+            ".cell-output-markdown h2, .cell-output-markdown h3, .cell-output-markdown h4"):
+            anchors.setdefault(tag.get_text().strip(),
+                               set()).add(f"{name}#{tag.get('id') or tag['data-anchor-id']}")
     return {name: found.pop() for name, found in anchors.items() if len(found) == 1}
 
 
 def link_names(soup, page: str, where: dict[str, str]) -> None:
-    "Make each name of the package that the prose or a table sets as code a link to its description, also where it is called."
+    """Make each name of the package that the prose or a table sets as code a link to its description, also
+    where it is called."""
     for code in soup.select("main code"):
         goal = where.get(re.split(r"[(\[]", code.get_text())[0].removeprefix("multiindex_nb."))
         if goal and not code.find_parent(["a", "pre", "h1", "h2", "h3", "h4"]):
@@ -113,11 +125,13 @@ def link_names(soup, page: str, where: dict[str, str]) -> None:
 
 
 def link_chapters(soup, page: str, chapters: dict[str, str]) -> None:
-    "Make each \"chapter 04\" of the prose a link, and each number of \"chapters 04 and 05\"; the hour counts its own four."
+    "Make each \"chapter 04\" of the prose a link, and each number of \"chapters 04 and 05\"; the hour counts its own four."  # noqa: E501
     hour = page[:2] in ("0a", "0b", "0c", "0d")
-    goals = chapters | {str(k): chapters[f"0{letter}"] for k, letter in enumerate("abcd", start=1)} if hour else chapters
+    goals = chapters | {str(k): chapters[f"0{letter}"]
+                        for k, letter in enumerate("abcd", start=1)} if hour else chapters
     word = re.compile(r"((?:[Cc]hapters? |(?<=\d)(?:, | and | to ))\d[\da-d]?)(?![\d.]\d|\d)")
-    for text in soup.select_one("main").find_all(string=re.compile(r"[Cc]hapters? \d")) if soup.find("main") else ():
+    for text in soup.select_one("main").find_all(string=re.compile(r"[Cc]hapters? \d")) if soup.find(
+        "main") else ():
         if text.find_parent(["a", "pre", "code", "script", "h1", "h2", "h3"]):
             continue
         for part in word.split(text):
@@ -148,11 +162,14 @@ def finish(soup, name: str) -> None:
         script.string = HERE
     main = soup.find("main")
     if main is not None and soup.find("a", class_="skip") is None:
-        soup.body.insert(0, skip := soup.new_tag("a", href="#" + main.get("id", "main"), attrs={"class": "skip"}))
+        soup.body.insert(0,
+                         skip := soup.new_tag(
+                             "a", href="#" + main.get("id", "main"), attrs={"class": "skip"}))
         skip.string = "Skip to the text"
     for image in soup.select("main img"):
         heading = image.find_previous(["h1", "h2", "h3"])
-        image["alt"] = image.get("alt") or f"Figure in the section “{heading.get_text().strip() if heading else name}”"
+        image["alt"] = image.get(
+            "alt") or f"Figure in the section “{heading.get_text().strip() if heading else name}”"
     for block in soup.select("main pre, main table"):
         block["tabindex"] = "0"  # what scrolls must be reachable by the keyboard
 
@@ -162,7 +179,8 @@ def polish(site: Path) -> None:
     from bs4 import BeautifulSoup
 
     paths = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*.html"))}
-    pages = {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser") for name, path in paths.items()}
+    pages = {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+             for name, path in paths.items()}
     where, chapters = homes(pages), {name[:2]: name for name in pages if re.match(r"\d[\da-d]_", name)}
     for name, soup in pages.items():
         link_names(soup, name, where)
@@ -170,20 +188,25 @@ def polish(site: Path) -> None:
         finish(soup, name)
         (site / name).write_text(str(soup), encoding="utf-8")
     for path in (site / "site_libs" / "themes").glob("*.css"):
-        path.write_text(re.sub(r"@import url\([^)]*\);?", "", path.read_text(encoding="utf-8")), encoding="utf-8")  # web fonts
+        # web fonts
+        path.write_text(re.sub(r"@import url\([^)]*\);?", "", path.read_text(encoding="utf-8")),
+                        encoding="utf-8")
     dist = package("katex", KATEX, ROOT / ".cache") / "dist"
-    shutil.copytree(dist, site / "site_libs" / "katex", dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.mjs", "README*", "*.woff", "*.ttf"))
+    shutil.copytree(dist, site / "site_libs" / "katex", dirs_exist_ok=True,
+                    ignore=shutil.ignore_patterns("*.mjs", "README*", "*.woff", "*.ttf"))
 
 
 def slim(folder: Path) -> None:
-    "The scripts of the live figures without comments, spaces and long names, 36 KB in place of 58; where npm cannot fetch the tool, as they are."
+    """The scripts of the live figures without comments, spaces and long names, 36 KB in place of 58; where
+    npm cannot fetch the tool, as they are."""
     home = ROOT / ".cache" / f"terser-{TERSER}"
     tool = home / "node_modules" / ".bin" / "terser"
     if not tool.exists():
         try:
             call(["npm", "install", "--silent", "--prefix", home, f"terser@{TERSER}"])
         except (SiteError, OSError) as error:
-            print(f"build_site: the scripts of the live figures stay as long as they are ({error})", file=sys.stderr)
+            print(f"build_site: the scripts of the live figures stay as long as they are ({error})",
+                  file=sys.stderr)
             return
     for script in folder.glob("*.js"):
         call([tool, script, "--module", "--compress", "--mangle", "--output", script])
@@ -205,7 +228,8 @@ def build(out: Path) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "_docs", help="folder of the site (default _docs)")
-    parser.add_argument("--smalldocs", action="store_true", help="do not use quarto even where it is installed")
+    parser.add_argument("--smalldocs", action="store_true",
+                        help="do not use quarto even where it is installed")
     args = parser.parse_args()
     try:
         if shutil.which("quarto") and not args.smalldocs:

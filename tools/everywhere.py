@@ -1,4 +1,5 @@
-"""Every chapter and test as other processors would run them, one setting after the other; writes tests/EVERYWHERE.md. By hand: about an hour."""
+"""Every chapter and test as other processors would run them, one setting after the other; writes
+tests/EVERYWHERE.md. By hand: about an hour."""
 
 import argparse
 import os
@@ -13,7 +14,8 @@ from xml.etree import ElementTree
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "tests" / "EVERYWHERE.md"
-# Half of the 2 x 2 x 2 design: each two of instruction set, reproducible kernels and threads occur in all four ways.
+# Half of the 2 x 2 x 2 design: each two of instruction set, reproducible kernels and threads occur in all
+# four ways.
 SETTINGS = [
     {"ATEN_CPU_CAPABILITY": "default", "MKL_CBWR": "COMPATIBLE", "OMP_NUM_THREADS": "1"},
     {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "OMP_NUM_THREADS": "1"},
@@ -26,24 +28,29 @@ Made by `make test-everywhere`. A chapter fails if an assertion fails, or if a w
 
 | setting | Python, torch, numpy | passed | failed | skipped | minutes |
 |---|---|---|---|---|---|
-"""
+"""  # noqa: E501
 
 
 def run(setting: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
     "The row of one run, and the names of what failed."
-    waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}  # threads of several workers share the cores
+    # threads of several workers share the cores
+    waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "found.xml"
         command = [sys.executable, "-m", "pytest", "-n", "auto", f"--junitxml={xml}", *words]
-        subprocess.run(command, cwd=ROOT, env=os.environ | setting | waiting | {"LOKY_MAX_CPU_COUNT": "1", "MPLBACKEND": "agg"}, check=False)
+        subprocess.run(command, cwd=ROOT, env=os.environ | setting | waiting
+                       | {"LOKY_MAX_CPU_COUNT": "1", "MPLBACKEND": "agg"}, check=False)
         cases = list(ElementTree.parse(xml).iter("testcase"))
-    failed = [f"{c.get('classname')}::{c.get('name')}" for c in cases if c.find("failure") is not None or c.find("error") is not None]
+    failed = [f"{c.get('classname')}::{c.get('name')}"
+              for c in cases if c.find("failure") is not None or c.find("error") is not None]
     skipped = sum(c.find("skipped") is not None for c in cases)
     versions = f"{platform.python_version()}, {metadata.version('torch')}, {metadata.version('numpy')}"
     name = " ".join(f"`{k}={v}`" for k, v in setting.items())
     minutes = (time.monotonic() - start) / 60
-    return f"| {name} | {versions} | {len(cases) - len(failed) - skipped} | {len(failed)} | {skipped} | {minutes:.0f} |", failed
+    return (
+        f"| {name} | {versions} | {len(cases) - len(failed) - skipped} | {len(failed)} | {skipped} | "
+        f"{minutes:.0f} |", failed)
 
 
 def kept_rows() -> dict[str, str]:
@@ -54,7 +61,8 @@ def kept_rows() -> dict[str, str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--setting", type=int, nargs="+", choices=range(len(SETTINGS)), help="some of the settings, by number (default all); the rows of the others are kept")
+    parser.add_argument("--setting", type=int, nargs="+", choices=range(len(SETTINGS)),
+                        help="some of the settings, by number (default all); the rows of the others are kept")
     parser.add_argument("words", nargs="*", help="passed on to pytest; the report is then not written")
     args = parser.parse_args()
     rows, wrong = kept_rows(), []
@@ -64,7 +72,10 @@ def main() -> int:
         wrong += [f"- {name} under {' '.join(SETTINGS[k].values())}" for name in failed]
         print(row, *wrong, sep="\n", flush=True)
         if not args.words:
-            REPORT.write_text(HEAD + "\n".join([*rows.values(), "", *(wrong or ["Nothing failed in the last run."])]) + "\n", encoding="utf-8")
+            REPORT.write_text(HEAD
+                              + "\n".join(
+                                  [*rows.values(), "", *(wrong or ["Nothing failed in the last run."])])
+                                  + "\n", encoding="utf-8")
     return 1 if wrong else 0
 
 

@@ -1,17 +1,20 @@
 """Break the exported code in 300 small ways, one at a time, and see whether its chapter or tests/ notice.
 
-The code under test is in notebooks, next to the cells that test it, so mutmut and cosmic-ray, which change modules
-and run one command for each mutant, do not fit. Here a chapter is run once; at each exported cell the process forks,
-and every child goes on with one change in that cell. A chapter that fails, or takes three times as long, has noticed.
-What no chapter notices is tried on the files of tests/ that concern the module, with a changed copy of the package.
+The code under test is in notebooks, next to the cells that test it, so mutmut and cosmic-ray, which change
+modules and run one command for each mutant, do not fit. Here a chapter is run once; at each exported cell
+the process forks, and every child goes on with one change in that cell. A chapter that fails, or takes
+three times as long, has noticed. What no chapter notices is tried on the files of tests/ that concern the
+module, with a changed copy of the package.
 
-The sample is in tests/mutations.txt: a line is a mutant and, if it survives, the reason why. A mutant is known by
-chapter, function, operator, text of its line and place among equals, so tests may be added without moving the sample;
-one whose code is gone is replaced by the next of its chapter in a fixed order. Results are kept in .cache/mutations.jsonl,
-so a run that was interrupted goes on; the report of a run that is complete is tests/MUTATIONS.md.
+The sample is in tests/mutations.txt: a line is a mutant and, if it survives, the reason why. A mutant is
+known by chapter, function, operator, text of its line and place among equals, so tests may be added without
+moving the sample; one whose code is gone is replaced by the next of its chapter in a fixed order. Results
+are kept in .cache/mutations.jsonl, so a run that was interrupted goes on; the report of a run that is
+complete is tests/MUTATIONS.md.
 """
 
-import argparse, contextlib, json, os, re, resource, select, shutil, signal, subprocess, sys, tempfile, time, traceback
+import argparse, contextlib, json, os, re, resource, select
+import shutil, signal, subprocess, sys, tempfile, time, traceback
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -19,14 +22,18 @@ from pathlib import Path
 from mutants import Mutant, mutants_of, read_cells
 
 ROOT = Path(__file__).resolve().parents[1]
-CHAPTERS = ["00", "01", "02", "03", "04", "05", "06", "07", "08", "40", "41", "42", "43", "44", "45", "46", "47", "22", "23", "21", "24"]  # the slow ones last
+# the slow ones last
+CHAPTERS = ["00", "01", "02", "03", "04", "05", "06", "07", "08", "40", "41", "42", "43", "44", "45", "46",
+            "47", "22", "23", "21", "24"]
 SIZE, MEMORY = 300, 12 << 30  # mutants, and bytes that one may ask for
 USUAL, SLOW = ["names", "bad_input", "properties"], "not memory_limit and not worker_killed"
-TESTS = {"regressor": ["estimator"]} | dict.fromkeys(["rows", "blocks", "losses", "power_iteration", "dual", "decay", "readout", "learner"], ["lazy"])
+TESTS = {"regressor": ["estimator"]} | dict.fromkeys(
+    ["rows", "blocks", "losses", "power_iteration", "dual", "decay", "readout", "learner"], ["lazy"])
 
 
 def forked(work, cpu: float):
-    "What `work()` returns in a process of its own, or None if it dies, hangs or computes for more than `cpu` seconds."
+    """What `work()` returns in a process of its own, or None if it dies, hangs or computes for more than
+    `cpu` seconds."""
     r, w = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -64,7 +71,8 @@ def exported_to(notebook: Path) -> str:
 
 
 def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str:
-    "Run the module's files of tests/ on a changed copy of the package; the first test that fails, or nothing."
+    """Run the module's files of tests/ on a changed copy of the package; the first test that fails, or
+    nothing."""
     module = notebook.stem.partition("_")[2]
     files = [f"tests/test_{name}.py" for name in USUAL + TESTS.get(module, [])]
     with tempfile.TemporaryDirectory() as folder:
@@ -80,14 +88,16 @@ def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str
         path.write_text(path.read_text().replace(strip(source), strip(mutant.apply(source))))
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", SLOW, *files]
         try:
-            done = subprocess.run(command, cwd=new, env=os.environ | {"PYTHONPATH": folder}, capture_output=True, text=True, timeout=900)
+            done = subprocess.run(command, cwd=new, env=os.environ | {"PYTHONPATH": folder},
+                                  capture_output=True, text=True, timeout=900)
         except subprocess.TimeoutExpired:
             return "tests/, time limit"
     failed = re.search(r"^(?:FAILED|ERROR) ([^\s\[]+)", done.stdout, re.M)
     return "" if done.returncode == 0 else failed[1] if failed else "tests/"
 
 
-def run_chapter(root: Path, notebook: Path, mutants: list[Mutant], log: Path, quick: bool = False, grace: int = 10) -> None:
+def run_chapter(root: Path, notebook: Path, mutants: list[Mutant], log: Path, quick: bool = False,
+                grace: int = 10) -> None:
     "Run a chapter, forking at each exported cell for the mutants in it; a line of the log for each."
     from execnb.shell import CaptureShell
 
@@ -112,7 +122,8 @@ def run_chapter(root: Path, notebook: Path, mutants: list[Mutant], log: Path, qu
         for mutant in [m for m in mutants if m.cell == cell]:
             start, changed = time.time(), [(cell, mutant.apply(source)), *cells[k + 1 :]]
             by = forked(partial(run, shell, changed), grace + 3 * sum(seconds[k:]))
-            by = "dies or hangs" if by is None else by or (quick and " ") or tests_notice(root, notebook, mutant, source)
+            by = "dies or hangs" if by is None else by or (quick and " ") or tests_notice(
+                root, notebook, mutant, source)
             write(id=mutant.id, by=by.strip(), tests=by != " ", seconds=round(time.time() - start, 1))
         run(shell, [(cell, source)])
 
@@ -134,22 +145,29 @@ def read_sample(path: Path, mutants: dict[str, Mutant]) -> tuple[dict[str, str],
     return sample, [f"{i} {reason}" for i, reason in lines if i not in mutants]
 
 
-def report(sample: dict[str, str], mutants: dict[str, Mutant], by: dict[str, str], gone: list[str], names: dict[str, str]) -> str:
+def report(sample: dict[str, str], mutants: dict[str, Mutant], by: dict[str, str], gone: list[str],
+           names: dict[str, str]) -> str:
     "The text of tests/MUTATIONS.md."
     rows = []
     for chapter, name in [*sorted(names.items()), ("", "all")]:
         ids = [i for i in sample if i.startswith(chapter)]
-        cells, tests = (sum(bool(by[i]) and by[i].startswith("tests/") == t for i in ids) for t in (False, True))
-        rows.append(f"| {name} | {len(ids)} | {cells} | {tests} | {len(ids) - cells - tests} | {(cells + tests) / len(ids):.0%} |")
+        cells, tests = (sum(bool(by[i]) and by[i].startswith("tests/") == t for i in ids)
+                        for t in (False, True))
+        rows.append(
+            f"| {name} | {len(ids)} | {cells} | {tests} | {len(ids) - cells - tests} | "
+            f"{(cells + tests) / len(ids):.0%} |")
     left = [i for i in sample if not by[i]]
     stale = gone + [f"{i} {reason}" for i, reason in sample.items() if reason and by[i]]
-    told = "Made by `make mutate` (`tools/mutate.py` says how); the reasons are kept in `tests/mutations.txt`."
-    head = ["| chapter | mutants | noticed by the chapter | by tests/ | survive | noticed |", "|---|--:|--:|--:|--:|--:|"]
+    told = (
+        "Made by `make mutate` (`tools/mutate.py` says how); the reasons are kept in `tests/mutations.txt`.")
+    head = ["| chapter | mutants | noticed by the chapter | by tests/ | survive | noticed |",
+            "|---|--:|--:|--:|--:|--:|"]
     lines = ["# Mutations", "", told, "", *head, *rows, "", "## Survivors"]
     for i in left:
         m = mutants[i]
         place = f"nbs/{names[i[:2]]}.ipynb, cell {m.cell}, `{m.function}`"
-        lines += ["", f"**{i}** {place}: {m.change}", "", f"    {m.line}", "", sample[i] or "No reason given yet."]
+        lines += ["", f"**{i}** {place}: {m.change}", "", f"    {m.line}", "", sample[i]
+                  or "No reason given yet."]
     lines += ["", "## Stale reasons", "", *(f"- {s}" for s in stale)] if stale else []
     return "\n".join(lines) + "\n"
 
@@ -165,7 +183,8 @@ def main() -> int:
     sys.path.insert(0, str(ROOT))
     import tqdm  # once, before forking
 
-    notebooks = {path.name[:2]: path for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb")) if path.name[:2] in CHAPTERS}
+    notebooks = {path.name[:2]: path for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
+                 if path.name[:2] in CHAPTERS}
     mutants = {m.id: m for path in notebooks.values() for m in mutants_of(path)}
     sample, gone = read_sample(ROOT / "tests" / "mutations.txt", mutants)
     log = ROOT / ".cache" / "mutations.jsonl"
@@ -188,7 +207,8 @@ def main() -> int:
                     running.add(pid)
                     continue
                 try:
-                    run_chapter(ROOT, notebooks[chapter], [mutants[i] for i in todo if i[:2] == chapter], log, args.quick)
+                    run_chapter(ROOT, notebooks[chapter], [mutants[i] for i in todo if i[:2] == chapter], log,
+                                args.quick)
                 except BaseException:
                     traceback.print_exc()
                 os._exit(0)
@@ -198,7 +218,8 @@ def main() -> int:
     by = results()
     for c in args.only:
         ids = [i for i in sample if i[:2] == c]
-        print(notebooks[c].name, f"{sum(bool(by.get(i)) for i in ids)} of {len(ids)} noticed,", f"{sum(i not in by for i in ids)} not run")
+        print(notebooks[c].name, f"{sum(bool(by.get(i)) for i in ids)} of {len(ids)} noticed,",
+              f"{sum(i not in by for i in ids)} not run")
     if all(i in by for i in sample):
         text = report(sample, mutants, by, gone, {c: path.stem for c, path in notebooks.items()})
         (ROOT / "tests" / "MUTATIONS.md").write_text(text)

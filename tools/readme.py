@@ -13,7 +13,8 @@ PICTURES = "nbs/images"
 
 def visible(notebook):
     "The cells that a reader should see, without directives."
-    keep = [c for c in notebook.cells if not re.search(r"^#\| *hide|class=\"mi-live\"", c.source, re.M)]  # a live figure lives on the site only
+    # a live figure lives on the site only
+    keep = [c for c in notebook.cells if not re.search(r"^#\| *hide|class=\"mi-live\"", c.source, re.M)]
     for cell in keep:
         cell.source = re.sub(r"^#\|.*\n?", "", cell.source, flags=re.M)
     notebook.cells = keep
@@ -33,7 +34,8 @@ def render() -> dict[Path, bytes]:
         text = text.replace("![png]", f"![{alt}]", 1)
     text = re.sub(r"\]\((?!https?:|nbs/|#)", "](nbs/", text)  # links of the notebook start in its own folder
     text = re.sub(r"\n[ \n]*\n", "\n\n", head + text.strip() + "\n")
-    return {ROOT / "README.md": text.encode(), **{ROOT / name: data for name, data in resources["outputs"].items()}}
+    return {ROOT / "README.md": text.encode(),
+            **{ROOT / name: data for name, data in resources["outputs"].items()}}
 
 
 def main() -> int:
@@ -41,7 +43,8 @@ def main() -> int:
     stale = [p for p, data in files.items() if not p.is_file() or p.read_bytes() != data]
     if "--check" in sys.argv[1:]:
         for path in stale:
-            print(f"{path.relative_to(ROOT)} is not what nbs/index.ipynb gives: run tools/readme.py", file=sys.stderr)
+            print(f"{path.relative_to(ROOT)} is not what nbs/index.ipynb gives: run tools/readme.py",
+                  file=sys.stderr)
         return 1 if stale else 0
     for path in stale:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -17,7 +17,8 @@ from ..problem.losses import as_loss
 from ..engine.network import TwoLayerNet, symmetric_init
 from ..engine.power_iteration import auto_steps
 from .samples_and_time import stream_matrices
-from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, product, trade_entries, values
+from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, product, trade_entries,
+                                  values)
 from ..problem.targets import Target, random_subspace
 
 # %% auto #0
@@ -35,13 +36,15 @@ def _ratio_of(schedule: str, d: int) -> float:
 _MAX_STEPS = 8
 
 
-def power_step(W: Float[Tensor, "m d"], a: Float[Tensor, "m"], S: Float[Tensor, "d d"]) -> Float[Tensor, "m d"]:
+def power_step(W: Float[Tensor, "m d"], a: Float[Tensor, "m"],
+               S: Float[Tensor, "d d"]) -> Float[Tensor, "m d"]:
     "One power step with signs -a, scaled to median norm one."
     W = -a[:, None] * (W @ S)
     return W / W.norm(dim=1).median()
 
 
-def _errors_by_step(S: Float[Tensor, "d d"], net: TwoLayerNet, U: Float[Tensor, "r d"], link: Target, seed: int) -> list[float]:
+def _errors_by_step(S: Float[Tensor, "d d"], net: TwoLayerNet, U: Float[Tensor, "r d"], link: Target,
+                    seed: int) -> list[float]:
     "Test error after 1 .. MAX_STEPS power steps on S from the neurons of `net`, scaled to median norm one."
     W, errors = net.W, []
     for _ in range(_MAX_STEPS):
@@ -106,10 +109,15 @@ def _c3_judge(rows: list[dict]) -> Verdict:
     p, other = _step_exponent(growing), _step_exponent(fixed)
     best = {d: best_steps(t) for d, t in growing.items()}
     small, large = min(best), max(best)
-    text = f"best T1 {best[small]:.2f} at d = {small} and {best[large]:.2f} at {large} with n/d = 3 exp(sqrt(log d)): exponent of log d {p} (99.8 %); "
-    text += f"with n/d = 32: {best_steps(fixed[small]):.2f} and {best_steps(fixed[large]):.2f}, exponent {other}; "
+    text = (
+        f"best T1 {best[small]:.2f} at d = {small} and {best[large]:.2f} at {large} with n/d = 3 "
+        f"exp(sqrt(log d)): exponent of log d {p} (99.8 %); ")
+    text += (
+        f"with n/d = 32: {best_steps(fixed[small]):.2f} and {best_steps(fixed[large]):.2f}, exponent "
+        f"{other}; ")
     text += f"the rule's T1 costs a factor {_rule_cost(growing, large):.2f} at d = {large}"
-    checks = bounded("one half is in the interval of the exponent", 0.5, p.low, p.high), bounded("the exponent is between 0 and 1", p, 0, 1, visible=True)
+    checks = bounded("one half is in the interval of the exponent", 0.5, p.low,
+                     p.high), bounded("the exponent is between 0 and 1", p, 0, 1, visible=True)
     return decide(text, checks, len(growing[small]), _FALSE_ALARM)
 
 # %% ../../nbs/16_best_steps.ipynb #d3c78c71
@@ -126,7 +134,8 @@ def _c3_draw(rows: list[dict]):
     axes[0].legend(fontsize=7)
     for i, name in enumerate(("growing", "fixed")):
         _draw_best(axes[2], values(rows, name, "d"), f"n/d {name}", f"C{i}", (0.5, 1.0)[i])
-    axes[2].plot(sorted({r["d"] for r in rows}), [auto_steps(d) for d in sorted({r["d"] for r in rows})], "k:", lw=1, label="the rule")
+    axes[2].plot(sorted({r["d"] for r in rows}), [auto_steps(d) for d in sorted({r["d"] for r in rows})],
+                 "k:", lw=1, label="the rule")
     axes[2].set(xscale="log", xlabel="d", ylabel="best $T_1$")
     axes[2].set_xticks(sorted({r["d"] for r in rows}), sorted({r["d"] for r in rows}), fontsize=7)
     axes[2].set_xticks([], minor=True)
@@ -147,14 +156,21 @@ def _draw_best(ax, curves: dict[int, np.ndarray], label: str, color: str, power:
     "Best T1 with 95 % bars, and the law (log d)^power through its middle."
     rng, dims = np.random.default_rng(0), np.array(list(curves))
     best = np.array([best_steps(t) for t in curves.values()])
-    spread = [np.quantile([best_steps(t[rng.integers(len(t), size=len(t))]) for _ in range(300)], [0.025, 0.975]) for t in curves.values()]
-    ax.errorbar(dims, best, np.abs(np.array(spread).T - best), fmt="o", ms=4, capsize=2, color=color, label=label)
+    spread = [np.quantile([best_steps(t[rng.integers(len(t), size=len(t))]) for _ in range(300)],
+                          [0.025, 0.975]) for t in curves.values()]
+    ax.errorbar(dims, best, np.abs(np.array(spread).T - best), fmt="o", ms=4, capsize=2, color=color,
+                label=label)
     law = np.log(dims) ** power
     name = "\\sqrt{\\log d}" if power == 0.5 else "\\log d"
-    ax.plot(dims, law * np.exp(np.log(best / law).mean()), "--", color=color, lw=1, label=f"$\\propto {name}$")
+    ax.plot(dims, law * np.exp(np.log(best / law).mean()), "--", color=color, lw=1,
+            label=f"$\\propto {name}$")
 
 # %% ../../nbs/16_best_steps.ipynb #59bc0004
 CLAIMS = (
     Claim("C3", "the best number of first-layer steps grows like sqrt(log d)", _c3_sweep, _c3_judge, _c3_draw,
-          source="the paper: T1 of order sqrt(log d)", ran="the power limit on streamed S, m = 128, readout on 1000 noisy rows", reservation="the exponents of the two paths do not differ clearly, each is judged against its own alternatives; on seeds drawn again the verdict stays in 15 of 24 (chapter 20)", world=trade_entries),
+          source="the paper: T1 of order sqrt(log d)",
+          ran="the power limit on streamed S, m = 128, readout on 1000 noisy rows",
+          reservation="the exponents of the two paths do not differ clearly, each is judged against its own "
+                      "alternatives; on seeds drawn again the verdict stays in 15 of 24 (chapter 20)",
+                      world=trade_entries),
 )

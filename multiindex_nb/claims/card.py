@@ -17,7 +17,8 @@ from ..engine.power_iteration import auto_lr, auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import ACCURATE, recovered_subspace, subspace_error
 from .start_step_split import c09_cell, draw_problem
-from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, median_interval, plot_band, product, sign_test, significant, trade_names, values
+from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, median_interval,
+                                  plot_band, product, sign_test, significant, trade_names, values)
 from ..problem.targets import Target, random_subspace, sample
 from .which_loss import strengths
 
@@ -52,7 +53,8 @@ def _e1_cell(d: int, n_per_d: int, seed: int) -> dict:
 def _e1_sweep(scale: str) -> Sweep:
     "d = 50, and 100 at full scale; n = 80 d."
     small = scale == "small"
-    return Sweep(f"E1-{scale}", _e1_cell, product(d=[50] if small else [50, 100], n_per_d=[80]), 12 if small else 20)
+    return Sweep(f"E1-{scale}", _e1_cell, product(d=[50] if small else [50, 100], n_per_d=[80]), 12 if small
+                 else 20)
 
 # %% ../../nbs/19_card.ipynb #93659df5
 def _e1_judge(rows: list[dict]) -> Verdict:
@@ -63,7 +65,8 @@ def _e1_judge(rows: list[dict]) -> Verdict:
         p = max(p, sign_test(median[4], median[1]))
         texts.append(f"d = {d}: " + ", ".join(f"{median_interval(v)} at {t}" for t, v in median.items()))
     text = f"median alignment by T1, {'; '.join(texts)}; network and power limit differ by at most {gap:.1g}"
-    return decide(text, [significant("alignment is larger at 4 steps than at 1", p), bounded("gap to the power limit", gap, high=0.01)], len({r["seed"] for r in rows}))
+    return decide(text, [significant("alignment is larger at 4 steps than at 1", p),
+                         bounded("gap to the power limit", gap, high=0.01)], len({r["seed"] for r in rows}))
 
 
 def _e1_draw(rows: list[dict]):
@@ -73,7 +76,8 @@ def _e1_draw(rows: list[dict]):
     fig = Figure(figsize=(5, 3), dpi=100, layout="constrained")
     ax = fig.subplots()
     for i, d in enumerate(sorted({r["d"] for r in rows})):
-        low, mid, high = np.median([[r[f"deciles_{t}"] for t in _RUNS] for r in rows if r["d"] == d], axis=0).T
+        low, mid, high = np.median([[r[f"deciles_{t}"] for t in _RUNS] for r in rows if r["d"] == d],
+                                   axis=0).T
         ax.plot(_RUNS, mid, "o-", ms=4, color=f"C{i}", label=f"d = {d}, median neuron")
         ax.fill_between(_RUNS, low, high, color=f"C{i}", alpha=0.2, lw=0, label="10 % to 90 %")
         ax.axhline((2 / d) ** 0.5, color=f"C{i}", ls=":", lw=1)
@@ -100,7 +104,8 @@ def _e2_cell(d: int, seed: int) -> dict:
 
 def _e2_sweep(scale: str) -> Sweep:
     "d to 100, or to 400."
-    return Sweep(f"E2-{scale}", _e2_cell, product(d=[50, 100] if scale == "small" else [50, 100, 200, 400]), 12 if scale == "small" else 24)
+    return Sweep(f"E2-{scale}", _e2_cell, product(d=[50, 100] if scale == "small" else [50, 100, 200, 400]),
+                 12 if scale == "small" else 24)
 
 # %% ../../nbs/19_card.ipynb #2469fc3f
 def _e2_judge(rows: list[dict]) -> Verdict:
@@ -112,9 +117,14 @@ def _e2_judge(rows: list[dict]) -> Verdict:
         low = min(low, np.median(share["huber"][:, at]))
         enough = [n for n, s in zip(_RATIOS, np.median(share["huber"], axis=0)) if s >= 1 - ACCURATE**2]
         reach = f"recovered from n = {enough[0]} d" if enough else f"not recovered at {_RATIOS[-1]} d"
-        texts.append(f"d = {d}: Huber {median_interval(share['huber'][:, at])}, MSE {median_interval(share['mse'][:, at])}, Huber {reach}")
-    checks = significant("Huber sees more at n = 10 d", p), bounded("mean squared cosine under Huber", low, low=1 - ACCURATE**2, visible=True)
-    return decide("mean squared cosine at n = 10 d, " + "; ".join(texts), checks, len({r["seed"] for r in rows}))
+        texts.append(
+            f"d = {d}: Huber {median_interval(share['huber'][:, at])}, MSE "
+            f"{median_interval(share['mse'][:, at])}, Huber {reach}")
+    checks = significant("Huber sees more at n = 10 d",
+                         p), bounded("mean squared cosine under Huber", low, low=1 - ACCURATE**2,
+                                     visible=True)
+    return decide("mean squared cosine at n = 10 d, " + "; ".join(texts), checks,
+                  len({r["seed"] for r in rows}))
 
 
 def _e2_draw(rows: list[dict]):
@@ -141,13 +151,17 @@ def _e3_sweep(scale: str) -> Sweep:
     "The card's step sizes, with and without decay, and the automatic one."
     small = scale == "small"
     lrs = ("0.05", "0.5", "auto") if small else (*_E3_LRS, "auto")
-    return Sweep(f"E3-{scale}", c09_cell, product(lr=lrs, decay=("0", "1/lr"), steps=_E3_STEPS[:2] if small else _E3_STEPS, d=[50], n_per_d=[60]), 12 if small else 16)
+    return Sweep(f"E3-{scale}", c09_cell,
+                 product(lr=lrs, decay=("0", "1/lr"), steps=_E3_STEPS[:2] if small else _E3_STEPS, d=[50],
+                         n_per_d=[60]), 12 if small else 16)
 
 
 def _e3_table(rows: list[dict]) -> dict[tuple, np.ndarray]:
-    "(lr, decay, steps) -> error by seed, for the fixed step sizes, as trained or scaled, whichever has the smaller median."
+    """(lr, decay, steps) -> error by seed, for the fixed step sizes, as trained or scaled, whichever has the
+    smaller median."""
     kinds = dict.fromkeys((r["lr"], r["decay"], r["steps"]) for r in rows if r["lr"] != "auto")
-    both = {k: [values(rows, m, "steps", lr=k[0], decay=k[1])[k[2]] for m in ("test_error", "scaled_error")] for k in kinds}
+    both = {k: [values(rows, m, "steps", lr=k[0], decay=k[1])[k[2]] for m in ("test_error", "scaled_error")]
+            for k in kinds}
     return {k: min(pair, key=np.median) for k, pair in both.items()}
 
 
@@ -159,7 +173,9 @@ def _e3_judge(rows: list[dict]) -> Verdict:
     card = min((k for k in table if k[1] == "0" and k[2] <= rule), key=lambda k: np.median(table[k]))
     ratio = median_interval(auto / table[best], level=0.998)
     name = lambda k: f"eta1 = {k[0]}, decay {k[1]}, T1 = {k[2]}"
-    text = f"best of the card's range without decay: {median_interval(table[card])} ({name(card)}); best of all: {median_interval(table[best])} ({name(best)}); "
+    text = (
+        f"best of the card's range without decay: {median_interval(table[card])} ({name(card)}); best of "
+        f"all: {median_interval(table[best])} ({name(best)}); ")
     text += f"automatic, T1 = {rule}: {median_interval(auto)}, ratio to the best {ratio} (99.8 %)"
     p = sign_test(1.1 * table[best], auto)
     return decide(text, [significant("the automatic step is within 10 % of the best", p)], len(auto))
@@ -169,13 +185,15 @@ def _e3_draw(rows: list[dict]):
     "Median error over the grid, without and with decay."
     from matplotlib.figure import Figure
 
-    lrs, steps = list(dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto")), sorted({r["steps"] for r in rows})
+    lrs, steps = list(dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto")), sorted(
+        {r["steps"] for r in rows})
     fig, table = Figure(figsize=(8, 2.8), dpi=100, layout="constrained"), _e3_table(rows)
     for ax, decay in zip(fig.subplots(1, 2, sharey=True), ("0", "1/lr")):
         grid = np.array([[np.median(table[lr, decay, t]) for t in steps] for lr in lrs])
         ax.imshow(np.log(grid), cmap="Blues_r", vmin=np.log(0.03), vmax=np.log(3), aspect="auto")
         for (i, j), value in np.ndenumerate(grid):
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="w" if value < 0.15 else "k")
+            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="w" if value < 0.15
+                    else "k")
         ax.set_xticks(range(len(steps)), steps)
         ax.set(xlabel="$T_1$", title="no decay" if decay == "0" else "decay $1/\\eta_1$")
     fig.axes[0].set_yticks(range(len(lrs)), lrs)
@@ -184,12 +202,14 @@ def _e3_draw(rows: list[dict]):
 
 # %% ../../nbs/19_card.ipynb #9483cd59
 DEFAULT = {"lr": 1.0, "decay": "holdout", "steps": 0, "width": 256}  # 0 steps stands for the rule
-_AXES = {"lr": (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), "decay": (1e-8, 1e-6, 1e-4, 1e-2, 1.0, "holdout"), "steps": (1, 0, 4, 6, 8), "width": (32, 64, 128, 256, 512)}
+_AXES = {"lr": (0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0), "decay": (1e-8, 1e-6, 1e-4, 1e-2, 1.0, "holdout"),
+         "steps": (1, 0, 4, 6, 8), "width": (32, 64, 128, 256, 512)}
 
 
 def _k1_cell(moved: str, value: str, d: int, seed: int) -> dict:
     "Test error with one setting moved away from the default."
-    own = DEFAULT | {moved: value if value == "holdout" else int(value) if moved in ("steps", "width") else float(value)}
+    own = DEFAULT | {moved: value if value == "holdout" else int(value) if moved in ("steps", "width")
+                     else float(value)}
     link, U = Target.parse("h2(z1)+h2(z2)"), random_subspace(d, 2, seed=seed)
     D1, D2, test = draw_problem(link, U, 60 * d, seed)
     steps = own["steps"] or auto_steps(d)
@@ -203,7 +223,8 @@ def _k1_sweep(scale: str) -> Sweep:
     "Every axis; fewer values at small scale."
     small = scale == "small"
     pick = lambda axis, vs: [v for v in vs if not small or v == DEFAULT[axis] or v in (vs[0], vs[-1])]
-    points = [dict(moved=axis, value=str(v), d=d) for axis, vs in _AXES.items() for v in pick(axis, vs) for d in ([50] if small else [50, 200])]
+    points = [dict(moved=axis, value=str(v), d=d) for axis, vs in _AXES.items() for v in pick(axis, vs)
+              for d in ([50] if small else [50, 200])]
     return Sweep(f"K1-{scale}", _k1_cell, tuple(points), 12)
 
 # %% ../../nbs/19_card.ipynb #476da822
@@ -225,8 +246,12 @@ def _k1_judge(rows: list[dict]) -> Verdict:
         loss = median_interval(1 / ratios[best], level=0.998)
         p = max(p, sign_test(1.5 * ratios[best], np.ones_like(ratios[best])))
         near = [v for v, r in ratios.items() if np.median(r) <= 1.5]
-        texts.append(f"{axis}, d = {d}: default over best ({best}) {loss}, within 1.5 of the default: {', '.join(near)}")
-    return decide("; ".join(texts), [significant("the default is within a factor 1.5 of the best on every axis", p)], len({r["seed"] for r in rows}))
+        texts.append(
+            f"{axis}, d = {d}: default over best ({best}) {loss}, within 1.5 of the default: "
+            f"{', '.join(near)}")
+    return decide("; ".join(texts),
+                  [significant("the default is within a factor 1.5 of the best on every axis", p)],
+                  len({r["seed"] for r in rows}))
 
 
 def _k1_draw(rows: list[dict]):
@@ -234,7 +259,8 @@ def _k1_draw(rows: list[dict]):
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(11, 2.8), dpi=100, layout="constrained")
-    titles = {"lr": "$\\eta_1$ / automatic", "decay": "readout decay", "steps": "$T_1$ (0: the rule)", "width": "width $m$"}
+    titles = {"lr": "$\\eta_1$ / automatic", "decay": "readout decay", "steps": "$T_1$ (0: the rule)",
+              "width": "width $m$"}
     for ax, (axis, title) in zip(fig.subplots(1, 4, sharey=True), titles.items()):
         for d in sorted({r["d"] for r in rows}):
             ratios = _k1_ratios(rows)[axis, d]
@@ -263,7 +289,8 @@ def _k2_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
 
 def _k2_sweep(scale: str) -> Sweep:
     "Four targets at d = 100, n = 40 d."
-    return Sweep(f"K2-{scale}", _k2_cell, product(target=_K2_TARGETS, d=[100], n_per_d=[40]), 12 if scale == "small" else 30)
+    return Sweep(f"K2-{scale}", _k2_cell, product(target=_K2_TARGETS, d=[100], n_per_d=[40]), 12
+                 if scale == "small" else 30)
 
 
 def _k2_correlations(rows: list[dict], target: str) -> np.ndarray:
@@ -271,7 +298,8 @@ def _k2_correlations(rows: list[dict], target: str) -> np.ndarray:
     from scipy.stats import spearmanr
 
     predicted = [round(min(strengths(target, name)), 3) for name in _K2_LOSSES]
-    return np.array([spearmanr(predicted, [r[name] for name in _K2_LOSSES]).statistic for r in rows if r["target"] == target])
+    return np.array([spearmanr(predicted, [r[name] for name in _K2_LOSSES]).statistic
+                     for r in rows if r["target"] == target])
 
 # %% ../../nbs/19_card.ipynb #ba9309a8
 def _k2_judge(rows: list[dict]) -> Verdict:
@@ -279,8 +307,11 @@ def _k2_judge(rows: list[dict]) -> Verdict:
     found = {t: _k2_correlations(rows, t) for t in _K2_TARGETS}
     p = max(sign_test(v, np.zeros_like(v)) for v in found.values())
     low = min(np.median(v) for v in found.values())
-    text = "rank correlation of predicted strength and measured share over eight losses: " + "; ".join(f"{t} {median_interval(v)}" for t, v in found.items())
-    return decide(text, [significant("the rank correlation is positive", p), bounded("its lowest median", low, low=0.5)], len(found[_K2_TARGETS[0]]))
+    text = "rank correlation of predicted strength and measured share over eight losses: " + "; ".join(
+        f"{t} {median_interval(v)}" for t, v in found.items())
+    return decide(text,
+                  [significant("the rank correlation is positive", p),
+                   bounded("its lowest median", low, low=0.5)], len(found[_K2_TARGETS[0]]))
 
 
 def _k2_draw(rows: list[dict]):
@@ -292,7 +323,8 @@ def _k2_draw(rows: list[dict]):
         for i, name in enumerate(_K2_LOSSES):
             share = median_interval(np.array([r[name] for r in rows if r["target"] == target]))
             x = min(strengths(target, name))
-            ax.errorbar(x, share.estimate, [[share.estimate - share.low], [share.high - share.estimate]], fmt="osv^D<>P"[i], ms=5, color=f"C{i}", label=name)
+            ax.errorbar(x, share.estimate, [[share.estimate - share.low], [share.high - share.estimate]],
+                        fmt="osv^D<>P"[i], ms=5, color=f"C{i}", label=name)
         ax.set(xlabel="predicted strength", title=target)
     fig.axes[0].set_ylabel("share of the weakest direction")
     fig.axes[0].legend(fontsize=6, loc="upper left")
@@ -315,7 +347,9 @@ def _k3_cell(kappa: float, d: int, n_per_d: int, seed: int) -> dict:
 def _k3_sweep(scale: str) -> Sweep:
     "kappa of U from 1 to 3."
     small = scale == "small"
-    return Sweep(f"K3-{scale}", _k3_cell, product(kappa=(1.0, 3.0) if small else (1.0, 1.5, 2.0, 3.0), d=[50], n_per_d=[60]), 12 if small else 30)
+    return Sweep(f"K3-{scale}", _k3_cell,
+                 product(kappa=(1.0, 3.0) if small else (1.0, 1.5, 2.0, 3.0), d=[50], n_per_d=[60]), 12
+                 if small else 30)
 
 
 def _k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
@@ -334,9 +368,13 @@ def _k3_judge(rows: list[dict]) -> Verdict:
     own = [curves[k].argmin(axis=1) for k in (min(curves), max(curves))]
     fewer = sign_test(*own)
     whole = {k: np.median(t[:, rule - 1]) for k, t in values(rows, "errors", "kappa").items()}
-    text = f"weak error at T1 = {rule}: " + ", ".join(f"{median_interval(v)} at kappa = {k:g}" for k, v in error.items())
-    text += "; best T1 " + ", ".join(f"{best_steps(t):.2f}" for t in curves.values()) + f", shift {shift} (99.8 %); test error {min(whole.values()):.3f} to {max(whole.values()):.3f} for all kappa"
-    return decide(text, [significant("the weak error is larger at the largest kappa", p), significant("its best number of steps is smaller", fewer, visible=True)], len(error[1.0]))
+    text = f"weak error at T1 = {rule}: " + ", ".join(
+        f"{median_interval(v)} at kappa = {k:g}" for k, v in error.items())
+    text += "; best T1 " + ", ".join(f"{best_steps(t):.2f}"
+                                     for t in curves.values()) + f", shift {shift} (99.8 %); test error {min(whole.values()):.3f} to {max(whole.values()):.3f} for all kappa"  # noqa: E501
+    return decide(text, [significant("the weak error is larger at the largest kappa", p),
+                         significant("its best number of steps is smaller", fewer, visible=True)],
+                         len(error[1.0]))
 
 
 def _k3_draw(rows: list[dict]):
@@ -349,22 +387,34 @@ def _k3_draw(rows: list[dict]):
             plot_band(dict(zip(range(1, 7), table.T)), ax, f"$\\kappa$ = {kappa:g}", color=f"C{i}")
             if metric == "weak_errors":
                 ax.plot(best_steps(table), np.median(table, axis=0).min(), "v", color=f"C{i}")
-        ax.set(xlabel="$T_1$", ylabel={"errors": "test error", "weak_errors": "weak error"}[metric], yscale="log")
+        ax.set(xlabel="$T_1$", ylabel={"errors": "test error", "weak_errors": "weak error"}[metric],
+               yscale="log")
     fig.axes[1].legend(fontsize=7, loc="upper left")
     return fig
 
 # %% ../../nbs/19_card.ipynb #abc0307b
 CLAIMS = (
-    Claim("E1", "alignment of the neurons grows with the number of steps (card, first experiment 1)", _e1_sweep, _e1_judge, _e1_draw,
-          source="a third party's card of the paper, first experiment 1", ran="the network beside the power limit", world=trade_names),
-    Claim("E2", "at n = 10 d, Huber's loss recovers h4+h4 where squared loss does not (card, first experiment 2)", _e2_sweep, _e2_judge, _e2_draw,
-          source="a third party's card of the paper, first experiment 2", ran="S alone", reservation="n = 10 d is too few to recover the plane", world=trade_names),
-    Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)", _e3_sweep, _e3_judge, _e3_draw,
-          source="a third party's card of the paper, first experiment 3", ran="the network", reservation="the best is chosen with hindsight"),
-    Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)", _k1_sweep, _k1_judge, _k1_draw,
+    Claim("E1", "alignment of the neurons grows with the number of steps (card, first experiment 1)",
+          _e1_sweep, _e1_judge, _e1_draw,
+          source="a third party's card of the paper, first experiment 1",
+          ran="the network beside the power limit", world=trade_names),
+    Claim("E2",
+          "at n = 10 d, Huber's loss recovers h4+h4 where squared loss does not (card, first experiment 2)",
+          _e2_sweep, _e2_judge, _e2_draw,
+          source="a third party's card of the paper, first experiment 2", ran="S alone",
+          reservation="n = 10 d is too few to recover the plane", world=trade_names),
+    Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)",
+          _e3_sweep, _e3_judge, _e3_draw,
+          source="a third party's card of the paper, first experiment 3", ran="the network",
+          reservation="the best is chosen with hindsight"),
+    Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)",
+          _k1_sweep, _k1_judge, _k1_draw,
           source="a third party's card of the paper, next check 1", ran="the power limit"),
-    Claim("K2", "the predicted strength ranks the losses (card, next check 2)", _k2_sweep, _k2_judge, _k2_draw,
+    Claim("K2", "the predicted strength ranks the losses (card, next check 2)", _k2_sweep, _k2_judge,
+          _k2_draw,
           source="a third party's card of the paper, next check 2", ran="S alone", world=trade_names),
-    Claim("K3", "conditioning costs the weak direction and calls for fewer steps (card, next check 3)", _k3_sweep, _k3_judge, _k3_draw,
-          source="a third party's card of the paper, next check 3", ran="the power limit, m = 128", reservation="the test error itself hardly changes"),
+    Claim("K3", "conditioning costs the weak direction and calls for fewer steps (card, next check 3)",
+          _k3_sweep, _k3_judge, _k3_draw,
+          source="a third party's card of the paper, next check 3", ran="the power limit, m = 128",
+          reservation="the test error itself hardly changes"),
 )

@@ -15,7 +15,8 @@ from ..problem.blocks import weighted_gram
 from .samples_and_time import crossing
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
-from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, median_interval, sign_test, significant, values
+from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, log_slope,
+                                  median_interval, sign_test, significant, values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -92,12 +93,17 @@ def _c7_judge(rows: list[dict]) -> Verdict:
         edges.append(log_slope([1 / k for k in edge], edge.values()))
         p = max(p, sign_test(needed[max(needed)], needed[min(needed)]))
     rates = _c7_rates(rows).values()
-    text = f"slope of log edge in log weakest outlier {edges[0]} (kappa of S), {edges[1]} (of U), predicted 1; "
+    text = (
+        f"slope of log edge in log weakest outlier {edges[0]} (kappa of S), {edges[1]} (of U), predicted 1; ")
     text += f"of log n in log(1 + kappa_S^2) {slopes[0]}, 1 only for n >> d; "
-    text += f"loss of coverage a step over log kappa_S {min(r.low for r in rates):.2f} to {max(r.high for r in rates):.2f}, predicted 1"
+    text += (
+        f"loss of coverage a step over log kappa_S {min(r.low for r in rates):.2f} to "
+        f"{max(r.high for r in rates):.2f}, predicted 1")
     checks = [significant("the weak direction needs more rows, for both kinds", p)]
-    checks += [bounded(f"slope of log edge in log weakest outlier, kappa of {kind}", edge, 0.8, 1.2) for kind, edge in zip("SU", edges)]
-    checks += [bounded(f"loss of coverage a step over log kappa_S, kappa = {kappa:g} of {kind}", rate, 0.8, 1.2) for (kind, kappa), rate in _c7_rates(rows).items()]
+    checks += [bounded(f"slope of log edge in log weakest outlier, kappa of {kind}", edge, 0.8, 1.2)
+               for kind, edge in zip("SU", edges)]
+    checks += [bounded(f"loss of coverage a step over log kappa_S, kappa = {kappa:g} of {kind}", rate, 0.8,
+                       1.2) for (kind, kappa), rate in _c7_rates(rows).items()]
     return decide(text, checks, len({r["seed"] for r in rows}))
 
 # %% ../../nbs/14_conditioning.ipynb #861c9e14
@@ -110,14 +116,16 @@ def _c7_draw(rows: list[dict]):
     kappas = sorted({r["kappa"] for r in rows})
     for i, kappa in enumerate(kappas):
         chosen = [r for r in rows if r["kind"] == "S" and r["kappa"] == kappa]
-        left.semilogx(_N_PER_D, np.median([r["shares"] for r in chosen], axis=0), color=f"C{i}", label=f"$\\kappa_S$ = {kappa:g}")
+        left.semilogx(_N_PER_D, np.median([r["shares"] for r in chosen], axis=0), color=f"C{i}",
+                      label=f"$\\kappa_S$ = {kappa:g}")
         right.semilogy(range(7), np.median([r["coverage"] for r in chosen], axis=0), "o", ms=4, color=f"C{i}")
         right.semilogy(range(7), [_ideal_coverage(kappa, t) for t in range(7)], color=f"C{i}", lw=1)
     for kind, marker, shift in (("S", "o", 0.96), ("U", "s", 1.04)):  # side by side, not on top of each other
         needed = values(rows, "needed", "kappa", kind=kind)
         bands = [median_interval(v) for v in needed.values()]
         errors = np.array([[b.estimate - b.low, b.high - b.estimate] for b in bands]).T
-        middle.errorbar([shift * _difficulty(k) for k in needed], [b.estimate for b in bands], errors, fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
+        middle.errorbar([shift * _difficulty(k) for k in needed], [b.estimate for b in bands], errors,
+                        fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
     line = np.array([_difficulty(k) for k in kappas])
     middle.loglog(line, bands[-1].estimate * line / line[-1], "k:", label="slope 1, for $n \\gg d$")
     left.axhline(0.5, color="k", ls=":", lw=1)
@@ -129,6 +137,9 @@ def _c7_draw(rows: list[dict]):
 
 # %% ../../nbs/14_conditioning.ipynb #1f60e15b
 CLAIMS = (
-    Claim("C7", "a condition number kappa, of U or of S, costs samples and leaves fewer steps", _c7_sweep, _c7_judge, _c7_draw,
-          source="the paper's dependence on the condition number", ran="S, and the power limit with 40 000 neurons", reservation="the exponent of n is below its limit, since n is not far above d"),
+    Claim("C7", "a condition number kappa, of U or of S, costs samples and leaves fewer steps", _c7_sweep,
+          _c7_judge, _c7_draw,
+          source="the paper's dependence on the condition number",
+          ran="S, and the power limit with 40 000 neurons",
+          reservation="the exponent of n is below its limit, since n is not far above d"),
 )

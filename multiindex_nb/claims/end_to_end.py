@@ -20,7 +20,8 @@ from ..problem.losses import MSE, Loss, as_loss, population_rule, second_order_m
 from ..engine.network import TwoLayerNet, alignment, index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps
 from .samples_and_time import needed_law, stream_matrices
-from ..sweeps import Claim, Sweep, Verdict, bounded, decide, log_slope, median_interval, plot_band, sign_test, significant, values
+from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, log_slope, median_interval,
+                                  plot_band, sign_test, significant, values)
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
@@ -33,14 +34,16 @@ def _tilt(
     loss: Loss,  # the loss
 ) -> float:  # tau
     "tau of formula (1): squared tilt of the eigenvectors of S times n/d."
-    rule = tensor_rule(*gauss_hermite(target.degree + 2), target.r) if isinstance(loss, MSE) else population_rule(target, loss)
+    rule = tensor_rule(*gauss_hermite(target.degree + 2),
+                       target.r) if isinstance(loss, MSE) else population_rule(target, loss)
     (Z, w), y = rule, target(rule[0])
     slope = loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
     signal = (w * slope * (Z.square().mean(1) - 1)).sum().item()
     return ((w * slope.square()) @ Z.square().mean(1)).item() / signal**2
 
 # %% ../../nbs/17_end_to_end.ipynb #f5ca28a2
-_unit_law = cache(lambda target, loss, steps: needed_law(target, loss, 1, steps))  # alpha_T(d) = alpha_T(1) d^(1/T)
+# alpha_T(d) = alpha_T(1) d^(1/T)
+_unit_law = cache(lambda target, loss, steps: needed_law(target, loss, 1, steps))
 
 
 def _start_part(
@@ -76,7 +79,8 @@ def _ratio_at(power: int, d: int, base: float) -> float:
 _CAP = 20_000
 
 
-def _matrices(kind: str, link: Target, U: Tensor, loss: Loss, sizes: list[int], noise: float, seed: int) -> Iterator[Tensor]:
+def _matrices(kind: str, link: Target, U: Tensor, loss: Loss, sizes: list[int], noise: float,
+              seed: int) -> Iterator[Tensor]:
     "S after each size: from a stream along d, from rows in memory elsewhere."
     if kind == "d":
         yield from stream_matrices(link, U, loss, sizes, seed)
@@ -94,7 +98,8 @@ def _power_steps(S: Float[Tensor, "d d"], net: TwoLayerNet, steps: int) -> Float
     return W.double()
 
 # %% ../../nbs/17_end_to_end.ipynb #2c95f280
-def _brackets(W: Tensor, a: Tensor, U: Tensor, link: Target, n2: int, noise: float, seed: int) -> dict[str, float]:
+def _brackets(W: Tensor, a: Tensor, U: Tensor, link: Target, n2: int, noise: float,
+              seed: int) -> dict[str, float]:
     "Test errors of stage 2 on neurons without their bulk part, and on perfect ones."
     Q = index_basis(U)
     G = torch.randn(len(W), len(Q), generator=generator(seed, "oracle"), dtype=torch.float64) / len(Q) ** 0.5
@@ -102,7 +107,8 @@ def _brackets(W: Tensor, a: Tensor, U: Tensor, link: Target, n2: int, noise: flo
     return {k: projected_error(N, a, U @ Q.T, link, n2, noise=noise, seed=seed) for k, N in found.items()}
 
 
-def _c11_cell(kind: str, target: str, loss: str, d: int, ratios: list[float], width: int, noise: float, seed: int) -> dict:
+def _c11_cell(kind: str, target: str, loss: str, d: int, ratios: list[float], width: int, noise: float,
+              seed: int) -> dict:
     "Test error and bulk share for each n/d, with the brackets at the last one."
     link, U = Target.parse(target), random_subspace(d, Target.parse(target).r, seed=seed)
     net = symmetric_init(width, d, 1.0, seed, dtype=torch.float32)
@@ -114,18 +120,22 @@ def _c11_cell(kind: str, target: str, loss: str, d: int, ratios: list[float], wi
     return found | _brackets(W, a, U, link, min(sizes[-1], _CAP), noise, seed)
 
 # %% ../../nbs/17_end_to_end.ipynb #f47cbf69
-_DEGREES = (("h2(z1)+h2(z2)", "mse"), ("h3(z1)+h3(z2)", "expectile:0.9"), ("h4(z1)+h4(z2)", "huber"), ("h6(z1)+h6(z2)", "huber:0.5"))
+_DEGREES = (("h2(z1)+h2(z2)", "mse"), ("h3(z1)+h3(z2)", "expectile:0.9"), ("h4(z1)+h4(z2)", "huber"),
+            ("h6(z1)+h6(z2)", "huber:0.5"))
 
 
 def _side_points(small: bool) -> list[dict]:
     "Settings of the one-at-a-time comparisons at d = 100."
     base = dict(kind="width", target=_DEGREES[0][0], loss="mse", d=100, ratios=[49.0], width=128, noise=0.0)
-    widths, counts, sds = ((16, 64, 128), (1, 2, 4), (0.0, 0.3, 1.0)) if small else ((16, 32, 64, 128, 256, 512, 1024), (1, 2, 3, 4, 6), (0.0, 0.1, 0.3, 1.0))
+    widths, counts, sds = ((16, 64, 128), (1, 2, 4), (0.0, 0.3, 1.0)) if small else (
+        (16, 32, 64, 128, 256, 512, 1024), (1, 2, 3, 4, 6), (0.0, 0.1, 0.3, 1.0))
     ratios = [50.0, 100.0] if small else [50.0, 200.0, 800.0, 2000.0]
     points = [base | dict(width=m) for m in widths]
     if not small:
-        points += [base | dict(target=_DEGREES[2][0], loss="huber", ratios=[200.0], width=m) for m in (16, 64, 256, 1024)]
-    points += [base | dict(kind="degree", target=t, loss=name, ratios=ratios, width=128 if small else 256) for t, name in (_DEGREES[::2] if small else _DEGREES)]
+        points += [base | dict(target=_DEGREES[2][0], loss="huber", ratios=[200.0], width=m)
+                   for m in (16, 64, 256, 1024)]
+    points += [base | dict(kind="degree", target=t, loss=name, ratios=ratios, width=128 if small else 256)
+               for t, name in (_DEGREES[::2] if small else _DEGREES)]
     points += [base | dict(kind="r", target="+".join(f"h2(z{i + 1})" for i in range(r))) for r in counts]
     return points + [base | dict(kind="noise", noise=sd) for sd in sds]
 
@@ -136,7 +146,8 @@ def _c11_sweep(scale: str) -> Sweep:
     dims = {_DEGREES[0][0]: (50, 100, 200, 400) if small else (50, 100, 200, 500, 1000, 2000)}
     dims |= {} if small else {_DEGREES[2][0]: (50, 100, 200, 500, 1000)}
     points = [
-        dict(kind="d", target=t, loss=_BASE[t][0], d=d, ratios=[_ratio_at(k, d, _BASE[t][1]) for k in _POWERS], width=128 if small else 256, noise=0.0)
+        dict(kind="d", target=t, loss=_BASE[t][0], d=d,
+             ratios=[_ratio_at(k, d, _BASE[t][1]) for k in _POWERS], width=128 if small else 256, noise=0.0)
         for t, ds in dims.items() for d in ds
     ]
     return Sweep(f"C11-{scale}", _c11_cell, tuple(points + _side_points(small)), 12)
@@ -159,10 +170,12 @@ def _side_text(rows: list[dict]) -> str:
     "What width, r and noise cost, at the two ends of their ranges."
     parts = []
     for kind in ("width", "r", "noise"):
-        chosen = [r | {"r": r["target"].count("h")} for r in rows if r["kind"] == kind and r["target"] != _DEGREES[2][0]]
+        chosen = [r | {"r": r["target"].count("h")}
+                  for r in rows if r["kind"] == kind and r["target"] != _DEGREES[2][0]]
         errors = values(chosen, "test_error", kind, -1)
         low, high = min(errors), max(errors)
-        parts.append(f"{kind} {low} to {high}: {median_interval(errors[low])} to {median_interval(errors[high])}")
+        parts.append(
+            f"{kind} {low} to {high}: {median_interval(errors[low])} to {median_interval(errors[high])}")
     return "at d = 100, n/d = 49, " + ", ".join(parts)
 
 
@@ -175,34 +188,46 @@ def _c11_judge(rows: list[dict]) -> Verdict:
         p, falls = max(p, chance), falls and slope.estimate < 0
         p = p if slope.high < 0 else 1.0
         low, high = min(by_power[-1]), max(by_power[-1])
-        first, last, linear = (median_interval(v) for v in (by_power[-1][low], by_power[-1][high], by_power[0][high]))
-        texts.append(f"{target}: test error {first} at d = {low}, {last} at {high}, slope {slope} (99.8 %); with n/d constant {linear} at {high}")
-    checks = bounded("targets whose error does not fall", float(not falls), high=0), significant("the error falls from the first and from the last d but one, with a slope below zero", p, visible=True)
+        first, last, linear = (median_interval(v)
+                               for v in (by_power[-1][low], by_power[-1][high], by_power[0][high]))
+        texts.append(
+            f"{target}: test error {first} at d = {low}, {last} at {high}, slope {slope} (99.8 %); with n/d "
+            f"constant {linear} at {high}")
+    checks = bounded("targets whose error does not fall", float(not falls), high=0), significant(
+        "the error falls from the first and from the last d but one, with a slope below zero", p,
+        visible=True)
     return decide("; ".join([*texts, _side_text(rows)]), checks, len(by_power[-1][high]))
 
 # %% ../../nbs/17_end_to_end.ipynb #db117227
 def _draw_main(axes, rows: list[dict], target: str) -> None:
-    "Error against d at the three powers with formula (2), and the bulk share at the highest power with A and B."
+    """Error against d at the three powers with formula (2), and the bulk share at the highest power with A
+    and B."""
     loss, base = _BASE[target]
     link, loss = Target.parse(target), as_loss(loss)
     for i, k in enumerate(_POWERS):
         errors = values(rows, "test_error", "d", i, kind="d", target=target)
-        plot_band(errors, axes[0], "$n/d$ constant" if k == 0 else f"$n/d\\propto(\\log d)^{k}$", color=f"C{i}")
-        axes[0].plot(list(errors), [_tilt_error(link, loss, _ratio_at(k, d, base)) for d in errors], ":", color=f"C{i}")
+        plot_band(errors, axes[0], "$n/d$ constant" if k == 0 else f"$n/d\\propto(\\log d)^{k}$",
+                  color=f"C{i}")
+        axes[0].plot(list(errors), [_tilt_error(link, loss, _ratio_at(k, d, base)) for d in errors], ":",
+                     color=f"C{i}")
     axes[0].set(title=f"{target}; dotted: (2)", ylabel="test error")
-    shares, ratios = values(rows, "bulk", "d", -1, kind="d", target=target), [_ratio_at(_POWERS[-1], d, base) for d in errors]
+    shares, ratios = values(rows, "bulk", "d", -1, kind="d",
+                            target=target), [_ratio_at(_POWERS[-1], d, base) for d in errors]
     plot_band(shares, axes[1], "measured", color="C2")
     axes[1].plot(list(shares), [_tilt(link, loss) / a for a in ratios], "k:", label="tilt A, by (1)")
-    axes[1].plot(list(shares), [_start_part(link, loss, d, a) for d, a in zip(shares, ratios)], "k--", lw=1, label="start B, chapter 12")
+    axes[1].plot(list(shares), [_start_part(link, loss, d, a) for d, a in zip(shares, ratios)], "k--", lw=1,
+                 label="start B, chapter 12")
     axes[1].set(title=f"{target}, $n/d\\propto(\\log d)^{_POWERS[-1]}$", ylabel="bulk share of a neuron")
     for ax in axes:
         ax.set(xscale="log", yscale="log", xlabel="d")
         ax.legend(fontsize=7)
 
 
-def _draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | None = None, suffix: str = "", **style) -> None:
+def _draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | None = None, suffix: str = "",
+                   **style) -> None:
     "Error, clean and oracle along one setting."
-    chosen = [r | {"r": r["target"].count("h")} for r in rows if r["kind"] == kind and target in (None, r["target"])]
+    chosen = [r | {"r": r["target"].count("h")}
+              for r in rows if r["kind"] == kind and target in (None, r["target"])]
     plot_band(values(chosen, "test_error", axis, -1), ax, f"error{suffix}", color="C2", **style)
     for metric, color in (("clean", "C0"), ("oracle", "0.5")):
         plot_band(values(chosen, metric, axis), ax, f"{metric}{suffix}", color=color, **style)
@@ -216,9 +241,12 @@ def _draw_degree(ax, rows: list[dict]) -> None:
         if not chosen:
             continue
         ratios = chosen[0]["ratios"]
-        plot_band(dict(zip(ratios, np.array([r["test_error"] for r in chosen]).T)), ax, f"{target}, {loss}", color=f"C{i}")
-        ax.plot(ratios, [_tilt_error(Target.parse(target), as_loss(loss), a) for a in ratios], ":", color=f"C{i}")
-    ax.set(xscale="log", yscale="log", xlabel="n/d", ylabel="test error", title="degree, d = 100; dotted: (2)", ylim=(4e-4, 2))
+        plot_band(dict(zip(ratios, np.array([r["test_error"] for r in chosen]).T)), ax, f"{target}, {loss}",
+                  color=f"C{i}")
+        ax.plot(ratios, [_tilt_error(Target.parse(target), as_loss(loss), a) for a in ratios], ":",
+                color=f"C{i}")
+    ax.set(xscale="log", yscale="log", xlabel="n/d", ylabel="test error",
+           title="degree, d = 100; dotted: (2)", ylim=(4e-4, 2))
     ax.legend(fontsize=7, loc="lower left")
 
 
@@ -246,6 +274,9 @@ def _c11_draw(rows: list[dict]):
 
 # %% ../../nbs/17_end_to_end.ipynb #b069dba5
 CLAIMS = (
-    Claim("C11", "end to end, the test error falls to 0 as d grows at n = d polylog d", _c11_sweep, _c11_judge, _c11_draw,
-          source="the paper's theorem: the test error goes to zero", ran="the power limit on streamed S, m = 256, readout in the span of the neurons", reservation="d to 2000, where the errors are still far from zero"),
+    Claim("C11", "end to end, the test error falls to 0 as d grows at n = d polylog d", _c11_sweep,
+          _c11_judge, _c11_draw,
+          source="the paper's theorem: the test error goes to zero",
+          ran="the power limit on streamed S, m = 256, readout in the span of the neurons",
+          reservation="d to 2000, where the errors are still far from zero"),
 )

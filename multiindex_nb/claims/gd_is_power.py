@@ -21,7 +21,8 @@ def _c1_cell(e0: float, engine: str, activation: str, loss: str, seed: int) -> d
     target, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(30, 2, seed=seed)
     X, y = sample(target, U, 1500, seed=seed)
     run = lambda engine: train_first_layer(
-        symmetric_init(32, 30, e0, seed, activation), X, y, loss, steps=3, lr=1.0, engine=engine, keep_weights=True
+        symmetric_init(32, 30, e0, seed, activation), X, y, loss, steps=3, lr=1.0, engine=engine,
+        keep_weights=True
     ).weights
     true, limit = run(engine), run("power")
     gaps = (true - limit).flatten(1).norm(dim=1) / limit.flatten(1).norm(dim=1)
@@ -35,8 +36,10 @@ def _c1_sweep(scale: str) -> Sweep:
     "Starts from 1e-1 to 1e-4; both exact engines; more activations, losses and seeds at full scale."
     full = scale == "full"
     grid = dict(
-        e0=_C1_SCALES, engine=("autograd", "fused"), activation=("cosine", "logcosh", "root") if full else ("cosine",),
-        loss=("mse", "huber", "l1", "pinball:0.9", "logcosh", "expectile:0.8") if full else ("mse", "huber", "pinball:0.9"),
+        e0=_C1_SCALES, engine=("autograd", "fused"), activation=("cosine", "logcosh", "root") if full
+        else ("cosine",),
+        loss=("mse", "huber", "l1", "pinball:0.9", "logcosh", "expectile:0.8") if full
+        else ("mse", "huber", "pinball:0.9"),
     )
     return Sweep(f"C1-{scale}", _c1_cell, product(**grid), seeds=20 if full else 10)
 
@@ -59,8 +62,11 @@ def _c1_judge(rows: list[dict]) -> Verdict:
     worst = max(r[f"gap{t}"] for r in rows if r["e0"] == smallest for t in (1, 2, 3))
     low, high = min(s.low for s in slopes.values()), max(s.high for s in slopes.values())
     seeds = len({r["seed"] for r in rows})
-    text = f"slope of log gap in log e0 between {low:.3f} and {high:.3f} over {len(slopes)} combinations; gap at e0 = {smallest:g} at most {worst:.1g}"
-    checks = bounded("lowest end of the slopes of log gap in log e0", low, low=0.9), bounded("largest gap at the smallest e0", worst, high=1e-6)
+    text = (
+        f"slope of log gap in log e0 between {low:.3f} and {high:.3f} over {len(slopes)} combinations; gap "
+        f"at e0 = {smallest:g} at most {worst:.1g}")
+    checks = bounded("lowest end of the slopes of log gap in log e0", low,
+                     low=0.9), bounded("largest gap at the smallest e0", worst, high=1e-6)
     return decide(text, checks, seeds, 2.0**-seeds)
 
 # %% ../../nbs/10_gd_is_power.ipynb #08cc8a36
@@ -74,8 +80,10 @@ def _c1_draw(rows: list[dict]):
     for t, ax in enumerate(fig.subplots(1, 3, sharey=True), start=1):
         for activation, loss, engine in kinds:
             by_e0 = values(rows, f"gap{t}", "e0", engine=engine, activation=activation, loss=loss)
-            style = dict(color=colours[activation], lw=0.8) if engine == "autograd" else dict(color="k", marker="+", ls="", ms=5)
-            style["label"] = (activation if engine == "autograd" else "fused") if loss == kinds[0][1] and (engine == "autograd" or activation == kinds[0][0]) else None
+            style = dict(color=colours[activation],
+                         lw=0.8) if engine == "autograd" else dict(color="k", marker="+", ls="", ms=5)
+            style["label"] = (activation if engine == "autograd" else "fused") if loss == kinds[0][1] and (
+                engine == "autograd" or activation == kinds[0][0]) else None
             ax.loglog(list(by_e0), [np.median(v) for v in by_e0.values()], **style)
         ax.loglog(_C1_SCALES, [0.1 * e**2 for e in _C1_SCALES], "k:", label="slope 2")
         ax.loglog(_C1_SCALES, [0.1 * e for e in _C1_SCALES], "k--", label="slope 1")
@@ -86,6 +94,9 @@ def _c1_draw(rows: list[dict]):
 
 # %% ../../nbs/10_gd_is_power.ipynb #76c89d3e
 CLAIMS = (
-    Claim("C1", "gradient descent is a power iteration: the gap falls linearly in e0 or faster", _c1_sweep, _c1_judge, _c1_draw,
-          source="the paper's mechanism: the first layer performs a power iteration", ran="the network, m = 32, autograd and fused, beside powers of S", reservation="d = 30; closeness, not yet learning"),
+    Claim("C1", "gradient descent is a power iteration: the gap falls linearly in e0 or faster", _c1_sweep,
+          _c1_judge, _c1_draw,
+          source="the paper's mechanism: the first layer performs a power iteration",
+          ran="the network, m = 32, autograd and fused, beside powers of S",
+          reservation="d = 30; closeness, not yet learning"),
 )

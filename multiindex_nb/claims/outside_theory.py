@@ -19,7 +19,8 @@ from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import recovered_subspace, subspace_error
-from ..sweeps import Claim, Sweep, Verdict, decide, median_interval, sign_test, significant, values
+from ..sweeps import (Claim, Sweep, Verdict, decide, median_interval, sign_test, significant,
+                                  values)
 from ..problem.targets import Target, generator, random_subspace
 from ..problem.white import whiten
 
@@ -51,7 +52,8 @@ def link_strengths(
 ) -> tuple[float, ...]:  # one number an eigenvector, largest first
     "|lambda_k| / sigma_k for each eigenvector of the population matrix."
     target, loss = LINKS[link], as_loss(loss)
-    Z, w = population_rule(target, loss if loss.kinked else Huber())  # fine enough for squares of the weights too
+    # fine enough for squares of the weights too
+    Z, w = population_rule(target, loss if loss.kinked else Huber())
     y = target(Z)
     slope = loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
     slope = slope - w @ slope
@@ -62,14 +64,16 @@ def link_strengths(
 
 def _predicted_error(link: str, loss: str, n_per_d: float) -> float:
     "Formula (1)."
-    return float(np.mean([min(1.0, 1 / (s**2 * n_per_d + 1e-300)) for s in link_strengths(link, loss)]) ** 0.5)
+    return float(
+        np.mean([min(1.0, 1 / (s**2 * n_per_d + 1e-300)) for s in link_strengths(link, loss)]) ** 0.5)
 
 # %% ../../nbs/18_outside_theory.ipynb #0d677f33
 _KURTOSIS = {"uniform": 1.8, "rademacher": 1.0, "three": 3.0, "t": 9.0}  # fourth moment of a coordinate
 
 
 def _ar1_power(d: int, power: float, rho: float = 0.7) -> Float[Tensor, "d d"]:
-    "Sigma ** power for the covariance rho ** |i - j|, whose condition number is near ((1 + rho) / (1 - rho)) ** 2."
+    """Sigma ** power for the covariance rho ** |i - j|, whose condition number is near ((1 + rho) / (1 -
+    rho)) ** 2."""
     k = torch.arange(d)
     s, Q = torch.linalg.eigh(rho ** (k[:, None] - k).abs().double())
     return (Q * s**power) @ Q.T
@@ -117,7 +121,8 @@ _CASE = ("link", "loss", "law", "frame", "way")
 
 def _draw_case(link: Target, law: str, frame: str, d: int, n: int, n_test: int, seed: int):
     "U and three data sets, D1, D2 and test."
-    U = random_subspace(d, link.r, seed=seed) if frame == "random" else torch.eye(d, dtype=torch.float64)[: link.r]
+    U = random_subspace(d, link.r,
+                        seed=seed) if frame == "random" else torch.eye(d, dtype=torch.float64)[: link.r]
     U = U @ _ar1_power(d, -0.5) if law == "ar1" else U
     inputs = [_draw_inputs(law, rows, d, 3 * seed + k) for k, rows in enumerate((n, n, n_test))]
     return U, [(X, link(X @ U.T)) for X in inputs]
@@ -132,8 +137,10 @@ def _prepare(way: str, X1: Tensor, X2: Tensor, Xt: Tensor):
     return first, X2, Xt, torch.eye(X1.shape[1], dtype=X1.dtype)
 
 
-def _c12_cell(link: str, loss: str, law: str, frame: str, way: str, d: int, n_per_d: int, width: int, seed: int) -> dict:
-    "Subspace error of the neurons, against U and against U Sigma, and test error beside the oracle's; three digits."
+def _c12_cell(link: str, loss: str, law: str, frame: str, way: str, d: int, n_per_d: int, width: int,
+              seed: int) -> dict:
+    """Subspace error of the neurons, against U and against U Sigma, and test error beside the oracle's; three
+    digits."""
     target = LINKS[link]
     U, ((X1, y1), (X2, y2), (Xt, yt)) = _draw_case(target, law, frame, d, n_per_d * d, 4000, seed)
     best = relative_error(oracle(U, X2, y2, width, seed=seed)(Xt), yt)
@@ -143,11 +150,13 @@ def _c12_cell(link: str, loss: str, law: str, frame: str, way: str, d: int, n_pe
     V = recovered_subspace(net.W, target.r) @ A
     turned = subspace_error(V, U @ _ar1_power(d, 1.0)) if law == "ar1" else subspace_error(V, U)
     train_readout(net, X2, y2, seed=seed)
-    found = {"subspace": subspace_error(V, U), "turned": turned, "test_error": relative_error(net(Xt), yt), "oracle": best}
+    found = {"subspace": subspace_error(V, U), "turned": turned, "test_error": relative_error(net(Xt), yt),
+             "oracle": best}
     return {k: float(f"{v:.3g}") for k, v in found.items()}
 
 # %% ../../nbs/18_outside_theory.ipynb #dd7bd068
-def _case(link: str, loss: str = "mse", law: str = "gaussian", frame: str = "random", way: str = "raw") -> tuple[str, ...]:
+def _case(link: str, loss: str = "mse", law: str = "gaussian", frame: str = "random",
+          way: str = "raw") -> tuple[str, ...]:
     "A point of the grid."
     return link, loss, law, frame, way
 
@@ -167,16 +176,19 @@ def _contrasts() -> list[_Contrast]:
     "All predictions that C12 is judged on."
     h2, relu, product, odd = "h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)", "tanh(2z1)+tanh(2z2)"
     seen = (relu, "|z1|+|z2|", "cos(2z1)+cos(2z2)", product, "1[|z|>1.2]")
-    found = [_Contrast(_case(g), _case("sign(z1*z2*z3)"), "a product of three has no second-order part") for g in seen]
+    found = [_Contrast(_case(g), _case("sign(z1*z2*z3)"), "a product of three has no second-order part")
+             for g in seen]
     found += [_Contrast(_case(a, e), _case(b, f), why) for a, e, b, f, why in (
         ("1[z1>1]", "mse", "1[z1>0]", "mse", "no loss sees a symmetric step"),
         (odd, "expectile:0.9", odd, "mse", "an odd link needs an asymmetric loss"),
         ("max(z1,z2)", "expectile:0.9", "max(z1,z2)", "mse", "squared loss sees one direction of a maximum"),
-        ("cos(2z1)+cos(2z2)", "mse", "sin(2z1)+sin(2z2)", "expectile:0.9", "strength 0.06 is below the noise"),
+        ("cos(2z1)+cos(2z2)", "mse", "sin(2z1)+sin(2z2)", "expectile:0.9",
+         "strength 0.06 is below the noise"),
     )]
     ar1 = {g: (_case(g, law="ar1", way="white"), _case(g, law="ar1")) for g in (h2, relu, product)}
     found += [_Contrast(*pair, "whitening mends correlation") for pair in ar1.values()]
-    found += [_Contrast(*pair, "and the readout with it", False, ("test_error",) * 2) for pair in ar1.values()]
+    found += [_Contrast(*pair, "and the readout with it", False, ("test_error",) * 2)
+              for pair in ar1.values()]
     found += [_Contrast(ar1[h2][1], ar1[h2][1], "raw neurons span Sigma U", metrics=("turned", "subspace"))]
     dead = _case(relu, law="rademacher", frame="axes")
     found += [_Contrast(_case(*live), _case(*dead[:4], way), why) for live, way, why in (
@@ -187,13 +199,15 @@ def _contrasts() -> list[_Contrast]:
     )]
     for g in (h2, relu):
         heavy, white, sphere = (_case(g, law="elliptical", way=way) for way in ("raw", "white", "sphere"))
-        found += [_Contrast(_case(g), heavy, "a common heavy-tailed scale", False), _Contrast(sphere, heavy, "rows of equal length", False)]
+        found += [_Contrast(_case(g), heavy, "a common heavy-tailed scale", False),
+                  _Contrast(sphere, heavy, "rows of equal length", False)]
         found += [_Contrast(sphere, white, "whitening does not mend a common scale", False)]
     return found + [_Contrast(_case(h2), _case(h2, law="t"), "heavy-tailed coordinates", False)]
 
 # %% ../../nbs/18_outside_theory.ipynb #eede5a9f
 def _c12_score(rows: list[dict]) -> list[tuple[_Contrast, float, float, float]]:
-    "(contrast, median of the better, of the worse, corrected p) for every prediction; p = 1 if a firm one misses its medians."
+    """(contrast, median of the better, of the worse, corrected p) for every prediction; p = 1 if a firm one
+    misses its medians."""
     tables, out = {m: values(rows, m, _CASE) for m in ("subspace", "turned", "test_error")}, []
     for c in _contrasts():
         good, bad = tables[c.metrics[0]][c.better], tables[c.metrics[1]][c.worse]
@@ -207,13 +221,21 @@ def _c12_judge(rows: list[dict]) -> Verdict:
     "Does every predicted contrast show?"
     score, table = _c12_score(rows), values(rows, "subspace", _CASE)
     shown, firm = [s for s in score if s[3] < 1e-3], [s for s in score if s[0].firm]
-    text = f"{len(shown)} of {len(score)} predicted contrasts show; subspace error at most {max(s[1] for s in firm):.2f} where "
+    text = (
+        f"{len(shown)} of {len(score)} predicted contrasts show; subspace error at most "
+        f"{max(s[1] for s in firm):.2f} where ")
     text += f"theory says found, at least {min(s[2] for s in firm):.2f} where lost"
     h2 = "h2(z1)+h2(z2)"
-    for name, law, ways in (("correlated", "ar1", ("raw", "white")), ("elliptical t", "elliptical", ("raw", "white", "sphere"))):
-        text += f"; {name}: " + ", ".join(f"{way} {median_interval(table[_case(h2, law=law, way=way)])}" for way in ways)
-    text += "".join(f"; NOT shown: {' '.join(s[0].better)} before {' '.join(s[0].worse)}" for s in score if s not in shown)
-    return decide(text, [significant("every predicted contrast, corrected for their number", max(s[3] for s in score))], len({r["seed"] for r in rows}))
+    for name, law, ways in (("correlated", "ar1", ("raw", "white")),
+                            ("elliptical t", "elliptical", ("raw", "white", "sphere"))):
+        text += f"; {name}: " + ", ".join(f"{way} {median_interval(table[_case(h2, law=law, way=way)])}"
+                                          for way in ways)
+    text += "".join(f"; NOT shown: {' '.join(s[0].better)} before {' '.join(s[0].worse)}"
+                    for s in score if s not in shown)
+    return decide(text,
+                  [significant(
+                      "every predicted contrast, corrected for their number", max(s[3] for s in score))],
+                      len({r["seed"] for r in rows}))
 
 # %% ../../nbs/18_outside_theory.ipynb #8360eb72
 def _full_cases() -> list[tuple]:
@@ -223,7 +245,8 @@ def _full_cases() -> list[tuple]:
     laws = ("gaussian", "uniform", "rademacher", "three", "t", "elliptical", "ar1")
     cases += [_case(g, law=law, way=way) for g in three for law in laws for way in ("raw", "white")]
     cases += [_case(g, law=law, way="sphere") for g in three for law in ("t", "elliptical", "ar1")]
-    cases += [_case(g, law=law, frame="axes") for g in three for law in _KURTOSIS if (law, g) != ("rademacher", three[0])]
+    cases += [_case(g, law=law, frame="axes") for g in three
+              for law in _KURTOSIS if (law, g) != ("rademacher", three[0])]
     cases += [_case(g, "huber:0.5", law) for g in three[:2] for law in ("gaussian", "t", "elliptical")]
     return cases + [_case(three[0], "huber:0.5", "elliptical", way="sphere")]
 
@@ -234,7 +257,8 @@ def _c12_sweep(scale: str) -> Sweep:
     judged = [side for c in _contrasts() for side in (c.better, c.worse)]
     size = {"d": 32, "n_per_d": 100, "width": 64} if small else {"d": 100, "n_per_d": 100, "width": 128}
     points = dict.fromkeys(judged if small else [*judged, *_full_cases()])
-    return Sweep(f"C12-{scale}", _c12_cell, tuple({**dict(zip(_CASE, p)), **size} for p in points), 20 if small else 24)
+    return Sweep(f"C12-{scale}", _c12_cell, tuple({**dict(zip(_CASE, p)), **size} for p in points), 20
+                 if small else 24)
 
 # %% ../../nbs/18_outside_theory.ipynb #e7abbbd5
 _MARKS = {"raw": "o", "white": "s", "sphere": "^"}
@@ -249,9 +273,11 @@ def _draw_links(ax, rows: list[dict]) -> None:
                 continue
             m, color = median_interval(table[_case(link, loss)]), f"C{int(shift < 0)}"
             name = loss if link == "max(z1,z2)" else None
-            ax.errorbar(m.estimate, i + shift, xerr=[[m.estimate - m.low], [m.high - m.estimate]], fmt="o", ms=5, color=color, label=name)
+            ax.errorbar(m.estimate, i + shift, xerr=[[m.estimate - m.low], [m.high - m.estimate]], fmt="o",
+                        ms=5, color=color, label=name)
             tick = "formula (1)" if (link, loss) == ("max(z1,z2)", "mse") else None
-            ax.plot(_predicted_error(link, loss, n_per_d), i + shift, "|", ms=11, mew=2, color="k", label=tick)
+            ax.plot(_predicted_error(link, loss, n_per_d), i + shift, "|", ms=11, mew=2, color="k",
+                    label=tick)
     ax.set_yticks(range(len(LINKS)), list(reversed(LINKS)), fontsize=8)
     ax.set(xlim=(0, 1.05), xlabel="subspace error", title="Gaussian inputs"), ax.legend(fontsize=7)
 
@@ -270,8 +296,10 @@ def _draw_laws(ax, rows: list[dict]) -> None:
         ax.plot([], [], "-", color=f"C{j}", label=link)
     for way, mark in _MARKS.items():
         ax.plot([], [], mark, color="k", mfc="k" if way == "raw" else "w", label=way)
-    labels = {"three": "three-valued", "t": "independent t", "elliptical": "elliptical t", "ar1": "correlated"}
-    ax.set_yticks(range(len(names)), [labels.get(law, law) + (", axes" if frame == "axes" else "") for law, frame in names], fontsize=8)
+    labels = {"three": "three-valued", "t": "independent t", "elliptical": "elliptical t",
+              "ar1": "correlated"}
+    ax.set_yticks(range(len(names)), [labels.get(law, law) + (", axes" if frame == "axes" else "")
+                                      for law, frame in names], fontsize=8)
     ax.set(xlim=(0, 1.05), xlabel="subspace error", title="squared loss"), ax.legend(fontsize=7, ncol=2)
 
 
@@ -287,6 +315,9 @@ def _c12_draw(rows: list[dict]):
 
 # %% ../../nbs/18_outside_theory.ipynb #eaf96d4e
 CLAIMS = (
-    Claim("C12", "outside the theory: what is seen of other links and other inputs is what the second-order matrix holds, and whitening mends correlation only", _c12_sweep, _c12_judge, _c12_draw,
-          source="ours: beyond the paper's assumptions", ran="the power limit and the readout, m = 128", reservation="27 contrasts, of which one was first expected to go the other way"),
+    Claim("C12",
+          "outside the theory: what is seen of other links and other inputs is what the second-order matrix "
+          "holds, and whitening mends correlation only", _c12_sweep, _c12_judge, _c12_draw,
+          source="ours: beyond the paper's assumptions", ran="the power limit and the readout, m = 128",
+          reservation="27 contrasts, of which one was first expected to go the other way"),
 )

@@ -20,7 +20,8 @@ from ..engine.network import TwoLayerNet, alignment, symmetric_init
 from ..engine.power_iteration import auto_lr, train_first_layer
 from ..engine.gradients import neuron_sums
 from ..engine.recovery import ACCURATE, ALIGNED, subspace_error
-from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, plot_band, product, sign_test, significant, values
+from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, plot_band,
+                                  product, sign_test, significant, values)
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
@@ -39,7 +40,8 @@ def needed_law(
     d: float,  # dimension
     steps: int,  # T
 ) -> float:  # n/d
-    "Formula (1): the n/d at which half of the median neuron's squared length lies in the index space after `steps` steps."
+    """Formula (1): the n/d at which half of the median neuron's squared length lies in the index space after
+    `steps` steps."""
     from scipy.stats import chi2
 
     Z, w = population_rule(target, loss)
@@ -81,7 +83,8 @@ def _limit_subspace(S: Float[Tensor, "d d"], r: int) -> Float[Tensor, "r d"]:
     return torch.from_numpy(eigsh(S.numpy(), k=r, which="LM", v0=start, tol=1e-4)[1].T.copy()).double()
 
 
-def _neuron_alignments(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"], U: Float[Tensor, "r d"]) -> dict[str, float]:
+def _neuron_alignments(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"],
+                       U: Float[Tensor, "r d"]) -> dict[str, float]:
     "Median alignment of `W` after each number of power steps in `STEPS`."
     found = {}
     for step in range(1, max(STEPS) + 1):
@@ -148,7 +151,8 @@ def _below_root(table: dict[int, np.ndarray]) -> float:
     "Sign-test p-value of 'n/d grows by less than the square root of d' over the seeds."
     low, high = min(table), max(table)
     growth = table[high] / table[low]
-    return sign_test(np.full(len(growth), math.sqrt(high / low)), np.where(np.isfinite(growth), growth, 1e300))
+    return sign_test(np.full(len(growth), math.sqrt(high / low)),
+                     np.where(np.isfinite(growth), growth, 1e300))
 
 # %% ../../nbs/12_samples_and_time.ipynb #e30c8644
 def _c04_judge(rows: list[dict]) -> Verdict:
@@ -156,12 +160,18 @@ def _c04_judge(rows: list[dict]) -> Verdict:
     curves = {(t, c): _needed_table(rows, t, c) for t in _TARGETS for c in ("limit_error", "align_3")}
     slopes = {k: exponent(table) for k, table in curves.items()}
     names = {"limit_error": "in the limit", "align_3": "after 3 steps"}
-    checks = [bounded(f"{t}, {names[c]}: share of seeds that reach the level at the largest d", np.isfinite(table[max(table)]).mean(), low=1) for (t, c), table in curves.items()]
-    checks += [bounded(f"{t}, {names[c]}: upper end of the exponent", s.high, high=1 / 3 if c == "limit_error" else 1 / 2) for (t, c), s in slopes.items()]
-    checks.append(significant("n/d grows by less than the square root of d, on every curve", max(map(_below_root, curves.values())), visible=True))
+    checks = [bounded(f"{t}, {names[c]}: share of seeds that reach the level at the largest d",
+                      np.isfinite(table[max(table)]).mean(), low=1) for (t, c), table in curves.items()]
+    checks += [bounded(f"{t}, {names[c]}: upper end of the exponent", s.high, high=1 / 3 if c == "limit_error"
+                       else 1 / 2) for (t, c), s in slopes.items()]
+    checks.append(significant("n/d grows by less than the square root of d, on every curve",
+                              max(map(_below_root, curves.values())), visible=True))
     one = {t: exponent(_needed_table(rows, t, "align_1")) for t in _TARGETS}
-    parts = [f"{t}: {slopes[t, 'limit_error']} in the limit, {slopes[t, 'align_3']} after 3 steps, {one[t]} after 1" for t in _TARGETS]
-    return decide("exponent of d in the n/d needed, " + "; ".join(parts), checks, len({r["seed"] for r in rows}))
+    parts = [
+        f"{t}: {slopes[t, 'limit_error']} in the limit, {slopes[t, 'align_3']} after 3 steps, {one[t]} after "
+        f"1" for t in _TARGETS]
+    return decide("exponent of d in the n/d needed, " + "; ".join(parts), checks,
+                  len({r["seed"] for r in rows}))
 
 
 def _steeper(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
@@ -172,11 +182,13 @@ def _steeper(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -
 def _c04_points(dims: list[int], tops: dict[str, dict[int, float]]) -> tuple[dict, ...]:
     "Settings of the sweep: for each target and d, the grid of n/d up to its top."
     low = {"h2(z1)+h2(z2)": 2.0, "h4(z1)+h4(z2)": 4.0}
-    return tuple(dict(target=t, loss=_TARGETS[t], d=d, low=low[t], top=float(tops[t][d])) for t in _TARGETS for d in dims)
+    return tuple(dict(target=t, loss=_TARGETS[t], d=d, low=low[t], top=float(tops[t][d])) for t in _TARGETS
+                 for d in dims)
 
 
 def _c04_sweep(scale: str) -> Sweep:
-    "d to 400 with 20 seeds, or to 2000 with 10; n/d goes further at the small d, where one step can still succeed."
+    """d to 400 with 20 seeds, or to 2000 with 10; n/d goes further at the small d, where one step can still
+    succeed."""
     dims = {"small": [50, 100, 200, 400], "full": [50, 100, 200, 500, 1000, 2000]}[scale]
     last = {"small": (200, 100), "full": (500, 200)}[scale]
     reach = {"h2(z1)+h2(z2)": (64, 512, last[0]), "h4(z1)+h4(z2)": (128, 1024, last[1])}
@@ -191,15 +203,18 @@ def _draw_collapse(ax, rows: list[dict], target: str) -> None:
         chosen = [r for r in rows if r["target"] == target and r["d"] == d and not r.get("error")]
         table = dict(zip(chosen[0]["ratios"], np.array([r["limit_error"] for r in chosen]).T))
         shade = 0.85 - 0.85 * i / max(1, len(dims) - 1)
-        plot_band({a: v for a, v in table.items() if a <= 128}, ax, f"d = {d}", color=(shade, shade * 0.9, 0.6), marker="")
+        plot_band({a: v for a, v in table.items() if a <= 128}, ax, f"d = {d}",
+                  color=(shade, shade * 0.9, 0.6), marker="")
     ax.axhline(ACCURATE, color="k", ls=":", lw=1)
-    ax.set(xscale="log", xlabel="n/d", ylabel="subspace error of the limit", title=f"{target}, {_TARGETS[target]}", ylim=(0, 1.02))
+    ax.set(xscale="log", xlabel="n/d", ylabel="subspace error of the limit",
+           title=f"{target}, {_TARGETS[target]}", ylim=(0, 1.02))
     ax.legend(fontsize=7)
 
 
 def _draw_needed(ax, rows: list[dict], target: str) -> None:
     "n/d needed against d, one curve for each number of steps, with formula (1)."
-    names = {"align_1": "1 step", "align_2": "2 steps", "align_3": "3 steps", "align_6": "6 steps", "limit_error": "limit"}
+    names = {"align_1": "1 step", "align_2": "2 steps", "align_3": "3 steps", "align_6": "6 steps",
+             "limit_error": "limit"}
     link, loss = Target.parse(target), as_loss(_TARGETS[target])
     for i, (curve, name) in enumerate(names.items()):
         reached = {d: v for d, v in _needed_table(rows, target, curve).items() if np.isfinite(v).all()}
@@ -208,7 +223,8 @@ def _draw_needed(ax, rows: list[dict], target: str) -> None:
         slope = f", slope {exponent(reached).estimate:.2f}" if len(reached) > 1 else ""
         plot_band(reached, ax, name + slope, color=f"C{i}")
         if curve != "limit_error":
-            ax.plot(list(reached), [needed_law(link, loss, d, int(curve[-1])) for d in reached], ":", color=f"C{i}")
+            ax.plot(list(reached), [needed_law(link, loss, d, int(curve[-1])) for d in reached], ":",
+                    color=f"C{i}")
     ax.set(xscale="log", yscale="log", xlabel="d", ylabel="n/d needed", title="dotted: formula (1)")
     ax.legend(fontsize=7)
 
@@ -242,7 +258,8 @@ _WIDTH, _PER_D, T1 = 32, 8, 3
 def _stage_one(method: str, X: Tensor, y: Tensor, loss: Loss, seed: int) -> TwoLayerNet:
     "A network after T1 steps, by 'fused' products or by 'power' steps on S."
     net = symmetric_init(_WIDTH, X.shape[1], 1e-8, seed)
-    lr, S = (_matrix_free_lr(net, X, y, loss, T1), None) if method == "fused" else ("auto", second_order_matrix(X, y, loss))
+    lr, S = (_matrix_free_lr(net, X, y, loss, T1),
+             None) if method == "fused" else ("auto", second_order_matrix(X, y, loss))
     train_first_layer(net, X, y, loss, steps=T1, lr=lr, engine=method, progress=False, S=S)
     return net
 
@@ -281,7 +298,9 @@ def _c05_judge(rows: list[dict]) -> Verdict:
     fused, power = (_seed_slopes(rows, m, "time") for m in exact)
     p = max(sign_test(np.full(len(fused), 2.5), fused), sign_test(power, fused))
     checks = [bounded("exponent of d in the operations, fused", exact["fused"], 1.99, 2.01)]
-    checks += [bounded("upper end of the exponent by the clock, fused", clock["fused"].high, high=2.5, visible=True), significant("by the clock, fused is below 2.5 and below power", p, visible=True)]
+    checks += [bounded("upper end of the exponent by the clock, fused", clock["fused"].high, high=2.5,
+                       visible=True),
+                       significant("by the clock, fused is below 2.5 and below power", p, visible=True)]
     parts = [f"{m}: {exact[m]:.3f} in operations, {clock[m]} by the clock" for m in exact]
     return decide("exponent of d in the time, " + "; ".join(parts), checks, len(fused))
 
@@ -291,7 +310,8 @@ def _c05_draw(rows: list[dict]):
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.4), dpi=100, layout="constrained")
-    for ax, metric, label in zip(figure.subplots(1, 2), ("flops", "time"), ("operations in matrix products", "seconds")):
+    for ax, metric, label in zip(figure.subplots(1, 2), ("flops", "time"),
+                                 ("operations in matrix products", "seconds")):
         for i, method in enumerate(("fused", "power")):
             table = values(rows, metric, "d", method=method)
             dims = list(table)
@@ -310,7 +330,11 @@ def _c05_draw(rows: list[dict]):
 # %% ../../nbs/12_samples_and_time.ipynb #286fd34b
 CLAIMS = (
     Claim("C4", "n = O~(d) samples suffice for stage 1", _c04_sweep, _c04_judge, _c04_draw,
-          source="the paper's theorem: n = d up to logarithms", ran="the power limit on streamed S, m = 256", reservation="d to 2000, where a power of log d cannot be told from a small power of d", world=_steeper),
+          source="the paper's theorem: n = d up to logarithms", ran="the power limit on streamed S, m = 256",
+          reservation="d to 2000, where a power of log d cannot be told from a small power of d",
+          world=_steeper),
     Claim("C5", "stage 1 takes O~(d^2) time", _c05_sweep, _c05_judge, _c05_draw,
-          source="the paper's theorem: time d^2 up to logarithms", ran="the network, m = 32, n = 8 d, fused and power", reservation="exact in counted operations; the clock is a witness from one machine"),
+          source="the paper's theorem: time d^2 up to logarithms",
+          ran="the network, m = 32, n = 8 d, fused and power",
+          reservation="exact in counted operations; the clock is a witness from one machine"),
 )

@@ -16,7 +16,8 @@ from ..engine.learner import learn, relative_error
 from ..engine.network import TwoLayerNet, index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
-from ..sweeps import Claim, Sweep, Verdict, bounded, decide, median_interval, paired_interval, plot_band, product, sign_test, significant, values
+from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, paired_interval,
+                                  plot_band, product, sign_test, significant, values)
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
@@ -42,7 +43,8 @@ def _plain_init(
     scale: float,  # norm e0 of every neuron
     seed: int,  # seed of the draw
 ) -> TwoLayerNet:  # f is not constant
-    "The first half of `symmetric_init`'s neurons, with an independent second half in place of the mirror images."
+    """The first half of `symmetric_init`'s neurons, with an independent second half in place of the mirror
+    images."""
     pair, half = symmetric_init(width, d, scale, seed), width // 2
     gen = generator(seed, "plain")
     W = torch.nn.functional.normalize(torch.randn(half, d, generator=gen, dtype=torch.float64), dim=1) * scale
@@ -61,14 +63,17 @@ def _c08_cell(start: str, scale: float, width: int, d: int, n_per_d: int, seed: 
     end = spread()
     train_readout(net, *D2, seed=seed)
     error = relative_error(net(test[0]), test[1])
-    return {"begin": begin, "end": end, "alignment": history.alignment[-1].item(), "coverage": history.coverage[-1].item(), "test_error": error}
+    return {"begin": begin, "end": end, "alignment": history.alignment[-1].item(),
+            "coverage": history.coverage[-1].item(), "test_error": error}
 
 
 def _c08_sweep(scale: str) -> Sweep:
     "Two starts, several scales and widths."
     small = scale == "small"
-    scales, widths = ((1e-6, 0.01, 0.1, 0.3), (256,)) if small else ((1e-6, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0), (128, 1024))
-    return Sweep(f"C8-{scale}", _c08_cell, product(width=widths, scale=scales, start=("symmetric", "plain"), d=[50], n_per_d=[80]), 12)
+    scales, widths = ((1e-6, 0.01, 0.1, 0.3),
+                      (256,)) if small else ((1e-6, 1e-3, 0.01, 0.03, 0.1, 0.3, 1.0), (128, 1024))
+    return Sweep(f"C8-{scale}", _c08_cell,
+                 product(width=widths, scale=scales, start=("symmetric", "plain"), d=[50], n_per_d=[80]), 12)
 
 # %% ../../nbs/15_start_step_split.ipynb #e7be80ab
 def _c08_judge(rows: list[dict]) -> Verdict:
@@ -78,9 +83,12 @@ def _c08_judge(rows: list[dict]) -> Verdict:
         error = {e0: values(rows, "test_error", "start", width=width, scale=e0) for e0 in (1e-6, 0.3)}
         p = max(p, sign_test(error[0.3]["plain"], error[0.3]["symmetric"]))
         text = " and ".join(f"{k} {median_interval(v)}" for k, v in error[0.3].items())
-        texts.append(f"m = {width}: test error at e0 = 0.3 {text}; at 1e-6 plain minus symmetric {paired_interval(error[1e-6]['plain'], error[1e-6]['symmetric'])}")
+        texts.append(
+            f"m = {width}: test error at e0 = 0.3 {text}; at 1e-6 plain minus symmetric "
+            f"{paired_interval(error[1e-6]['plain'], error[1e-6]['symmetric'])}")
     exact = max(r["end"] for r in rows if r["start"] == "symmetric")
-    checks = significant("at e0 = 0.3 the plain start is worse", p), bounded("what a symmetric start leaves of the network", exact, high=1e-9)
+    checks = significant("at e0 = 0.3 the plain start is worse",
+                         p), bounded("what a symmetric start leaves of the network", exact, high=1e-9)
     return decide("; ".join(texts), checks, 12)
 
 # %% ../../nbs/15_start_step_split.ipynb #a52f31fd
@@ -94,7 +102,8 @@ def _c08_draw(rows: list[dict]):
         for i, width in enumerate(widths):
             for start, ls in (("symmetric", "-"), ("plain", "--")):
                 if metric != "begin" or start == "plain":
-                    plot_band(values(rows, metric, "scale", width=width, start=start), ax, f"m = {width}, {start}", color=f"C{i}", ls=ls)
+                    plot_band(values(rows, metric, "scale", width=width, start=start), ax,
+                              f"m = {width}, {start}", color=f"C{i}", ls=ls)
         ax.set(xscale="log", xlabel="$e_0$")
     fig.axes[0].set(yscale="log", ylabel="rms of $f - c$ at the start / sd of $y$")
     fig.axes[1].set(ylabel="median alignment"), fig.axes[2].set(ylabel="test error")
@@ -103,12 +112,14 @@ def _c08_draw(rows: list[dict]):
 
 # %% ../../nbs/15_start_step_split.ipynb #c953d3e9
 def c09_cell(lr: str, decay: str, steps: int, d: int, n_per_d: int, seed: int) -> dict:
-    "Test error of the weights as they are, and scaled to median norm 1; share of squared weight in the index space."
+    """Test error of the weights as they are, and scaled to median norm 1; share of squared weight in the
+    index space."""
     link = Target.parse("h2(z1)+h2(z2)")
     U = random_subspace(d, 2, seed=seed)
     D1, D2, test = draw_problem(link, U, n_per_d * d, seed)
     net = symmetric_init(256, d, 1e-3, seed)
-    history = train_first_layer(net, *D1, "mse", steps, lr if lr == "auto" else float(lr), "auto" if decay == "1/lr" else 0.0, U=U)
+    history = train_first_layer(net, *D1, "mse", steps, lr if lr == "auto" else float(lr), "auto"
+                                if decay == "1/lr" else 0.0, U=U)
     unit = net.W / net.W.norm(dim=1).median()
     share = (unit @ index_basis(U).T).square().sum() / unit.square().sum()
     errors = []
@@ -116,28 +127,38 @@ def c09_cell(lr: str, decay: str, steps: int, d: int, n_per_d: int, seed: int) -
         trial = TwoLayerNet(W.clone(), net.a.clone(), net.b.clone())
         train_readout(trial, *D2, seed=seed)
         errors.append(relative_error(trial(test[0]), test[1]))
-    return {"test_error": errors[0], "scaled_error": errors[1], "share": share.item(), "norm": history.norm[-1].item()}
+    return {"test_error": errors[0], "scaled_error": errors[1], "share": share.item(),
+            "norm": history.norm[-1].item()}
 
 
 def _c09_sweep(scale: str) -> Sweep:
     "Steps sizes, decays and numbers of steps."
     small = scale == "small"
-    lrs, steps = (("0.05", "0.5", "auto"), (1, 2, 32)) if small else (("0.05", "0.1", "0.2", "0.5", "auto"), (1, 2, 3, 8, 32, 128))
-    return Sweep(f"C9-{scale}", c09_cell, product(lr=lrs, decay=("0", "1/lr"), steps=steps, d=[50], n_per_d=[60]), 12 if small else 16)
+    lrs, steps = (("0.05", "0.5", "auto"),
+                  (1, 2, 32)) if small else (("0.05", "0.1", "0.2", "0.5", "auto"), (1, 2, 3, 8, 32, 128))
+    return Sweep(f"C9-{scale}", c09_cell,
+                 product(lr=lrs, decay=("0", "1/lr"), steps=steps, d=[50], n_per_d=[60]), 12 if small else 16)
 
 # %% ../../nbs/15_start_step_split.ipynb #43cc71b5
 def _c09_judge(rows: list[dict]) -> Verdict:
     "Is every fixed step worse than the automatic one at the rule's T1?"
     rule, last = auto_steps(rows[0]["d"]), max(r["steps"] for r in rows)
-    found = {(m, b): values(rows, m, "lr", decay=b, steps=rule) for m in ("test_error", "scaled_error") for b in ("0", "1/lr")}
+    found = {(m, b): values(rows, m, "lr", decay=b, steps=rule) for m in ("test_error", "scaled_error")
+             for b in ("0", "1/lr")}
     best, p = found["test_error", "1/lr"]["auto"], 0.0
     for which in (("test_error", "0"), ("scaled_error", "0"), ("test_error", "1/lr")):
         p = max(p, *(sign_test(v, best) for lr, v in found[which].items() if lr != "auto"))
     spans = {k: [float(np.median(v)) for lr, v in f.items() if lr != "auto"] for k, f in found.items()}
-    text = f"at T1 = {rule}, error {median_interval(best)} with the automatic step; with eta1 from 0.05 to 0.5 and no decay {max(spans['test_error', '0']):.2f} to {min(spans['test_error', '0']):.2f}"
-    text += f", scaled {max(spans['scaled_error', '0']):.2f} to {min(spans['scaled_error', '0']):.2f}; with decay 1/eta1 {min(spans['test_error', '1/lr']):.2f}, scaled {max(spans['scaled_error', '1/lr']):.2f}"
+    text = (
+        f"at T1 = {rule}, error {median_interval(best)} with the automatic step; with eta1 from 0.05 to 0.5 "
+        f"and no decay {max(spans['test_error', '0']):.2f} to {min(spans['test_error', '0']):.2f}")
+    text += (
+        f", scaled {max(spans['scaled_error', '0']):.2f} to {min(spans['scaled_error', '0']):.2f}; with "
+        f"decay 1/eta1 {min(spans['test_error', '1/lr']):.2f}, scaled "
+        f"{max(spans['scaled_error', '1/lr']):.2f}")
     late = values(rows, "test_error", "lr", decay="0", steps=last)
-    text += f"; no decay and {last} steps: " + ", ".join(f"{np.median(v):.2g} at {lr}" for lr, v in late.items() if lr != "auto")
+    text += f"; no decay and {last} steps: " + ", ".join(
+        f"{np.median(v):.2g} at {lr}" for lr, v in late.items() if lr != "auto")
     return decide(text, [significant("every fixed step is worse than the automatic one", p)], len(best))
 
 # %% ../../nbs/15_start_step_split.ipynb #3cbf9a99
@@ -146,11 +167,14 @@ def _c09_draw(rows: list[dict]):
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(11, 3.2), dpi=100, layout="constrained")
-    panels = (("test_error", "0", "no decay: test error"), ("test_error", "1/lr", "decay $1/\\eta_1$: test error"), ("share", "0", "no decay: share in the index space"))
+    panels = (("test_error", "0", "no decay: test error"),
+              ("test_error", "1/lr", "decay $1/\\eta_1$: test error"),
+              ("share", "0", "no decay: share in the index space"))
     for ax, (metric, decay, title) in zip(fig.subplots(1, 3), panels):
         for lr in dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto"):
             plot_band(values(rows, metric, "steps", lr=lr, decay=decay), ax, f"$\\eta_1$ = {lr}")
-        plot_band(values(rows, metric, "steps", lr="auto", decay="1/lr"), ax, "automatic, decay $1/\\eta_1$", color="k")
+        plot_band(values(rows, metric, "steps", lr="auto", decay="1/lr"), ax, "automatic, decay $1/\\eta_1$",
+                  color="k")
         ax.set(xscale="log", xlabel="$T_1$", title=title)
     fig.axes[0].set_yscale("log"), fig.axes[1].set_yscale("log"), fig.axes[0].legend(fontsize=7)
     return fig
@@ -169,20 +193,23 @@ def _c10_cell(target: str, loss: str, way: str, d: int, n_per_d: int, seed: int)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         result = learn(*first, link.r, loss, "auto", 256, *second, engine="power", U=U, seed=seed)
-    return {"test_error": relative_error(result.predict(test[0]), test[1]), "alignment": result.history.alignment[-1].item()}
+    return {"test_error": relative_error(result.predict(test[0]), test[1]),
+            "alignment": result.history.alignment[-1].item()}
 
 
 def _c10_sweep(scale: str) -> Sweep:
     "Three ways to use the data, two problems, several sample sizes."
     d, ratios, seeds = (50, (10, 20, 40), 12) if scale == "small" else (100, (5, 10, 20, 40, 80), 40)
     ways = ("split", "reuse", "reuse 2n")
-    points = [dict(target=t, loss=name, way=w, d=d, n_per_d=k) for t, name in _SPLIT_PROBLEMS for k in ratios for w in ways]
+    points = [dict(target=t, loss=name, way=w, d=d, n_per_d=k) for t, name in _SPLIT_PROBLEMS for k in ratios
+              for w in ways]
     return Sweep(f"C10-{scale}", _c10_cell, tuple(points), seeds)
 
 # %% ../../nbs/15_start_step_split.ipynb #3620a8b3
 def _error_ratio(rows: list[dict], target: str, way: str) -> np.ndarray:
     "Per seed, the geometric mean over n/d of the error of `way` over that of the split."
-    tables = [np.array(list(values(rows, "test_error", "n_per_d", target=target, way=w).values())) for w in (way, "split")]
+    tables = [np.array(list(values(rows, "test_error", "n_per_d", target=target, way=w).values()))
+              for w in (way, "split")]
     return np.exp((np.log(tables[0]) - np.log(tables[1])).mean(axis=0))
 
 
@@ -192,7 +219,9 @@ def _c10_judge(rows: list[dict]) -> Verdict:
     for target, _ in _SPLIT_PROBLEMS:
         same, total = (_error_ratio(rows, target, way) for way in ("reuse", "reuse 2n"))
         p = max(p, sign_test(same, np.ones_like(same)))
-        texts.append(f"{target}: {median_interval(same)} at equal n for each stage, {median_interval(total)} at equal total")
+        texts.append(
+            f"{target}: {median_interval(same)} at equal n for each stage, {median_interval(total)} at equal "
+            f"total")
     text = "error with reuse over error with the split, " + "; ".join(texts)
     return decide(text, [significant("reuse is worse than the split at equal n", p)], len(same))
 
@@ -215,9 +244,13 @@ def _c10_draw(rows: list[dict]):
 # %% ../../nbs/15_start_step_split.ipynb #abcc0831
 CLAIMS = (
     Claim("C8", "symmetric initialisation matters", _c08_sweep, _c08_judge, _c08_draw,
-          source="the paper's symmetric initialisation", ran="the network", reservation="from a tiny start it makes no difference that shows"),
+          source="the paper's symmetric initialisation", ran="the network",
+          reservation="from a tiny start it makes no difference that shows"),
     Claim("C9", "too small a learning rate breaks the power iteration", _c09_sweep, _c09_judge, _c09_draw,
-          source="the paper's step: eta1 large, decay 1/eta1", ran="the network", reservation="without decay, 128 small steps end below the automatic ones"),
-    Claim("C10", "the second stage wants samples that the first has not seen", _c10_sweep, _c10_judge, _c10_draw,
-          source="the paper's split of the rows", ran="the power limit", reservation="at an equal total of rows, reuse wins"),
+          source="the paper's step: eta1 large, decay 1/eta1", ran="the network",
+          reservation="without decay, 128 small steps end below the automatic ones"),
+    Claim("C10", "the second stage wants samples that the first has not seen", _c10_sweep, _c10_judge,
+          _c10_draw,
+          source="the paper's split of the rows", ran="the power limit",
+          reservation="at an equal total of rows, reuse wins"),
 )

@@ -32,13 +32,15 @@ def _c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int
         warnings.simplefilter("ignore")
         result = learn(*D1, link.r, loss, steps, 256, *D2, engine="power", U=U, seed=seed)
     history = result.history
-    return {"test_error": relative_error(result.predict(X), y), "alignment": history.alignment[-1].item(), "coverage": history.coverage[-1].item()}
+    return {"test_error": relative_error(result.predict(X), y), "alignment": history.alignment[-1].item(),
+            "coverage": history.coverage[-1].item()}
 
 
 def _c2_sweep(scale: str) -> Sweep:
     "Nine numbers of steps on two problems."
     d, n_per_d, seeds = (50, 60, 12) if scale == "small" else (100, 100, 40)
-    points = [dict(target=t, loss=name, d=d, n_per_d=n_per_d, steps=k) for t, name in _PROBLEMS for k in STEPS]
+    points = [dict(target=t, loss=name, d=d, n_per_d=n_per_d, steps=k) for t, name in _PROBLEMS
+              for k in STEPS]
     return Sweep(f"C2-{scale}", _c2_cell, tuple(points), seeds)
 
 # %% ../../nbs/11_when_to_stop.ipynb #4af79ec2
@@ -47,11 +49,16 @@ def _c2_judge(rows: list[dict]) -> Verdict:
     rule, texts, checks = auto_steps(rows[0]["d"]), [], []
     for target, _ in _PROBLEMS:
         error = values(rows, "test_error", "steps", target=target)
-        checks += [paired(f"{target}: the error after {steps} is larger than after {rule}", error[steps], error[rule], 5e-4) for steps in (1, 16)]
-        texts.append(f"{target}: {median_interval(error[rule])} at T1 = {rule}, {median_interval(error[1])} at 1, {median_interval(error[16])} at 16")
+        checks += [paired(f"{target}: the error after {steps} is larger than after {rule}", error[steps],
+                          error[rule], 5e-4) for steps in (1, 16)]
+        texts.append(
+            f"{target}: {median_interval(error[rule])} at T1 = {rule}, {median_interval(error[1])} at 1, "
+            f"{median_interval(error[16])} at 16")
     coverage = values(rows, "coverage", "steps", target=_PROBLEMS[1][0])
     checks.append(paired("coverage falls tenfold", 0.1 * coverage[rule], coverage[16], 5e-4))
-    collapse = f"coverage of {_PROBLEMS[1][0]} from {np.median(coverage[rule]):.2f} to {np.median(coverage[16]):.2g}"
+    collapse = (
+        f"coverage of {_PROBLEMS[1][0]} from {np.median(coverage[rule]):.2f} "
+        f"to {np.median(coverage[16]):.2g}")
     return decide("test error of " + "; ".join([*texts, collapse]), checks, len(coverage[rule]))
 
 # %% ../../nbs/11_when_to_stop.ipynb #72bb4a22
@@ -72,6 +79,10 @@ def _c2_draw(rows: list[dict]):
 
 # %% ../../nbs/11_when_to_stop.ipynb #dd41d470
 CLAIMS = (
-    Claim("C2", "the number of first-layer steps has an interior optimum: one is too few, many collapse onto one direction", _c2_sweep, _c2_judge, _c2_draw,
-          source="the paper: T1 of order sqrt(log d), neither one step nor many", ran="the power limit, m = 256, ridge readout", reservation="two looks at the data, at levels 1/1000 and 1/2000, before the criterion stood"),
+    Claim("C2",
+          "the number of first-layer steps has an interior optimum: one is too few, many collapse onto one "
+          "direction", _c2_sweep, _c2_judge, _c2_draw,
+          source="the paper: T1 of order sqrt(log d), neither one step nor many",
+          ran="the power limit, m = 256, ridge readout",
+          reservation="two looks at the data, at levels 1/1000 and 1/2000, before the criterion stood"),
 )

@@ -10,8 +10,10 @@ import functools
 import numpy as np
 import torch
 
-from ..problem.losses import Huber, as_loss, leading_directions, population_matrix, population_rule
-from ..sweeps import Claim, Sweep, Verdict, bounded, decide, median_interval, product, sign_test, significant, trade_names, values
+from ..problem.losses import (Huber, as_loss, leading_directions, population_matrix,
+                                          population_rule)
+from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, product, sign_test,
+                                  significant, trade_names, values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -29,7 +31,8 @@ def strengths(
 ) -> tuple[float, ...]:  # one number a direction
     "Norm of each direction's row of the population matrix, over the standard deviation of the weights."
     target, loss = Target.parse(text), as_loss(name)
-    Z, w = population_rule(target, loss if loss.kinked else Huber())  # fine enough for squares of the weights too
+    # fine enough for squares of the weights too
+    Z, w = population_rule(target, loss if loss.kinked else Huber())
     y = target(Z)
     slope = loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
     spread = (w @ slope.square() - (w @ slope) ** 2).sqrt()
@@ -51,12 +54,14 @@ def _c6_sweep(scale: str) -> Sweep:
     "Six targets, all losses on the same data."
     if scale == "small":
         return Sweep("C6-small", _c6_cell, product(target=_TARGETS, d=(200,), n_per_d=(40, 160)), seeds=10)
-    return Sweep("C6-full", _c6_cell, product(target=_TARGETS, d=(50, 100, 200), n_per_d=(10, 40, 160)), seeds=15)
+    return Sweep("C6-full", _c6_cell, product(target=_TARGETS, d=(50, 100, 200), n_per_d=(10, 40, 160)),
+                 seeds=15)
 
 # %% ../../nbs/13_which_loss.ipynb #6646b33f
 _SEEN = (
     ("h4(z1)+h4(z2)", "huber:1", "mse"), ("h2(z1)+h4(z2)", "huber:1", "mse"), ("h3(z1)*z2", "huber:1", "mse"),
-    ("h3(z1)+h3(z2)", "pinball:0.9", "huber:1"), ("z1", "pinball:0.9", "huber:1"), ("z1", "expectile:0.9", "mse"),
+    ("h3(z1)+h3(z2)", "pinball:0.9", "huber:1"), ("z1", "pinball:0.9", "huber:1"),
+    ("z1", "expectile:0.9", "mse"),
 )
 
 
@@ -74,8 +79,12 @@ def _c6_judge(rows: list[dict]) -> Verdict:
         good.append(median_interval(a))
         bad.append(median_interval(b))
     low, high = min(good, key=lambda i: i.estimate), max(bad, key=lambda i: i.estimate)
-    text = f"share found at d = {at['d']}, n = {at['n_per_d']} d: right loss at least {low}, wrong loss at most {high}, over {len(_SEEN)} pairs"
-    checks = significant("the right loss sees more, on every pair", p), bounded("share under the right loss", low.estimate, low=0.5), bounded("share under the wrong loss", high.estimate, high=0.25)
+    text = (
+        f"share found at d = {at['d']}, n = {at['n_per_d']} d: right loss at least {low}, wrong loss at most "
+        f"{high}, over {len(_SEEN)} pairs")
+    checks = significant("the right loss sees more, on every pair",
+                         p), bounded("share under the right loss", low.estimate,
+                                     low=0.5), bounded("share under the wrong loss", high.estimate, high=0.25)
     return decide(text, checks, len({r["seed"] for r in rows}))
 
 # %% ../../nbs/13_which_loss.ipynb #289a7db8
@@ -104,6 +113,9 @@ def _c6_draw(rows: list[dict]):
 
 # %% ../../nbs/13_which_loss.ipynb #6a4fcd9d
 CLAIMS = (
-    Claim("C6", "the loss is label preprocessing: Huber sees what squared loss does not, odd targets need an asymmetric loss", _c6_sweep, _c6_judge, _c6_draw,
-          source="the paper: the loss enters as a transform of the labels", ran="S alone", reservation="six pairs, chosen where population strengths predict a difference", world=trade_names),
+    Claim("C6",
+          "the loss is label preprocessing: Huber sees what squared loss does not, odd targets need an "
+          "asymmetric loss", _c6_sweep, _c6_judge, _c6_draw,
+          source="the paper: the loss enters as a transform of the labels", ran="S alone",
+          reservation="six pairs, chosen where population strengths predict a difference", world=trade_names),
 )

@@ -26,7 +26,8 @@ _COMMANDS = (LEARN, REPRODUCE, BENCH, PREDICT, EXPLORE)
 
 def _make_parser() -> Parser:
     "The parser of the whole command."
-    parser = Parser(prog="multiindex", description="Feature learning in multi-index models, layer by layer (arXiv 2511.15120).")
+    parser = Parser(prog="multiindex",
+                    description="Feature learning in multi-index models, layer by layer (arXiv 2511.15120).")
     parser.add_argument("--version", action="version", version=f"multiindex-nb {multiindex_nb.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in _COMMANDS:

@@ -19,19 +19,23 @@ import torch
 from tqdm import tqdm
 
 from .stop import NOTHING, no_orphans
-from .words import MANY, Subcommand, check_bytes, check_folder, columns, fill, fold, refuse, say
+from .words import (MANY, Subcommand, check_bytes, check_folder, columns, fill, fold, refuse,
+                                     say)
 from ..compare.peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
 from ..engine.cost import PATHS, speed_cell
 from ..problem.targets import Target
-from ..sweeps import DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, median_interval, product, run_sweep, write_table
+from ..sweeps import (DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, median_interval,
+                                  product, run_sweep, write_table)
 
 # %% auto #0
 __all__ = ['BENCH']
 
 # %% ../../nbs/57_bench.ipynb #speed-check
-def _check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: list[int], device: str) -> None:
+def _check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: list[int],
+                 device: str) -> None:
     "A `ValueError` for the first number, or the device, that cannot be used."
-    for name, values, low in (("--d", dims, 3), ("--n-per-d", n_per_d, 1), ("--width", widths, 2), ("--steps", steps, 1)):
+    for name, values, low in (("--d", dims, 3), ("--n-per-d", n_per_d, 1), ("--width", widths, 2),
+                              ("--steps", steps, 1)):
         if min(values) < low:
             raise ValueError(f"{name} must be at least {low}, got {min(values)}")
     if max(steps) > MANY:
@@ -63,9 +67,13 @@ def _speed_line(row: dict, slow: float) -> str:
 def _speed_lines(rows: list[dict]) -> list[str]:
     "A table for one problem."
     r, slow = rows[0], next((r["seconds"] for r in rows if r["path"] == "autograd"), math.nan)
-    problem = f"problem  d = {r['d']}, n = {r['d'] * r['n_per_d']}, m = {r['width']}, T1 = {r['steps']}; X takes {8 * r['n_per_d'] * r['d']**2 / 2**20:.0f} MiB in float64"
+    problem = (
+        f"problem  d = {r['d']}, n = {r['d'] * r['n_per_d']}, m = {r['width']}, T1 = {r['steps']}; X takes "
+        f"{8 * r['n_per_d'] * r['d']**2 / 2**20:.0f} MiB in float64")
     machine = f"machine  {r['threads']:.0f} threads on {r['cores']:.0f} cores"
-    names = f"{'path':9s} {'seconds':>8s} {'GFLOP/s here':>13s} {'products':>9s} {'ratio':>6s} {'faster':>7s} {'beyond X, MiB':>14s}"
+    names = (
+        f"{'path':9s} {'seconds':>8s} {'GFLOP/s here':>13s} {'products':>9s} {'ratio':>6s} {'faster':>7s} "
+        f"{'beyond X, MiB':>14s}")
     return [problem, machine, names, *(_speed_line(row, slow) for row in rows), ""]
 
 # %% ../../nbs/57_bench.ipynb #slope
@@ -73,7 +81,8 @@ def _slope_lines(rows: list[dict]) -> list[str]:
     "Log-log slope of the seconds in d, for each path that ran at several d and one setting of the rest."
     lines = []
     for path in dict.fromkeys(r["path"] for r in rows):
-        same = [r for r in rows if r["path"] == path and all(r[k] == rows[0][k] for k in ("n_per_d", "width", "steps"))]
+        same = [r for r in rows if r["path"] == path
+                and all(r[k] == rows[0][k] for k in ("n_per_d", "width", "steps"))]
         if len(same) > 1:
             slope = np.polyfit(np.log([r["d"] for r in same]), np.log([r["seconds"] for r in same]), 1)[0]
             lines.append(f"slope of log seconds against log d, {path}: {slope:.2f}")
@@ -81,7 +90,8 @@ def _slope_lines(rows: list[dict]) -> list[str]:
 
 # %% ../../nbs/57_bench.ipynb #976f8ac3
 def _bench_names(asked: list[str] | None) -> list[str]:
-    "Peers to run; `ValueError` for an unknown name, `ImportError` if one that was asked for is not installed."
+    """Peers to run; `ValueError` for an unknown name, `ImportError` if one that was asked for is not
+    installed."""
     if asked is None:
         return [name for name in available_peers() if name != "RSDR"]
     known = {name.lower(): name for name in PEERS}
@@ -110,11 +120,13 @@ def _check_peers(targets: list[str], d: int, n_per_d: int, noise: float, seeds: 
     check_bytes(16 * n_per_d * d**2, "--d or --n-per-d")
 
 # %% ../../nbs/57_bench.ipynb #bench-sweep-code
-def _bench_sweep(names: list[str], targets: list[str], d: int, n_per_d: int, noise: float, seeds: int) -> Sweep:
+def _bench_sweep(names: list[str], targets: list[str], d: int, n_per_d: int, noise: float,
+                 seeds: int) -> Sweep:
     "The peers and ours on every target; `ValueError` before any work."
     _check_peers(targets, d, n_per_d, noise, seeds)
     points = product(target=targets, peer=[*names, "ours"], d=[d], n_per_d=[n_per_d], noise=[noise])
-    content = cell_key(Sweep("bench", peer_cell, points, 1), {"points": points}, 0)[:8]  # one file for each question
+    # one file for each question
+    content = cell_key(Sweep("bench", peer_cell, points, 1), {"points": points}, 0)[:8]
     return Sweep(f"bench-{content}", peer_cell, points, seeds)
 
 # %% ../../nbs/57_bench.ipynb #peer-line-code
@@ -129,15 +141,19 @@ def _peer_line(name: str, rows: list[dict]) -> str:
 # %% ../../nbs/57_bench.ipynb #peer-lines
 def _target_lines(target: str, rows: list[dict]) -> list[str]:
     "The table of one target."
-    d, n, noise, seeds = rows[0]["d"], rows[0]["d"] * rows[0]["n_per_d"], rows[0]["noise"], len({r["seed"] for r in rows})
-    head = [f"target  {target}   (d = {d}, n = {n}, noise {noise:g}, seeds {seeds})", f"{'peer':12s} {'subspace error, median':30s} {'seconds':>8s}"]
-    return [*head, *(_peer_line(name, [r for r in rows if r["peer"] == name]) for name in dict.fromkeys(r["peer"] for r in rows)), ""]
+    d, n, noise, seeds = rows[0]["d"], rows[0]["d"] * rows[0]["n_per_d"], rows[0]["noise"], len(
+        {r["seed"] for r in rows})
+    head = [f"target  {target}   (d = {d}, n = {n}, noise {noise:g}, seeds {seeds})",
+            f"{'peer':12s} {'subspace error, median':30s} {'seconds':>8s}"]
+    return [*head, *(_peer_line(name, [r for r in rows if r["peer"] == name])
+                     for name in dict.fromkeys(r["peer"] for r in rows)), ""]
 
 # %% ../../nbs/57_bench.ipynb #bench-lines-code
 def _bench_lines(rows: list[dict]) -> list[str]:
     "A table for each target, and what failed."
     targets = dict.fromkeys(r["target"] for r in rows)
-    tables = [line for target in targets for line in _target_lines(target, [r for r in rows if r["target"] == target])]
+    tables = [line for target in targets
+              for line in _target_lines(target, [r for r in rows if r["target"] == target])]
     failed = dict.fromkeys(f"note: {r['peer']} on {r['target']}: {r['error']}" for r in rows if r["error"])
     return [*tables, "seconds: tuning and fit, on one thread of the processor", *failed]
 
@@ -151,35 +167,47 @@ def _add_speed_options(p: argparse.ArgumentParser) -> None:
     speed = p.add_argument_group("our own paths (without --peers)")
     speed.add_argument("--width", type=int, nargs="+", metavar="M", help="neurons (default 512)")
     speed.add_argument("--steps", type=int, nargs="+", metavar="T1", help="steps of stage 1 (default 4)")
-    speed.add_argument("--path", nargs="+", choices=(*PATHS, "learn"), metavar="PATH", help=f"paths to time: {', '.join(PATHS)}, learn (default all); 32 is float32, learn is both stages")
-    speed.add_argument("--matrix-free", action="store_true", help="give the step size, so that no d x d matrix is formed for it")
+    speed.add_argument("--path", nargs="+", choices=(*PATHS, "learn"), metavar="PATH",
+                       help=f"paths to time: {', '.join(PATHS)}, learn (default all); 32 is float32, learn "
+                            f"is both stages")
+    speed.add_argument("--matrix-free", action="store_true",
+                       help="give the step size, so that no d x d matrix is formed for it")
     speed.add_argument("--device", help="cpu or cuda (default cpu)")
 
 # %% ../../nbs/57_bench.ipynb #add-peer-options-code
 def _add_peer_options(p: argparse.ArgumentParser) -> None:
     "Those of the comparison with others."
     peers = p.add_argument_group("other methods (with --peers)")
-    peers.add_argument("--peers", action="store_true", help="compare with other packages and ordinary training, tuned on the same data")
-    peers.add_argument("--target", nargs="+", metavar="G", help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")
+    peers.add_argument("--peers", action="store_true",
+                       help="compare with other packages and ordinary training, tuned on the same data")
+    peers.add_argument("--target", nargs="+", metavar="G",
+                       help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")  # noqa: E501
     peers.add_argument("--noise", type=float, help="label noise, in standard deviations of y (default 0)")
     peers.add_argument("--seeds", type=int, help="data sets to draw (default 3)")
-    peers.add_argument("--peer", nargs="+", metavar="NAME", help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is slow)")
+    peers.add_argument("--peer", nargs="+", metavar="NAME",
+                       help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is "
+                            f"slow)")
 
 # %% ../../nbs/57_bench.ipynb #add-bench-options-code
 def _add_bench_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex bench`."
-    p.add_argument("--d", type=int, nargs="+", metavar="D", help="input dimensions (default 1000; one only with --peers, default 50)")
-    p.add_argument("--n-per-d", type=int, nargs="+", default=[20], metavar="N", help="rows, in units of d (default 20; one only with --peers)")
-    p.add_argument("--out", type=Path, metavar="DIR", help="folder for results (default none); --peers goes on from what is there")
+    p.add_argument("--d", type=int, nargs="+", metavar="D",
+                   help="input dimensions (default 1000; one only with --peers, default 50)")
+    p.add_argument("--n-per-d", type=int, nargs="+", default=[20], metavar="N",
+                   help="rows, in units of d (default 20; one only with --peers)")
+    p.add_argument("--out", type=Path, metavar="DIR",
+                   help="folder for results (default none); --peers goes on from what is there")
     _add_speed_options(p)
     _add_peer_options(p)
 
 # %% ../../nbs/57_bench.ipynb #run-speed
 def _run_speed(args: argparse.Namespace) -> None:
-    "`multiindex bench` without peers; each problem's table is printed, and the rows are written, as soon as they are there."
+    """`multiindex bench` without peers; each problem's table is printed, and the rows are written, as soon as
+    they are there."""
     refuse(args, [*_AGAINST, "peer"], "without --peers")
     fill(args, _SPEED)
-    problems, rows = _speed_problems(args.d or [1000], args.n_per_d, args.width, args.steps, args.path, args.device), []
+    problems, rows = _speed_problems(args.d or [1000], args.n_per_d, args.width, args.steps, args.path,
+                                     args.device), []
     with tqdm(total=len(problems) * len(args.path), desc="bench", disable=None, delay=2, leave=False) as bar:
         for problem in problems:
             for path in dict.fromkeys(args.path):
@@ -189,8 +217,11 @@ def _run_speed(args: argparse.Namespace) -> None:
             if args.out is not None:
                 args.out.mkdir(parents=True, exist_ok=True)
                 write_table(rows, args.out / "speed.parquet")
-            tqdm.write(fold("\n".join(_speed_lines([r for r in rows if problem.items() <= r.items()])), columns(sys.stdout)))
-    say("\n".join(_slope_lines(rows) + ["ratio: seconds over those that the matrix products alone would take at the rate of a large square product"]))
+            tqdm.write(fold("\n".join(_speed_lines([r for r in rows if problem.items() <= r.items()])),
+                            columns(sys.stdout)))
+    say("\n".join(_slope_lines(rows)
+                  + ["ratio: seconds over those that the matrix products alone would take at the rate of a "
+                     "large square product"]))
 
 # %% ../../nbs/57_bench.ipynb #84556991
 def _run_peers(args: argparse.Namespace) -> None:
@@ -200,7 +231,8 @@ def _run_peers(args: argparse.Namespace) -> None:
     dims = args.d or [50]
     if len(dims) > 1 or len(args.n_per_d) > 1:
         raise ValueError("--peers takes one --d and one --n-per-d")
-    sweep = _bench_sweep(_bench_names(args.peer), args.target, dims[0], args.n_per_d[0], args.noise, args.seeds)
+    sweep = _bench_sweep(_bench_names(args.peer), args.target, dims[0], args.n_per_d[0], args.noise,
+                         args.seeds)
     with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # the peers' own; what failed is said beneath the table
         for kind in (DamagedFileWarning, OtherVersionWarning):  # the store's are for the user
@@ -216,5 +248,7 @@ def _run_bench(args: argparse.Namespace) -> None:
         (_run_peers if args.peers else _run_speed)(args)
 
 # %% ../../nbs/57_bench.ipynb #run-bench-end-code
-_ABOUT = "Time every path through stage 1 against the machine's own speed; or, with --peers, compare with other methods."
+_ABOUT = (
+    "Time every path through stage 1 against the machine's own speed; or, with --peers, compare with other "
+    "methods.")
 BENCH = Subcommand("bench", _ABOUT, _add_bench_options, _run_bench)

@@ -50,7 +50,8 @@ def run_loss(problem: Problem, loss: Loss, settings: dict) -> _Run:
     start = time.perf_counter()
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always", HopelessWarning)
-        result = learn(*problem.D1, problem.r, loss, X2=problem.D2[0], y2=problem.D2[1], U=problem.U, **settings)
+        result = learn(*problem.D1, problem.r, loss, X2=problem.D2[0], y2=problem.D2[1], U=problem.U,
+                       **settings)
     error = relative_error(result.predict(problem.test[0]), problem.test[1])
     notes = tuple(dict.fromkeys(str(w.message) for w in seen if issubclass(w.category, HopelessWarning)))
     return _Run(loss, result, error, time.perf_counter() - start, notes)
@@ -66,14 +67,16 @@ def best_error(problem: Problem, args: argparse.Namespace) -> float | None:
     "The test error of a readout on the true index space, where it is known."
     if problem.U is None:
         return None
-    net = oracle(problem.U, *problem.D2, args.width, args.readout_loss, activation=args.activation, seed=args.seed)
+    net = oracle(problem.U, *problem.D2, args.width, args.readout_loss, activation=args.activation,
+                 seed=args.seed)
     return relative_error(net(problem.test[0]), problem.test[1])
 
 # %% ../../nbs/55_one_run.ipynb #843b1e89
 def _step_table(runs: list[_Run], known: bool) -> list[str]:
     "Lines: norm, alignment and coverage by step, for each loss."
     to = "to span U" if known else "to the outliers of S"
-    lines = [f"alignment and coverage: median over neurons, {to}", f"{'loss':14s} {'step':>4s} {'neuron norm':>12s} {'alignment':>10s} {'coverage':>9s}"]
+    lines = [f"alignment and coverage: median over neurons, {to}",
+             f"{'loss':14s} {'step':>4s} {'neuron norm':>12s} {'alignment':>10s} {'coverage':>9s}"]
     for run in runs:
         h = run.result.history
         assert h.alignment is not None and h.coverage is not None  # `learn` records both
@@ -89,7 +92,9 @@ def _verdict_table(runs: list[_Run], oracle_error: float | None, trivial: float)
     for run in runs:
         report = run.result.report
         error = "unknown" if report.error is None else f"{report.error:.3f}"
-        lines.append(f"{short(run.loss):14s} {report.verdict:16s} {error:>14s} {run.test_error:11.4f} {run.seconds:8.1f}")
+        lines.append(
+            f"{short(run.loss):14s} {report.verdict:16s} {error:>14s} {run.test_error:11.4f} "
+            f"{run.seconds:8.1f}")
     if oracle_error is not None:
         lines.append(f"{'oracle':14s} {'knows U':16s} {'0.000':>14s} {oracle_error:11.2g}")
     return lines + [f"{'trivial':14s} {'predicts mean':16s} {'':14s} {trivial:11.4f}"]
@@ -110,12 +115,14 @@ def summary(problem: Problem, runs: list[_Run], oracle_error: float | None, triv
     head = [f"target  {problem.title}", *label_lines(problem.label, problem.names), data]
     tables = [*_step_table(runs, problem.U is not None), "", *_verdict_table(runs, oracle_error, trivial)]
     notes = [*problem.notes, *(f"{short(run.loss)}: {text}" for run in runs for text in _remarks(run))]
-    return "\n".join([*head, "", *tables, "", "test error: mean squared error over the variance of y", *(f"note: {note}" for note in notes)])
+    return "\n".join([*head, "", *tables, "", "test error: mean squared error over the variance of y",
+                      *(f"note: {note}" for note in notes)])
 
 # %% ../../nbs/55_one_run.ipynb #76a77eb0
 def _draw_run(problem: Problem, run: _Run, row) -> None:
     "Spectrum, history and predictions of one loss, on three axes."
-    plot_spectrum(empirical_spectrum(*problem.D1, run.loss), problem.U, row[0]).set_title(f"spectrum of S, {short(run.loss)}", fontsize=10)
+    plot_spectrum(empirical_spectrum(*problem.D1, run.loss), problem.U,
+                  row[0]).set_title(f"spectrum of S, {short(run.loss)}", fontsize=10)
     plot_history(run.result.history, row[1]).set_title(f"stage 1: {run.result.report.verdict}", fontsize=10)
     X, y = (t[:1500] for t in problem.test)
     row[2].plot(y, run.result.predict(X), ".", ms=3, alpha=0.4)
@@ -140,17 +147,22 @@ def _run_record(run: _Run) -> dict:
     curves = {k: getattr(h, k).tolist() for k in ("loss", "norm", "alignment", "coverage")}
     verdict = {k: getattr(report, k) for k in ("verdict", "reason", "remedy", "n_outliers", "strength")}
     better = report.better_loss and short(report.better_loss)
-    return {"loss": short(run.loss), "engine": h.engine, "lr": h.lr, "weight_decay": h.weight_decay, "history": curves, **verdict,
+    return {"loss": short(run.loss), "engine": h.engine, "lr": h.lr, "weight_decay": h.weight_decay,
+            "history": curves, **verdict,
             "subspace_error": report.error, "better_loss": better, "subspace": result.subspace.tolist(),
-            "readout_decay": result.readout.weight_decay, "test_error": run.test_error, "seconds": run.seconds, "notes": list(run.notes)}
+            "readout_decay": result.readout.weight_decay, "test_error": run.test_error,
+            "seconds": run.seconds, "notes": list(run.notes)}
 
 # %% ../../nbs/55_one_run.ipynb #record-code
-def record(problem: Problem, runs: list[_Run], oracle_error: float | None, trivial: float, settings: dict) -> dict:
+def record(problem: Problem, runs: list[_Run], oracle_error: float | None, trivial: float,
+           settings: dict) -> dict:
     "Everything worth keeping, ready for JSON."
-    return {"version": multiindex_nb.__version__, "settings": settings, "title": problem.title, "r": problem.r,
+    return {"version": multiindex_nb.__version__, "settings": settings, "title": problem.title,
+            "r": problem.r,
             "d": problem.D1[0].shape[1], "n": [len(D[1]) for D in (problem.D1, problem.D2, problem.test)],
             "label": problem.label or None, "inputs": list(problem.names), "oracle_error": oracle_error,
-            "trivial_error": trivial, "notes": list(problem.notes), "runs": [_run_record(run) for run in runs]}
+            "trivial_error": trivial, "notes": list(problem.notes),
+            "runs": [_run_record(run) for run in runs]}
 
 # %% ../../nbs/55_one_run.ipynb #plain
 def plain(value):
@@ -179,7 +191,8 @@ def _write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Pat
     "Write learn.json, then draw learn.png, into `folder`; what was written, and what failed."
     written: list[Path] = []
     failed: list[Exception] = []
-    for name, write in (("learn.json", partial(_write_record, data)), ("learn.png", partial(_write_picture, figure))):
+    for name, write in (("learn.json", partial(_write_record, data)),
+                        ("learn.png", partial(_write_picture, figure))):
         try:
             written.append(write_whole(folder / name, write))
         except (OSError, RuntimeError, ValueError) as error:  # matplotlib raises each of them
@@ -194,16 +207,23 @@ def _add_learn_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex learn`."
     add_source_options(p)
     method = p.add_argument_group("the method")
-    method.add_argument("--loss", nargs="+", default=["huber"], metavar="LOSS", help=f"one or more of {', '.join(LOSSES)}; parameter after a colon, in units of y: huber:0.5")
-    method.add_argument("--steps", type=auto_or(int), default="auto", help="T1 (default auto, ceil(sqrt(log d)))")
+    method.add_argument("--loss", nargs="+", default=["huber"], metavar="LOSS",
+                        help=f"one or more of {', '.join(LOSSES)}; parameter after a colon, in units of y: "
+                             f"huber:0.5")
+    method.add_argument("--steps", type=auto_or(int), default="auto",
+                        help="T1 (default auto, ceil(sqrt(log d)))")
     method.add_argument("--width", type=int, default=512, help="neurons, even (default %(default)s)")
     method.add_argument("--lr", type=auto_or(float), default="auto", help="eta1 (default auto)")
-    method.add_argument("--weight-decay", type=auto_or(float), default="auto", help="beta1 (default auto, 1/eta1)")
-    method.add_argument("--engine", choices=("auto", *ENGINES), default="auto", help="how gradients are taken")
-    method.add_argument("--activation", choices=tuple(ACTIVATIONS), default="cosine", help="s (default %(default)s)")
+    method.add_argument("--weight-decay", type=auto_or(float), default="auto",
+                        help="beta1 (default auto, 1/eta1)")
+    method.add_argument("--engine", choices=("auto", *ENGINES), default="auto",
+                        help="how gradients are taken")
+    method.add_argument("--activation", choices=tuple(ACTIVATIONS), default="cosine",
+                        help="s (default %(default)s)")
     method.add_argument("--readout-loss", default="mse", metavar="LOSS", help="loss of stage 2 (default mse)")
     method.add_argument("--seed", type=int, default=0, help="seed of everything drawn (default 0)")
-    p.add_argument("--out", type=Path, default=Path("results"), metavar="DIR", help="folder for learn.png and learn.json (default %(default)s)")
+    p.add_argument("--out", type=Path, default=Path("results"), metavar="DIR",
+                   help="folder for learn.png and learn.json (default %(default)s)")
 
 # %% ../../nbs/55_one_run.ipynb #84556991
 def _run_learn(args: argparse.Namespace) -> None:
@@ -213,11 +233,15 @@ def _run_learn(args: argparse.Namespace) -> None:
         raise ValueError(f"--steps must be at most {MANY}, got {args.steps}")
     check_folder("--out", args.out)
     problem = make_problem(args)
-    settings = {k: getattr(args, k) for k in ("steps", "width", "lr", "weight_decay", "engine", "activation", "readout_loss", "seed")}
+    settings = {k: getattr(args, k)
+                for k in ("steps", "width", "lr", "weight_decay", "engine", "activation", "readout_loss",
+                          "seed")}
     runs = [run_loss(problem, loss, settings) for loss in losses]
     best, trivial = best_error(problem, args), _trivial_error(problem)
-    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items() if k not in ("run", "command")}
-    written, failed = _write_outputs(args.out, lambda: draw(problem, runs), record(problem, runs, best, trivial, options))
+    options = {k: str(v) if isinstance(v, Path) else v
+               for k, v in vars(args).items() if k not in ("run", "command")}
+    written, failed = _write_outputs(args.out, lambda: draw(problem, runs),
+                                     record(problem, runs, best, trivial, options))
     say(summary(problem, runs, best, trivial))
     if written:
         say("wrote " + " and ".join(map(str, written)))
@@ -225,4 +249,6 @@ def _run_learn(args: argparse.Namespace) -> None:
         raise OSError("; ".join(dict.fromkeys(f"not written: {error}" for error in failed)))
 
 # %% ../../nbs/55_one_run.ipynb #run-learn-end-code
-LEARN = Subcommand("learn", "Run both stages on a synthetic target or on your data; print a table, write a picture and a record.", _add_learn_options, _run_learn)
+LEARN = Subcommand("learn",
+                   "Run both stages on a synthetic target or on your data; print a table, write a picture "
+                   "and a record.", _add_learn_options, _run_learn)

@@ -20,8 +20,10 @@ from .words import Subcommand, fill, refuse, say, short
 from ..problem.losses import LOSSES, as_loss
 from ..problem.targets import Target
 from ..problem.white import ConstantColumnWarning, is_white, whiten
-from ..theory.prediction import count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law
-from ..theory.samples import RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data, samples_needed
+from ..theory.prediction import (
+    count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law)
+from ..theory.samples import (RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data,
+                                          samples_needed)
 
 # %% auto #0
 __all__ = ['PREDICT']
@@ -30,14 +32,19 @@ __all__ = ['PREDICT']
 def _need_line(need: SampleNeed) -> str:
     "What one loss asks for; a tilde marks what depends on ten rows."
     shaky = "~" if any("ten rows" in note for note in need.notes) else ""
-    critical, needed = (shaky + format(ratio, f".{k}f") if math.isfinite(ratio) else "-" for ratio, k in ((need.critical, 2), (need.needed, 1)))
+    critical, needed = (shaky + format(ratio, f".{k}f") if math.isfinite(ratio) else "-"
+                        for ratio, k in ((need.critical, 2), (need.needed, 1)))
     rows = shaky + format(need.n, "d") if math.isfinite(need.needed) else "see note"
-    return f"{need.loss:16s} {critical:>12s} {needed:>14s} {rows:>10s} {'-' if need.steps is None else need.steps:>4}"
+    return (
+        f"{need.loss:16s} {critical:>12s} {needed:>14s} {rows:>10s} "
+        f"{'-' if need.steps is None else need.steps:>4}")
 
 # %% ../../nbs/56_forecast.ipynb #need-lines-code
 def _need_lines(needs: list[SampleNeed], d: int, cosine: float) -> list[str]:
     "A table of what each loss asks for."
-    names = f"{'loss':16s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>14s} {'rows':>10s} {'T1':>4s}"
+    names = (
+        f"{'loss':16s} {'critical n/d':>12s} {'n/d for ' + format(cosine, 'g'):>14s} "
+        f"{'rows':>10s} {'T1':>4s}")
     notes = [f"note: {need.loss}: {text}" for need in needs for text in need.notes]
     return [f"d = {d}; rows and steps T1 are those of stage 1", names, *map(_need_line, needs), *notes]
 
@@ -47,8 +54,11 @@ def _try_lines(needs: list[SampleNeed], target: Target, d: int, noise: float) ->
     best = next((need for need in needs if need.steps), None)
     if best is None:
         return []
-    options = f"--target '{target}' --d {d} --n-per-d {math.ceil(best.needed)} --loss {best.loss} --steps {best.steps}" + (f" --noise {noise:g}" if noise else "")
-    return ["", f"try: multiindex learn {options}", "     (as many rows again for stage 2; a good cosine is not yet a small test error: chapter 17)"]
+    options = (
+        f"--target '{target}' --d {d} --n-per-d {math.ceil(best.needed)} --loss {best.loss} --steps "
+        f"{best.steps}" + (f" --noise {noise:g}" if noise else ""))
+    return ["", f"try: multiindex learn {options}",
+            "     (as many rows again for stage 2; a good cosine is not yet a small test error: chapter 17)"]
 
 # %% ../../nbs/56_forecast.ipynb #spectrum
 def _spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
@@ -59,7 +69,9 @@ def _spectrum_lines(law, loss: str, n_per_d: float, d: int) -> list[str]:
     except ArithmeticError as error:
         return [f"{loss}, {seen}", f"  note: neurons: {error}"]
     t, found = neurons.best, count_directions(np.array([o.direction for o in seen_outliers(seen)]))
-    words = f"  power method sees {found} of {seen.r}" + (f"; best T1 {t}, alignment {neurons.alignment[t]:.2f}, coverage {neurons.coverage[t]:.2f}" if found else "")
+    words = f"  power method sees {found} of {seen.r}" + (
+        f"; best T1 {t}, alignment {neurons.alignment[t]:.2f}, coverage {neurons.coverage[t]:.2f}" if found
+        else "")
     return [f"{loss}, {seen}", words]
 
 # %% ../../nbs/56_forecast.ipynb #tuned
@@ -67,7 +79,8 @@ def _tuned_losses(target: Target, names: list[str], cosine: float, noise: float)
     "The best member of each family that is named, where one is enough."
     families = [f for f in dict.fromkeys(name.partition(":")[0] for name in names) if f in RANGES]
     bar = tqdm(families, desc="tuning", disable=None, delay=2, leave=False)
-    return [best.loss for best in (best_of_family(target, family, cosine, noise) for family in bar) if best.loss is not None]
+    return [best.loss for best in (best_of_family(target, family, cosine, noise) for family in bar)
+            if best.loss is not None]
 
 # %% ../../nbs/56_forecast.ipynb #outlier-lines-code
 def _outlier_lines(X: Tensor, y: Tensor, loss: str, cosine: float) -> tuple[list[str], list[str]]:
@@ -75,15 +88,20 @@ def _outlier_lines(X: Tensor, y: Tensor, loss: str, cosine: float) -> tuple[list
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always")
         rows = predict_from_data(X, y, loss, cosine)
-    columns = [f"{a:9.4f} {b:11.3f} {c:13.2f} {e:12.1f} {e * X.shape[1]:9.0f}" for a, b, c, e in rows] or [f"{'none':>9s}"]
-    return [f"{'' if k else loss:14s} {text}" for k, text in enumerate(columns)], [f"{loss}: {w.message}" for w in seen]
+    columns = [f"{a:9.4f} {b:11.3f} {c:13.2f} {e:12.1f} {e * X.shape[1]:9.0f}"
+               for a, b, c, e in rows] or [f"{'none':>9s}"]
+    return [f"{'' if k else loss:14s} {text}"
+            for k, text in enumerate(columns)], [f"{loss}: {w.message}" for w in seen]
 
 # %% ../../nbs/56_forecast.ipynb #30c318b9
 def _data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: float) -> list[str]:
     "What the outliers of S of a file's rows say, for each loss."
     n, d = X.shape
-    lines = [f"data    {name}: n = {n}, d = {d}, n/d = {n / d:.1f}", "", f"{'loss':14s} {'outlier':>9s} {'cosine now':>11s} {'critical n/d':>13s} {'n/d for ' + format(cosine, 'g'):>12s} {'rows':>9s}"]
-    notes = [] if is_white(X) else ["the inputs are far from centred and white, which the theory assumes: try --whiten"]
+    lines = [f"data    {name}: n = {n}, d = {d}, n/d = {n / d:.1f}", "",
+             f"{'loss':14s} {'outlier':>9s} {'cosine now':>11s} {'critical n/d':>13s} "
+             f"{'n/d for ' + format(cosine, 'g'):>12s} {'rows':>9s}"]
+    notes = [] if is_white(X) else [
+        "the inputs are far from centred and white, which the theory assumes: try --whiten"]
     notes += ["one-parameter extrapolation from each outlier (chapter 29), right to a factor of about two"]
     for loss in losses:
         found, said = _outlier_lines(X, y, loss, cosine)
@@ -97,10 +115,17 @@ def _add_predict_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--target", help="link in h_k(z_i), z_i, numbers, + - * ** (default h4(z1)+h4(z2))")
     p.add_argument("--d", type=int, help="input dimension (default 100)")
     p.add_argument("--n-per-d", type=float, metavar="N", help="also predict spectrum and neurons at this n/d")
-    p.add_argument("--loss", nargs="+", default=["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"], metavar="LOSS", help=f"losses to compare: {', '.join(LOSSES)}; parameter after a colon, in units of y: huber:0.5 (default six of them)")
-    p.add_argument("--noise", type=float, help="standard deviation of the label noise, in units of y (default 0)")
-    p.add_argument("--cosine", type=float, default=0.9, help="wanted cosine of every direction (default %(default)s)")
-    p.add_argument("--tune", action="store_true", help="also find the best parameter of each named family of losses")
+    p.add_argument("--loss", nargs="+",
+                   default=["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"],
+                   metavar="LOSS",
+                   help=f"losses to compare: {', '.join(LOSSES)}; parameter after a colon, in units of y: "
+                        f"huber:0.5 (default six of them)")
+    p.add_argument("--noise", type=float,
+                   help="standard deviation of the label noise, in units of y (default 0)")
+    p.add_argument("--cosine", type=float, default=0.9,
+                   help="wanted cosine of every direction (default %(default)s)")
+    p.add_argument("--tune", action="store_true",
+                   help="also find the best parameter of each named family of losses")
     p.add_argument("--data", metavar="FILE", help="predict from real X and y instead: .npz, .csv or .parquet")
     p.add_argument("--label", metavar="NAME", help="label's column in a table (default y, else the last)")
     p.add_argument("--whiten", action="store_true", help="centre and whiten the inputs of --data")
@@ -114,7 +139,8 @@ def _predict_file(args: argparse.Namespace, losses: list[str]) -> None:
         warnings.simplefilter("ignore", ConstantColumnWarning)
         X = whiten(table.X)[0] if args.whiten else table.X
     first, *lines = _data_lines(Path(args.data).name, X, table.y, losses, args.cosine)
-    say("\n".join([first, *label_lines(table.label, table.names), *lines, *(f"note: {note}" for note in table.notes)]))
+    say("\n".join([first, *label_lines(table.label, table.names), *lines,
+                   *(f"note: {note}" for note in table.notes)]))
 
 # %% ../../nbs/56_forecast.ipynb #run-file
 def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
@@ -128,7 +154,8 @@ def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
     losses = list(dict.fromkeys(losses + tuned))
     needs = samples_needed(target, d, losses, args.cosine, noise)
     easy, all_of_them = best_ratio(target, noise)
-    say(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of them below {all_of_them:.2f}\n")
+    say(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of "
+        f"them below {all_of_them:.2f}\n")
     say("\n".join(_need_lines(needs, d, args.cosine)))
     if args.tune:
         say(f"tuned: {', '.join(tuned) or 'no member of these families is enough'}")
@@ -137,8 +164,11 @@ def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
         say("\n" + "\n".join(_spectrum_lines(slope_law(target, loss, noise), loss, args.n_per_d, d)))
 
 # %% ../../nbs/56_forecast.ipynb #run
-_KEY = ("critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d for 0.9: at which gradient descent finds "
-       "every direction with that cosine. rows, T1: rows and steps of stage 1; stage 2 needs its own rows. -: never, or unknown: see the notes. "
+_KEY = (
+    "critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d "
+    "for 0.9: at which gradient descent finds "
+       "every direction with that cosine. rows, T1: rows and steps of stage 1; stage 2 needs its own rows. "
+       "-: never, or unknown: see the notes. "
        "~: rests on a few large labels, an order of magnitude only. Chapters 28 and 29 derive all this.")
 
 

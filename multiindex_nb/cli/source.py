@@ -90,13 +90,18 @@ DRAWN = {"target": "h4(z1)+h4(z2)", "d": 100, "n_per_d": 40, "noise": 0.0, "cond
 def add_source_options(p: argparse.ArgumentParser) -> None:
     "Where the rows come from."
     source = p.add_argument_group("the problem")
-    source.add_argument("--target", help=f"link in h_k(z_i), z_i, numbers, + - * ** (default {DRAWN['target']})")
+    source.add_argument("--target",
+                        help=f"link in h_k(z_i), z_i, numbers, + - * ** (default {DRAWN['target']})")
     source.add_argument("--d", type=int, help=f"input dimension (default {DRAWN['d']})")
-    source.add_argument("--n-per-d", type=int, metavar="N", help=f"rows for each stage, in units of d (default {DRAWN['n_per_d']})")
-    source.add_argument("--noise", type=float, help="standard deviation of the label noise, in units of y (default 0)")
+    source.add_argument("--n-per-d", type=int, metavar="N",
+                        help=f"rows for each stage, in units of d (default {DRAWN['n_per_d']})")
+    source.add_argument("--noise", type=float,
+                        help="standard deviation of the label noise, in units of y (default 0)")
     source.add_argument("--condition", type=float, help="condition number of U (default 1)")
-    source.add_argument("--data", metavar="FILE", help="real X and y instead of a target: .npz, .csv or .parquet")
-    source.add_argument("--label", metavar="NAME", help="label's column in a table (default y, else the last)")
+    source.add_argument("--data", metavar="FILE",
+                        help="real X and y instead of a target: .npz, .csv or .parquet")
+    source.add_argument("--label", metavar="NAME",
+                        help="label's column in a table (default y, else the last)")
     source.add_argument("--r", type=int, help="number of directions to look for; needed with --data")
     source.add_argument("--whiten", action="store_true", help="centre and whiten the inputs of --data")
 
@@ -109,7 +114,8 @@ def _check_drawn(args: argparse.Namespace) -> None:
     check_bytes(8 * (args.d * rows + 4 * args.width * (args.d + args.width)), "--d, --n-per-d or --width")
     target = Target.parse(args.target)
     if args.r not in (None, target.r):
-        raise ValueError(f"--r must be {target.r}, the number of variables of {args.target!r}, or left out; got {args.r}")
+        raise ValueError(
+            f"--r must be {target.r}, the number of variables of {args.target!r}, or left out; got {args.r}")
 
 # %% ../../nbs/39_source.ipynb #84556991
 def make_problem(args: argparse.Namespace) -> Problem:

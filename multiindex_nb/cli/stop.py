@@ -18,10 +18,12 @@ __all__ = ['NOTHING', 'stop', 'stoppable', 'no_orphans', 'unheard', 'reason', 'c
 
 # %% ../../nbs/38_stop.ipynb #stops-code
 def _heeded() -> list[int]:
-    "Those of SIGINT, SIGTERM and SIGHUP that nobody ignores; none outside the main thread, which cannot answer them."
+    """Those of SIGINT, SIGTERM and SIGHUP that nobody ignores; none outside the main thread, which cannot
+    answer them."""
     if threading.current_thread() is not threading.main_thread():
         return []
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # Windows has no SIGHUP
+    # Windows has no SIGHUP
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
     return [number for number in numbers if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 # %% ../../nbs/38_stop.ipynb #stop-code
@@ -32,8 +34,10 @@ def stop(number, frame):
 # %% ../../nbs/38_stop.ipynb #stoppable-code
 @contextmanager
 def stoppable() -> Iterator[None]:
-    "Inside, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, the last two with their number, unless they are ignored."
-    before = {number: signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop) for number in _heeded()}
+    """Inside, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, the last two with their number, unless
+    they are ignored."""
+    before = {number: signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop)
+              for number in _heeded()}
     try:
         yield
     finally:
@@ -69,7 +73,8 @@ def _clear_parts(folder: Path | None) -> None:
 # %% ../../nbs/38_stop.ipynb #leftovers
 @contextmanager
 def no_orphans(folder: Path | None, kept: str) -> Iterator[None]:
-    "If the work inside is interrupted, end its workers, clear the parts of files in `folder`, and note what is kept."
+    """If the work inside is interrupted, end its workers, clear the parts of files in `folder`, and note what
+    is kept."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -81,14 +86,16 @@ def no_orphans(folder: Path | None, kept: str) -> Iterator[None]:
 # %% ../../nbs/38_stop.ipynb #unheard
 @contextmanager
 def unheard() -> Iterator[None]:
-    "Ctrl-C and a hang-up reach this process, not those that it starts inside, which would add their own tracebacks."
+    """Ctrl-C and a hang-up reach this process, not those that it starts inside, which would add their own
+    tracebacks."""
     from multiprocessing import resource_tracker
 
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     numbers, done = {signal.SIGINT, signal.SIGHUP}, threading.Event()
-    threading.Thread(target=done.wait, daemon=True).start()  # hears what this thread and its children block; the answer is given here
+    # hears what this thread and its children block; the answer is given here
+    threading.Thread(target=done.wait, daemon=True).start()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     resource_tracker.ensure_running()  # joblib's helper, which would lift the block when it is started
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
@@ -105,7 +112,8 @@ def reason(error: Exception) -> str:
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and "memory" in text):
         return "not enough memory: take a smaller problem"
     if type(error) in (OverflowError, ZeroDivisionError, FloatingPointError):
-        return f"a number is too large or too small to compute with ({error.args[-1] if error.args else text})"
+        return (
+            f"a number is too large or too small to compute with ({error.args[-1] if error.args else text})")
     if isinstance(error, (RuntimeError, TypeError)):
         text = text.partition("\n")[0]
     return text or type(error).__name__

@@ -40,14 +40,17 @@ class Table:
     notes: tuple[str, ...] = ()  # what was left out, or read in an unusual way
 
 # %% ../../nbs/35_tables.ipynb #too-large
-_TOO_LARGE = "float64 keeps whole numbers up to 2^53 only; leave out identifiers, and subtract a constant from times"
+_TOO_LARGE = (
+    "float64 keeps whole numbers up to 2^53 only; leave out identifiers, and subtract a constant from times")
 
 
 def _array_numbers(array: np.ndarray, place: str) -> np.ndarray:
-    "The array in float64; `ValueError` for what is no real number, or a whole number that float64 does not keep."
+    """The array in float64; `ValueError` for what is no real number, or a whole number that float64 does not
+    keep."""
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{place} must hold real numbers, got dtype {array.dtype}")
-    largest = max(abs(int(array.max(initial=0))), abs(int(array.min(initial=0)))) if array.dtype.kind in "iu" else 0
+    largest = max(abs(int(array.max(initial=0))),
+                  abs(int(array.min(initial=0)))) if array.dtype.kind in "iu" else 0
     if largest > EXACT:
         raise ValueError(f"{place} holds {largest}: {_TOO_LARGE}")
     return np.array(array, dtype=float)
@@ -70,12 +73,14 @@ def _read_npz(path: Path, label: str | None) -> Table:
     "The arrays X and y of a .npz file."
     if label is not None:
         raise ValueError("--label names a column of a table; a .npz file holds the label as y")
-    X, y = (torch.from_numpy(_array_numbers(array, f"{name} in {path.name}")) for name, array in zip("Xy", _npz_arrays(path)))
+    X, y = (torch.from_numpy(_array_numbers(array, f"{name} in {path.name}"))
+            for name, array in zip("Xy", _npz_arrays(path)))
     return Table(X, y, label="the array y")
 
 # %% ../../nbs/35_tables.ipynb #decode
 def _decode(path: Path) -> str:
-    "The text of a file in UTF-8, or in UTF-16 with a byte-order mark; a `ValueError` names the line of the first wrong byte."
+    """The text of a file in UTF-8, or in UTF-16 with a byte-order mark; a `ValueError` names the line of the
+    first wrong byte."""
     raw = path.read_bytes()
     try:
         text = raw.decode("utf-16" if raw[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig")
@@ -91,7 +96,8 @@ _SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
 
 
 def separator(text: str) -> str:
-    "What cuts the first two lines into equally many cells, more than one: a comma if it does, or else what gives most."
+    """What cuts the first two lines into equally many cells, more than one: a comma if it does, or else what
+    gives most."""
 
     def rank(cut: str) -> tuple[bool, bool, int]:
         rows = islice(filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=cut)), 2)
@@ -126,7 +132,8 @@ class _CsvText:
 def _no_header(names: list[str]) -> bool:
     "Are the names of the columns numbers, other than those that count columns?"
     try:
-        return sorted(map(float, names)) not in ([float(k + start) for k in range(len(names))] for start in (0, 1))
+        return sorted(map(float, names)) not in (
+            [float(k + start) for k in range(len(names))] for start in (0, 1))
     except ValueError:
         return False
 
@@ -137,17 +144,22 @@ def _check_header(file: _CsvText) -> None:
     if names is None:
         raise ValueError(f"{file.path.name} is empty")
     if _no_header(names):
-        raise ValueError(f"the first line of {file.path.name} must hold names, got numbers: {', '.join(names)[:60]}")
+        raise ValueError(
+            f"the first line of {file.path.name} must hold names, got numbers: {', '.join(names)[:60]}")
     if len(names) == 1:
         cuts = ", ".join(_SEPARATORS.values())
-        raise ValueError(f"{file.path.name} must have a column for the label and at least one other; no {cuts} cuts its first line: {names[0][:60]!r}")
+        raise ValueError(
+            f"{file.path.name} must have a column for the label and at least one other; no {cuts} cuts its "
+            f"first line: {names[0][:60]!r}")
 
 # %% ../../nbs/35_tables.ipynb #odd-row-code
 def _odd_row(file: _CsvText) -> str | None:
     "What to say of the first row that is longer or shorter than the first line, if there is one."
     width = len(next(file.rows())[1])
     odd = next(((line, len(row)) for line, row in file.rows() if len(row) != width), None)
-    return odd and f"line {odd[0]} of {file.path.name} has {odd[1]} cells, the first line {width} (cut by a {_SEPARATORS[file.cut]})"
+    return (odd
+            and f"line {odd[0]} of {file.path.name} has {odd[1]} cells, the first line {width} (cut by a "
+                f"{_SEPARATORS[file.cut]})")
 
 # %% ../../nbs/35_tables.ipynb #parse
 def parse(file: _CsvText, point: str = ".", **columns):
@@ -156,10 +168,12 @@ def parse(file: _CsvText, point: str = ".", **columns):
     from pyarrow import csv as arrow
 
     raw = file.text.encode()
-    reading = arrow.ReadOptions(block_size=min(len(raw) + 1, 2**31 - 1), use_threads=False)  # Arrow's threads can outlive a short command and abort it
+    # Arrow's threads can outlive a short command and abort it
+    reading = arrow.ReadOptions(block_size=min(len(raw) + 1, 2**31 - 1), use_threads=False)
     cutting = arrow.ParseOptions(delimiter=file.cut, newlines_in_values=True)
     try:
-        return arrow.read_csv(pa.BufferReader(raw), reading, cutting, arrow.ConvertOptions(decimal_point=point, **columns))
+        return arrow.read_csv(pa.BufferReader(raw), reading, cutting,
+                              arrow.ConvertOptions(decimal_point=point, **columns))
     except pa.ArrowInvalid:
         if odd := _odd_row(file):
             raise ValueError(odd) from None
@@ -178,7 +192,9 @@ def _check_commas(file: _CsvText, column, name: str) -> None:
     commas = [(row, cell) for row, cell in enumerate(column.to_pylist()) if cell and "," in cell]
     if all(re.fullmatch(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*", cell) for _, cell in commas):
         row, cell = commas[0]
-        raise ValueError(f"{file.place(row, name)} holds {cell!r}: a decimal comma or a thousands separator? write a decimal point, or plain digits")
+        raise ValueError(
+            f"{file.place(row, name)} holds {cell!r}: a decimal comma or a thousands separator? write a "
+            f"decimal point, or plain digits")
 
 # %% ../../nbs/35_tables.ipynb #csv-cells
 class _CsvCells(_CsvText):
@@ -204,7 +220,8 @@ class _CsvCells(_CsvText):
         import pyarrow as pa
 
         written = next(n for n in next(self.rows())[1] if n.strip() == name)
-        cells = parse(self, include_columns=[written], column_types={written: pa.string()}).column(0).to_pylist()
+        cells = parse(self, include_columns=[written],
+                      column_types={written: pa.string()}).column(0).to_pylist()
         return [int(cell) if re.fullmatch(r"\s*[+-]?\d+\s*", cell) else None for cell in cells]
 
 # %% ../../nbs/35_tables.ipynb #24891b34
@@ -224,7 +241,8 @@ class _ParquetCells:
         with parquet.ParquetFile(self.path) as file:
             table = file.read()
         listed = (table.schema.pandas_metadata or {}).get("index_columns", [])
-        self.index = (*(name for name in listed if isinstance(name, str)), *(n for n in table.column_names if re.fullmatch(r"__index_level_\d+__", n)))
+        self.index = (*(name for name in listed if isinstance(name, str)),
+                      *(n for n in table.column_names if re.fullmatch(r"__index_level_\d+__", n)))
         return table
 
     def place(self, row: int, name: str) -> str:
@@ -233,7 +251,8 @@ class _ParquetCells:
 
     def whole_numbers(self, name: str, column) -> list[int | None]:
         "The cells whose type says that they are exact, where they are whole numbers."
-        return [None if isinstance(cell, float) or cell != int(cell) else int(cell) for cell in column.to_pylist()]
+        return [None if isinstance(cell, float) or cell != int(cell) else int(cell)
+                for cell in column.to_pylist()]
 
 # %% ../../nbs/35_tables.ipynb #is-number-code
 def _is_number(cell: str) -> bool:
@@ -260,11 +279,14 @@ def _check_kind(column, name: str, cells) -> None:
     if of.is_null(kind):
         raise ValueError(f"column {name!r} of {cells.path.name} is empty")
     if of.is_string(kind) or of.is_large_string(kind):
-        words = ((row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None and not _is_number(cell))
+        words = ((row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None
+                 and not _is_number(cell))
         row, cell = next(words, (0, column[0].as_py()))
         raise ValueError(f"{cells.place(row, name)} must be numeric, got the text {cell!r}{hint(cell)}")
     if not any(is_kind(kind) for is_kind in (of.is_integer, of.is_floating, of.is_boolean, of.is_decimal)):
-        raise ValueError(f"column {name!r} of {cells.path.name} must be numeric, got {kind}, such as {str(column[0].as_py())[:40]!r}")
+        raise ValueError(
+            f"column {name!r} of {cells.path.name} must be numeric, got {kind}, such as "
+            f"{str(column[0].as_py())[:40]!r}")
 
 # %% ../../nbs/35_tables.ipynb #finite
 def check_finite(values: np.ndarray, name: str, cells) -> None:
@@ -273,7 +295,8 @@ def check_finite(values: np.ndarray, name: str, cells) -> None:
     if bad.any():
         row = int(bad.argmax())
         what = "a missing value" if np.isnan(values[row]) else "an infinite one"
-        raise ValueError(f"{cells.place(row, name)} must be finite, got {what}; {int(bad.sum())} such in this column")
+        raise ValueError(
+            f"{cells.place(row, name)} must be finite, got {what}; {int(bad.sum())} such in this column")
 
 # %% ../../nbs/35_tables.ipynb #check-exact-code
 def _check_exact(column, name: str, cells) -> None:
@@ -284,7 +307,8 @@ def _check_exact(column, name: str, cells) -> None:
 
 # %% ../../nbs/35_tables.ipynb #f1135101
 def _column_numbers(column, name: str, cells) -> np.ndarray:
-    "A column in float64; a `ValueError` names file, line and column of what is no finite number or cannot be kept."
+    """A column in float64; a `ValueError` names file, line and column of what is no finite number or cannot
+    be kept."""
     import pyarrow as pa
 
     column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
@@ -301,15 +325,19 @@ def _row_numbers(table, names: list[str], cells) -> list[str]:
     import pyarrow as pa
 
     counts = lambda column: pa.types.is_integer(column.type) and len(column.unique()) == len(column)
-    return [name for name, column in zip(names, table.columns) if name in cells.index or (name in ("", "Unnamed: 0") and counts(column))]
+    return [name for name, column in zip(names, table.columns) if name in cells.index
+            or (name in ("", "Unnamed: 0") and counts(column))]
 
 # %% ../../nbs/35_tables.ipynb #row-numbers
 def _without_row_numbers(table, cells, label: str | None):
-    "The table less empty columns without a name and those that only number the rows, and what to say about it."
+    """The table less empty columns without a name and those that only number the rows, and what to say about
+    it."""
     import pyarrow as pa
 
     names = [name.strip() for name in table.column_names]
-    empty = [name == "" and pa.types.is_null(column.type) and len(table) > 0 for name, column in zip(names, table.columns)]  # separators at line ends
+    # separators at line ends
+    empty = [name == "" and pa.types.is_null(column.type) and len(table) > 0
+             for name, column in zip(names, table.columns)]
     gone = [name for name in _row_numbers(table, names, cells) if name != label]
     kept = [k for k, name in enumerate(names) if not empty[k] and name not in gone]
     notes = tuple(f"column {name!r} numbers the rows (pandas' index) and is left out" for name in gone)
@@ -323,7 +351,9 @@ def _label_of(names: list[str], label: str | None, file: str) -> tuple[str, str]
     if wanted not in names or len(names) < 2:
         near = [n for n in names if n.strip().casefold() == wanted.strip().casefold()]
         meant = f" (did you mean {near[0]!r}?)" if near and wanted not in names else ""
-        raise ValueError(f"{file} must have a column {wanted!r} and at least one other, got {', '.join(names)[:200]}{meant}")
+        raise ValueError(
+            f"{file} must have a column {wanted!r} and at least one other, got "
+            f"{', '.join(names)[:200]}{meant}")
     why = "as asked for" if label else "by its name" if alike else "the last column, since none is called y"
     return wanted, f"{wanted!r} ({why}; --label chooses another)"
 
@@ -337,7 +367,9 @@ def label_lines(label: str, names: Sequence[str]) -> list[str]:
 def _check_names(names: list[str], file: str) -> None:
     "A `ValueError` for two columns of one name, or a column without."
     if twice := [n for n in dict.fromkeys(names) if names.count(n) > 1]:
-        raise ValueError(f"{file} has {names.count(twice[0])} columns named {twice[0]!r}: every column needs a name of its own")
+        raise ValueError(
+            f"{file} has {names.count(twice[0])} columns named {twice[0]!r}: every column needs a name of "
+            f"its own")
     if "" in names:
         raise ValueError(f"column {names.index('') + 1} of {file} has no name")
 
@@ -350,7 +382,8 @@ def _open_table(path: Path, kind: str):
         cells = (_CsvCells if kind == ".csv" else _ParquetCells)(path)
         return cells, cells.read()
     except (pa.ArrowException, csv.Error) as error:
-        raise ValueError(f"{path.name} is not a readable {kind} table: {str(error).splitlines()[0]}") from None
+        raise ValueError(
+            f"{path.name} is not a readable {kind} table: {str(error).splitlines()[0]}") from None
 
 # %% ../../nbs/35_tables.ipynb #1cc9ee75
 def read_table(path: Path, kind: str, label: str | None) -> Table:
@@ -371,7 +404,8 @@ def read_file(path: str | Path, label: str | None = None) -> Table:
     "`read_data` with the names of the columns."
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is a folder, not a file" if path.is_dir() else f"no such file: {path}")
+        raise FileNotFoundError(f"{path} is a folder, not a file" if path.is_dir()
+                                else f"no such file: {path}")
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv", ".parquet"):
         raise ValueError(f"--data must end in .npz, .csv or .parquet, got {path.name!r}")

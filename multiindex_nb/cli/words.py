@@ -56,14 +56,16 @@ class Subcommand:
     def add_to(self, commands) -> None:
         "A parser for it among those of the others."
         usage = "%(prog)s [options]"  # they are listed below it, in lines of any width
-        parser = commands.add_parser(self.name, usage=usage, help=self.about, description=self.about, epilog=self.epilog)
+        parser = commands.add_parser(self.name, usage=usage, help=self.about, description=self.about,
+                                     epilog=self.epilog)
         self.options(parser)
         parser.set_defaults(run=self.run)
 
 # %% ../../nbs/37_words.ipynb #limits-code
 def refuse(args: argparse.Namespace, names: Sequence[str], where: str) -> None:
     "A `ValueError` for those of these options that are given although they mean nothing `where`."
-    if given := [f"--{name.replace('_', '-')}" for name in names if not (getattr(args, name) is None or getattr(args, name) is False)]:
+    if given := [f"--{name.replace('_', '-')}"
+                 for name in names if not (getattr(args, name) is None or getattr(args, name) is False)]:
         raise ValueError(f"{', '.join(given)} {'does' if len(given) == 1 else 'do'} not go {where}")
 
 # %% ../../nbs/37_words.ipynb #fill-code
@@ -81,14 +83,18 @@ def check_bytes(needed: int, options: str) -> None:
     "A `ValueError` that names `options` if numbers of so many bytes would fill the memory of this machine."
     have = machine_bytes()
     if needed > 0.7 * have:
-        raise ValueError(f"the numbers would take {min(needed, 10**30) / 2**30:.3g} GiB and this machine has {have / 2**30:.0f}: take smaller {options}")
+        raise ValueError(
+            f"the numbers would take {min(needed, 10**30) / 2**30:.3g} GiB and this machine has "
+            f"{have / 2**30:.0f}: take smaller {options}")
 
 # %% ../../nbs/37_words.ipynb #check-folder-code
 def check_folder(option: str, folder: Path | None) -> None:
     "A `ValueError` if a file stands where the folder should be."
     for path in () if folder is None else (folder, *folder.parents):
         if path.exists() and not path.is_dir():
-            raise ValueError(f"{option} must be a folder, got {'the file ' if path == folder else f'{folder}, which is below the file '}{path}")
+            raise ValueError(
+                f"{option} must be a folder, got "
+                f"{'the file ' if path == folder else f'{folder}, which is below the file '}{path}")
 
 # %% ../../nbs/37_words.ipynb #columns
 def columns(stream) -> int:
@@ -99,14 +105,16 @@ def columns(stream) -> int:
 # %% ../../nbs/37_words.ipynb #fold-code
 def fold(text: str, width: int) -> str:
     "Lines that are wider are cut at a space and go on further in; a width of 0 leaves all as it is."
-    return "\n".join(_fold_line(line, max(width, 20)) if len(line) > width > 0 else line for line in text.split("\n"))
+    return "\n".join(_fold_line(line, max(width, 20)) if len(line) > width > 0 else line
+                     for line in text.split("\n"))
 
 # %% ../../nbs/37_words.ipynb #fold
 def _fold_line(line: str, width: int) -> str:
     "One line in pieces; a command that is there to be copied goes on after a backslash."
     inset = " " * min(len(line) - len(line.lstrip()) + 2, width // 4)
     mark = " \\" if line.startswith("try: ") else ""
-    pieces = textwrap.wrap(line, width - len(mark), subsequent_indent=inset, break_long_words=False, break_on_hyphens=False)
+    pieces = textwrap.wrap(line, width - len(mark), subsequent_indent=inset, break_long_words=False,
+                           break_on_hyphens=False)
     return f"{mark}\n".join(pieces)
 
 # %% ../../nbs/37_words.ipynb #say-code

@@ -47,7 +47,8 @@ def need(module: str):
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise ImportError(f"{module.partition('.')[0]} is missing, install the peers: pip install \"multiindex-nb[peers]\"") from None
+        raise ImportError(
+            f"{module.partition('.')[0]} is missing, install the peers: pip install \"multiindex-nb[peers]\"") from None  # noqa: E501
     finally:
         torch.set_num_threads(threads)  # importing direpack resets it
 
@@ -63,7 +64,8 @@ def _held_out_error(
     held: tuple[np.ndarray, np.ndarray],  # X and y
     neighbours: int = 10,  # k
 ) -> float:  # 1 for directions that say nothing, about
-    "Error of k nearest neighbours on the projected inputs in predicting the rank of the label, over the variance of the ranks."
+    """Error of k nearest neighbours on the projected inputs in predicting the rank of the label, over the
+    variance of the ranks."""
     from sklearn.neighbors import KNeighborsRegressor
 
     rank = np.searchsorted(np.sort(train[1]), np.concatenate([train[1], held[1]])) / len(train[1])
@@ -114,9 +116,11 @@ def _peer_sir(X, y, r, seed):
 
 
 def _peer_save(X, y, r, seed):
-    "Sliced average variance estimation: directions in which the covariances of x in slices of y differ from the identity."
+    """Sliced average variance estimation: directions in which the covariances of x in slices of y differ from
+    the identity."""
     dimred = need("statsmodels.regression.dimred")
-    fit = lambda X, y, k: dimred.SlicedAverageVarianceEstimation(y, X).fit(slice_n=min(k, len(y) // 2)).params[:, :r]
+    fit = lambda X, y, k: dimred.SlicedAverageVarianceEstimation(y, X).fit(
+        slice_n=min(k, len(y) // 2)).params[:, :r]
     return _tuned(fit, _slice_counts(len(y)), X, y, seed, rounds=3)
 
 
@@ -132,13 +136,15 @@ def _peer_phd(X, y, r, seed):
 
 # %% ../../nbs/25_peers.ipynb #90f15e9e
 def _peer_core(X, y, r, seed):
-    "Covariance reduction by likelihood, from its own start or from SAVE's directions; slow, so tuned on a single fifth."
+    """Covariance reduction by likelihood, from its own start or from SAVE's directions; slow, so tuned on a
+    single fifth."""
     dimred = need("statsmodels.regression.dimred")
 
     def fit(X, y, setting):
         k, start = setting
         groups = np.floor(ranks(y) * k)
-        first = dimred.SlicedAverageVarianceEstimation(y, X).fit(slice_n=k).params[:, :r] if start == "SAVE" else None
+        first = dimred.SlicedAverageVarianceEstimation(y, X).fit(slice_n=k).params[
+            :, :r] if start == "SAVE" else None
         first = None if first is None else _orthonormal(first).numpy().T
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "did not converge" is no news to a search over settings
@@ -154,7 +160,8 @@ def _peer_dr(X, y, r, seed):
     def fit(X, y, k):
         few = len(np.unique(y)) if len(np.unique(y)) <= 10 else 0  # tied labels end in an IndexError:
         kind = {"n_slices": few, "response_type": "discrete"} if few else {"n_slices": max(2, len(y) // k)}
-        y = y if few else np.argsort(np.argsort(y, kind="stable")).astype(float)  # so ties are broken by position
+        # so ties are broken by position
+        y = y if few else np.argsort(np.argsort(y, kind="stable")).astype(float)
         model = sudire("dr", n_components=r, **kind)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -165,7 +172,8 @@ def _peer_dr(X, y, r, seed):
 
 # %% ../../nbs/25_peers.ipynb #e4277197
 def _peer_rsdr(X, y, r, seed):
-    "Distance covariance between the projected inputs and the label, maximised from SIR's directions; not tuned, it is slow."
+    """Distance covariance between the projected inputs and the label, maximised from SIR's directions; not
+    tuned, it is slow."""
     model = need("pyrsdr").RSDR(X, y, alpha=1.0).fit(d=r, maxiter=150, init="sir", seed=seed)
     return np.asarray(model.dirs), "alpha=1"
 
@@ -174,13 +182,15 @@ _RFM_SETTINGS = ((5.0, 1e-3), (20.0, 1e-3), (10.0, 0.1))  # bandwidth and ridge
 
 
 def _peer_rfm(X, y, r, seed):
-    "Recursive feature machine: kernel ridge regression whose metric is its own average gradient outer product, eight times."
+    """Recursive feature machine: kernel ridge regression whose metric is its own average gradient outer
+    product, eight times."""
     rfm = need("xrfm.rfm_src").RFM
 
     def fit(X, y, setting):
         model = rfm(kernel="laplace", bandwidth=setting[0], device="cpu", tuning_metric="mse", verbose=False)
         rows = torch.from_numpy(X).float(), torch.from_numpy((y - y.mean()) / y.std()).float()[:, None]
-        model.fit(rows, rows, iters=8, reg=setting[1], method="lstsq", return_best_params=False, early_stop_rfm=False)
+        model.fit(rows, rows, iters=8, reg=setting[1], method="lstsq", return_best_params=False,
+                  early_stop_rfm=False)
         return torch.linalg.eigh(model.M)[1][:, -r:].numpy()
 
     return _tuned(fit, _RFM_SETTINGS, X, y, seed, rounds=1)
@@ -204,8 +214,10 @@ def _split_fifth(X, y, seed: int):
     return (X, y), (X[train], y[train]), (X[held], y[held])
 
 
-def _train_jointly(f, parameters: list[Tensor], train, held, lr, decay, epochs, seed, patience=15) -> tuple[float, int]:
-    "AdamW on all parameters in batches of 128; least held-out error and the number of epochs up to it. No stopping without `held`."
+def _train_jointly(f, parameters: list[Tensor], train, held, lr, decay, epochs, seed,
+                   patience=15) -> tuple[float, int]:
+    """AdamW on all parameters in batches of 128; least held-out error and the number of epochs up to it. No
+    stopping without `held`."""
     opt = torch.optim.AdamW(parameters, lr=lr, weight_decay=decay, fused=True)
     gen, best = generator(seed, "batches"), (float("inf"), 0)
     for epoch in range(1, epochs + 1):
@@ -242,7 +254,8 @@ def _peer_joint_adam(X, y, r, seed):
 
     def make():
         gen = generator(seed, "joint")
-        start = torch.randn(m, d, generator=gen) / d**0.5, torch.randn(m, generator=gen) / m**0.5, torch.randn(m, generator=gen), torch.zeros(())
+        start = torch.randn(m, d, generator=gen) / d**0.5, torch.randn(
+            m, generator=gen) / m**0.5, torch.randn(m, generator=gen), torch.zeros(())
         W, a, b, c = parameters = [t.requires_grad_() for t in start]
         return lambda X: c + cosine(X @ W.T + b) @ a, parameters
 
@@ -250,11 +263,13 @@ def _peer_joint_adam(X, y, r, seed):
 
 
 def _peer_mlp(X, y, r, seed):
-    "An ordinary ReLU network with two hidden layers, AdamW; directions from its average gradient outer product."
+    """An ordinary ReLU network with two hidden layers, AdamW; directions from its average gradient outer
+    product."""
     def make():
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = nn.Sequential(nn.Linear(X.shape[1], 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(), nn.Linear(256, 1), nn.Flatten(0))
+            net = nn.Sequential(nn.Linear(X.shape[1], 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU(),
+                                nn.Linear(256, 1), nn.Flatten(0))
         return net, list(net.parameters())
 
     return _best_network(make, [(1e-3, 1.0), (3e-3, 1.0), (1e-3, 3.0)], X, y, r, seed)
@@ -275,13 +290,15 @@ _FITS = {
 PEERS = tuple(_FITS)
 _STATSMODELS = "statsmodels.regression.dimred"
 PACKAGES = {
-    **dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), _STATSMODELS), "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr",
+    **dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), _STATSMODELS), "DR": "direpack", "RFM": "xrfm.rfm_src",
+    "RSDR": "pyrsdr",
 }
 
 
 def available_peers() -> tuple[str, ...]:
     "The peers whose packages are installed."
-    return tuple(name for name in PEERS if name not in PACKAGES or importlib.util.find_spec(PACKAGES[name].partition(".")[0]))
+    return tuple(name for name in PEERS if name not in PACKAGES
+                 or importlib.util.find_spec(PACKAGES[name].partition(".")[0]))
 
 
 def ours(X, y, r, seed):
@@ -301,7 +318,8 @@ def peer_subspace(
     r: int,  # number of directions, 1 <= r <= d
     seed: int = 0,  # seed of folds, starts and batches
 ) -> PeerResult:  # directions, seconds, setting
-    "The directions that a peer finds, tuned on these rows; `ValueError` for an unknown name, `ImportError` if it is not installed."
+    """The directions that a peer finds, tuned on these rows; `ValueError` for an unknown name, `ImportError`
+    if it is not installed."""
     fits = {**_FITS, "ours": ours}
     if name not in fits:
         raise ValueError(f"unknown peer {name!r}, choose from {', '.join(fits)}")
@@ -314,7 +332,8 @@ def peer_subspace(
     return PeerResult(_orthonormal(B), time.process_time() - start, setting)
 
 # %% ../../nbs/25_peers.ipynb #de33fc74
-_POLYNOMIAL = ("h2(z1)+h2(z2)", "z1*z2", "h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1+z1*z2", "h3(z1)+z1*z2")
+_POLYNOMIAL = ("h2(z1)+h2(z2)", "z1*z2", "h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)",
+               "z1+z1*z2", "h3(z1)+z1*z2")
 _OTHER_LINKS = (
     LINKS["sign(z1*z2)"],
     LINKS["|z1|+|z2|"],
@@ -323,11 +342,13 @@ _OTHER_LINKS = (
     Target(lambda Z: torch.sign(Z[:, 0]) + Z[:, 1].abs(), 2, "sign(z1)+|z2|"),
     Target(lambda Z: torch.sin(2 * Z[:, 0]) + Z[:, 1] ** 2, 2, "sin(2z1)+z2^2"),
 )
-PEER_TARGETS = {**{text: Target.parse(text) for text in _POLYNOMIAL}, **{str(link): link for link in _OTHER_LINKS}}
+PEER_TARGETS = {**{text: Target.parse(text) for text in _POLYNOMIAL},
+                **{str(link): link for link in _OTHER_LINKS}}
 
 
 def peer_data(target: str, d: int, n_per_d: int, noise: float, seed: int):
-    "X, y and U: a name from `PEER_TARGETS` or a polynomial, with noise in standard deviations of the noiseless labels."
+    """X, y and U: a name from `PEER_TARGETS` or a polynomial, with noise in standard deviations of the
+    noiseless labels."""
     link = PEER_TARGETS[target] if target in PEER_TARGETS else Target.parse(target)
     U, n = random_subspace(d, link.r, seed=seed), n_per_d * d
     X = torch.randn(n, d, generator=generator(seed, "inputs"), dtype=torch.float64)
@@ -348,9 +369,11 @@ def peers_sweep(
 ) -> Sweep:
     "The grid; RSDR, the slowest, up to n = 20d only."
     if scale == "small":
-        points = product(peer=[p for p in names if p in ("SIR", "SAVE", "PHD", "RFM", "one-step")], target=_POLYNOMIAL[:2], d=[20], n_per_d=[20], noise=[0.0])
+        points = product(peer=[p for p in names if p in ("SIR", "SAVE", "PHD", "RFM", "one-step")],
+                         target=_POLYNOMIAL[:2], d=[20], n_per_d=[20], noise=[0.0])
         return Sweep("peers-small", peer_cell, points, 2)
-    points = product(peer=list(names), target=list(PEER_TARGETS), d=[50], n_per_d=[10, 20, 40], noise=[0.0, 0.5])
+    points = product(peer=list(names), target=list(PEER_TARGETS), d=[50], n_per_d=[10, 20, 40],
+                     noise=[0.0, 0.5])
     kept = tuple(p for p in points if p["peer"] != "RSDR" or p["n_per_d"] <= 20)
     return Sweep("peers-full", peer_cell, kept, 3)
 
@@ -373,12 +396,15 @@ class _Standing:
     seeds: int  # seeds that both have
 
 
-def _errors_by_row(rows: list[dict], metric: str = "subspace_error") -> dict[tuple[str, int, float], dict[str, dict[int, float]]]:
+def _errors_by_row(rows: list[dict],
+                   metric: str = "subspace_error") -> dict[
+                       tuple[str, int, float], dict[str, dict[int, float]]]:
     "(target, n/d, noise) -> peer -> seed -> metric; a cell that failed counts as an error of 1."
     out: dict[tuple[str, int, float], dict[str, dict[int, float]]] = {}
     for r in rows:
         value = 1.0 if r.get(metric) is None else r[metric]
-        out.setdefault((r["target"], r["n_per_d"], r["noise"]), {}).setdefault(r["peer"], {})[r["seed"]] = value
+        out.setdefault((r["target"], r["n_per_d"], r["noise"]),
+                       {}).setdefault(r["peer"], {})[r["seed"]] = value
     order = list(PEER_TARGETS)
     place = lambda key: (order.index(key[0]) if key[0] in order else len(order), *key)
     return {key: out[key] for key in sorted(out, key=place)}
@@ -393,10 +419,12 @@ def _standings(
         mine = errors.get("ours", {})
         median = {peer: float(np.median(list(e.values()))) for peer, e in errors.items() if peer != "ours"}
         best = min(median, key=median.__getitem__)
-        pairs = np.array([(max(errors[best][s], _LEAST), max(mine[s], _LEAST)) for s in mine if s in errors[best]]).reshape(-1, 2)
+        pairs = np.array([(max(errors[best][s], _LEAST), max(mine[s], _LEAST))
+                          for s in mine if s in errors[best]]).reshape(-1, 2)
         factor = float(np.median(pairs[:, 0] / pairs[:, 1])) if len(pairs) else float("nan")
         own = float(np.median(list(mine.values()))) if mine else float("nan")
-        out.append(_Standing(*key, best, median[best], own, factor, int((pairs[:, 1] <= pairs[:, 0]).sum()), len(pairs)))
+        out.append(_Standing(*key, best, median[best], own, factor, int((pairs[:, 1] <= pairs[:, 0]).sum()),
+                             len(pairs)))
     return out
 
 # %% ../../nbs/25_peers.ipynb #f96a1a7f
@@ -414,10 +442,15 @@ def _draw_peers(
     noises = sorted({key[2] for key in chosen})
     for ax, noise in zip(fig.subplots(1, len(noises), sharey=True, squeeze=False)[0], noises):
         for i, name in enumerate(names):
-            points = [(np.median(list(chosen[t, n_per_d, noise][name].values())), k) for k, t in enumerate(targets) if name in chosen[t, n_per_d, noise]]
-            style = dict(color="k", marker="*", ms=11) if name == "ours" else dict(color=f"C{i}", marker="osv^D<>pXP"[i], ms=6, alpha=0.8)
+            points = [(np.median(list(chosen[t, n_per_d, noise][name].values())), k)
+                      for k, t in enumerate(targets) if name in chosen[t, n_per_d, noise]]
+            style = dict(color="k", marker="*",
+                         ms=11) if name == "ours" else dict(
+                             color=f"C{i}", marker="osv^D<>pXP"[i], ms=6, alpha=0.8)
             ax.plot([max(e, _LEAST) for e, _ in points], [k for _, k in points], ls="", label=name, **style)
-        ax.set(xscale="log", xlim=(_LEAST / 1.3, 1.2), xlabel=f"subspace error, median ({_LEAST:g} is the floor)", title=f"n = {n_per_d} d, noise {noise:g}")
+        ax.set(xscale="log", xlim=(_LEAST / 1.3, 1.2),
+               xlabel=f"subspace error, median ({_LEAST:g} is the floor)",
+               title=f"n = {n_per_d} d, noise {noise:g}")
         ax.set_yticks(range(len(targets)), targets)
         ax.grid(alpha=0.3)
     fig.legend(*ax.get_legend_handles_labels(), loc="outside right center", fontsize=9)

@@ -36,7 +36,8 @@ def _load_diabetes_data() -> Data:
     from sklearn.datasets import load_diabetes
 
     found = load_diabetes(scaled=False)
-    return Data("diabetes", found.data, found.target, tuple(found.feature_names), "disease progression after one year", "Efron et al. 2004")
+    return Data("diabetes", found.data, found.target, tuple(found.feature_names),
+                "disease progression after one year", "Efron et al. 2004")
 
 
 def _load_star98() -> Data:
@@ -46,7 +47,8 @@ def _load_star98() -> Data:
     table = star98.load_pandas().data
     names = [name for name in table.columns if "_" not in name and name not in ("NABOVE", "NBELOW")]
     share = table.NABOVE / (table.NABOVE + table.NBELOW)
-    return Data("star98", table[names].to_numpy(float), share.to_numpy(float), tuple(map(str.lower, names)), "share above the median in mathematics", "Gill 2000")
+    return Data("star98", table[names].to_numpy(float), share.to_numpy(float), tuple(map(str.lower, names)),
+                "share above the median in mathematics", "Gill 2000")
 
 
 def _load_fair(
@@ -59,7 +61,8 @@ def _load_fair(
     table = fair.load_pandas().data
     table = table.iloc[np.random.default_rng(seed).permutation(len(table))[:rows]]
     names = [name for name in table.columns if name != "affairs"]
-    return Data("fair", table[names].to_numpy(float), np.log1p(table.affairs.to_numpy(float)), tuple(names), "log(1 + time in affairs)", "Fair 1978")
+    return Data("fair", table[names].to_numpy(float), np.log1p(table.affairs.to_numpy(float)), tuple(names),
+                "log(1 + time in affairs)", "Fair 1978")
 
 # %% ../../nbs/26_real_data.ipynb #0931d006
 _LOADERS = {"diabetes": _load_diabetes_data, "star98": _load_star98, "fair": _load_fair}
@@ -96,13 +99,16 @@ def rfm_regressor(
 
             rows, labels = (torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in (X, y))
             pair = rows, labels.reshape(-1, 1)
-            self.machine_ = RFM(kernel="laplace", bandwidth=self.bandwidth, device="cpu", tuning_metric="mse", verbose=False)
+            self.machine_ = RFM(kernel="laplace", bandwidth=self.bandwidth, device="cpu", tuning_metric="mse",
+                                verbose=False)
             held = tuple(t[:2] for t in pair)  # RFM asks for validation rows; nothing is chosen by them
-            self.machine_.fit(pair, held, iters=self.iters, reg=self.reg, method="lstsq", return_best_params=False, early_stop_rfm=False)
+            self.machine_.fit(pair, held, iters=self.iters, reg=self.reg, method="lstsq",
+                              return_best_params=False, early_stop_rfm=False)
             return self
 
         def predict(self, X):
-            return self.machine_.predict(torch.as_tensor(np.asarray(X), dtype=torch.float32)).numpy().ravel().astype(float)
+            return self.machine_.predict(
+                torch.as_tensor(np.asarray(X), dtype=torch.float32)).numpy().ravel().astype(float)
 
     return RFMRegressor(bandwidth, reg, iters)
 
@@ -113,7 +119,8 @@ _GRIDS = {
     "boosting": {"max_iter": (30, 100, 300), "max_leaf_nodes": (3, 8, 31)},
     "xRFM": {"bandwidth": (3.0, 10.0, 30.0), "reg": (0.3, 3.0, 30.0), "iters": (1, 3)},
 }
-_ON_INDICES = {"alpha": (0.3, 3.0, 30.0), "gamma": (0.03, 0.3, 3.0)}  # for kernel ridge on what `transform` gives
+# for kernel ridge on what `transform` gives
+_ON_INDICES = {"alpha": (0.3, 3.0, 30.0), "gamma": (0.03, 0.3, 3.0)}
 
 
 def _dressed(
@@ -121,13 +128,15 @@ def _dressed(
     grid: dict,  # its settings to choose from; empty if it tunes itself
     seed: int,  # of the three inner folds
 ):  # an unfitted scikit-learn estimator
-    "Standardised inputs and labels around `estimator`, tuned by cross-validation within the rows it is fitted on."
+    """Standardised inputs and labels around `estimator`, tuned by cross-validation within the rows it is
+    fitted on."""
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.model_selection import GridSearchCV, KFold
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
-    whole = TransformedTargetRegressor(Pipeline([("scale", StandardScaler()), ("fit", estimator)]), transformer=StandardScaler())
+    whole = TransformedTargetRegressor(Pipeline([("scale", StandardScaler()), ("fit", estimator)]),
+                                       transformer=StandardScaler())
     inner = KFold(3, shuffle=True, random_state=seed)
     named = {f"regressor__fit__{k}": list(v) for k, v in grid.items()}
     return GridSearchCV(whole, named, cv=inner, scoring="neg_mean_squared_error") if grid else whole
@@ -160,9 +169,11 @@ def ordered_directions(
     model,  # fitted, with `components_` and `predict`
     X: Float[np.ndarray, "n d"],  # the standardised inputs it was fitted on
 ) -> Float[np.ndarray, "r d"]:  # rows of length one, the most important first
-    "A basis of the index space, ordered by the mean squared slope of the prediction along it, each pointing upwards."
+    """A basis of the index space, ordered by the mean squared slope of the prediction along it, each pointing
+    upwards."""
     C, step = model.components_, 0.1
-    slopes = np.stack([(model.predict(X + step * b) - model.predict(X - step * b)) / (2 * step) for b in np.linalg.pinv(C).T])
+    slopes = np.stack([(model.predict(X + step * b) - model.predict(X - step * b)) / (2 * step)
+                       for b in np.linalg.pinv(C).T])
     D = np.linalg.eigh(slopes @ slopes.T)[1].T[::-1] @ C
     D /= np.linalg.norm(D, axis=1)[:, None]
     fit = model.predict(X)
@@ -173,7 +184,8 @@ _KINDS = ("constant", "network", "polynomial", "ridge functions", "linear")
 
 
 def _what_it_found(fit, X, y, model: str, seed: int) -> dict:
-    "Rank, kind, first direction and, for kernel ridge on the indices, a fitted estimator; empty where there is none."
+    """Rank, kind, first direction and, for kernel ridge on the indices, a fitted estimator; empty where there
+    is none."""
     from sklearn.kernel_ridge import KernelRidge
 
     inner = fit.regressor_["fit"] if hasattr(fit, "regressor_") else None
@@ -182,13 +194,15 @@ def _what_it_found(fit, X, y, model: str, seed: int) -> dict:
     if not hasattr(inner, "components_"):
         return {}
     white = fit.regressor_["scale"].transform(X)
-    found = {"ranks": inner.n_indices_, "kinds": _KINDS.index(inner.model_.kind), "direction": ordered_directions(inner, white)[0]}
+    found = {"ranks": inner.n_indices_, "kinds": _KINDS.index(inner.model_.kind),
+             "direction": ordered_directions(inner, white)[0]}
     indices = fit.regressor_[-1].transform(white)
     return found | {"again": _dressed(KernelRidge(kernel="rbf"), _ON_INDICES, seed).fit(indices, y)}
 
 # %% ../../nbs/26_real_data.ipynb #b94d2fd7
 def _real_cell(data: str, model: str, folds: int, rows: int, seed: int) -> dict:
-    "Mean squared error over the variance of y in each fold of repeat `seed`; `rows` = 0 takes all, otherwise a quick look."
+    """Mean squared error over the variance of y in each fold of repeat `seed`; `rows` = 0 takes all,
+    otherwise a quick look."""
     from sklearn.model_selection import KFold
 
     found = load_data(data)
@@ -213,8 +227,10 @@ def _real_cell(data: str, model: str, folds: int, rows: int, seed: int) -> dict:
 def real_sweep(scale: str) -> Sweep:
     "Every model on the same folds."
     small = scale == "small"
-    axes = {"data": data_sets()[:1] if small else data_sets(), "model": ("ridge", "two stages", "multi-index") if small else tuple(models())}
-    return Sweep(f"real-{scale}", _real_cell, product(**axes, folds=[2 if small else 5], rows=[150 if small else 0]), 1 if small else 2)
+    axes = {"data": data_sets()[:1] if small else data_sets(), "model": ("ridge", "two stages", "multi-index")
+            if small else tuple(models())}
+    return Sweep(f"real-{scale}", _real_cell,
+                 product(**axes, folds=[2 if small else 5], rows=[150 if small else 0]), 1 if small else 2)
 
 # %% ../../nbs/26_real_data.ipynb #0b7a97d6
 def _corrected_interval(
@@ -248,15 +264,19 @@ def _fold_errors(
 
 
 def _draw_intervals(ax, found: dict[str, Interval]) -> None:
-    "One line a model; the axis is that of all but `two stages`, whose mean is written at the edge where it lies beyond."
+    """One line a model; the axis is that of all but `two stages`, whose mean is written at the edge where it
+    lies beyond."""
     for i, (name, m) in enumerate(found.items()):
         ours = name in (_OURS, _AGAIN, "two stages")
         ax.errorbar(m.estimate, i, xerr=m.estimate - m.low, fmt="o", ms=4, color="C1" if ours else "C0")
-    low, high = min(m.low for k, m in found.items() if k != "two stages"), max(m.high for k, m in found.items() if k != "two stages")
+    low, high = min(m.low
+                    for k, m in found.items()
+                    if k != "two stages"), max(m.high for k, m in found.items() if k != "two stages")
     ax.set(xlim=(low - 0.05 * (high - low), high + 0.25 * (high - low)), ylim=(len(found) - 0.5, -0.5))
     for i, m in enumerate(found.values()):
         if m.estimate > ax.get_xlim()[1]:
-            ax.text(ax.get_xlim()[1], i, f"{m.estimate:.2f} →", ha="right", va="bottom", fontsize=8, color="C1")
+            ax.text(ax.get_xlim()[1], i, f"{m.estimate:.2f} →", ha="right", va="bottom", fontsize=8,
+                    color="C1")
     ax.set_yticks(range(len(found)), list(found)), ax.grid(axis="y", lw=0.4), ax.tick_params(labelsize=8)
 
 
@@ -268,8 +288,10 @@ def _draw_errors(rows: list[dict]):
     fig = Figure(figsize=(3.2 * len(sets) + 1.4, 5), dpi=100, layout="constrained")
     for column, data in zip(fig.subplots(2, len(sets), squeeze=False).T, sets):
         table = {name: _fold_errors(rows, data, name) for name in (*names, _AGAIN)}
-        for ax, base, label in zip(column, (0.0, table[_OURS]), ("error (1 - R²)", f"error minus that of {_OURS}")):
-            _draw_intervals(ax, {name: _corrected_interval(v - base, rows[0]["folds"]) for name, v in table.items()})
+        for ax, base, label in zip(column, (0.0, table[_OURS]),
+                                   ("error (1 - R²)", f"error minus that of {_OURS}")):
+            _draw_intervals(ax, {name: _corrected_interval(v - base, rows[0]["folds"])
+                                 for name, v in table.items()})
             ax.set_xlabel(label, fontsize=8)
             if data != sets[0]:
                 ax.set_yticklabels([])
@@ -278,16 +300,20 @@ def _draw_errors(rows: list[dict]):
 
 # %% ../../nbs/26_real_data.ipynb #e1fdfe40
 def _draw_loadings(ax, D: Float[np.ndarray, "r d"], X: Float[np.ndarray, "n d"], names, folds=None) -> None:
-    "Bars of up to two directions; dots are correlations of the columns with the first index, lines the range over `folds`."
+    """Bars of up to two directions; dots are correlations of the columns with the first index, lines the
+    range over `folds`."""
     at, shown = np.arange(len(names)), D[:2]
     for k, row in enumerate(shown):
-        ax.barh(at + 0.4 * k - 0.2 * (len(shown) - 1), row, 0.8 / len(shown), color=f"C{k}", alpha=0.6, label=f"direction {k + 1}")
+        ax.barh(at + 0.4 * k - 0.2 * (len(shown) - 1), row, 0.8 / len(shown), color=f"C{k}", alpha=0.6,
+                label=f"direction {k + 1}")
     if folds is not None and len(folds):
         middle = at - 0.2 * (len(shown) - 1)
         ax.hlines(middle, folds.min(axis=0), folds.max(axis=0), color="k", lw=1, label="range over fits")
-    ax.plot([np.corrcoef(column, X @ D[0])[0, 1] for column in X.T], at, "o", ms=4, color="C3", label="correlation with index 1")
+    ax.plot([np.corrcoef(column, X @ D[0])[0, 1] for column in X.T], at, "o", ms=4, color="C3",
+            label="correlation with index 1")
     ax.set_yticks(at, names, fontsize=8), ax.invert_yaxis(), ax.axvline(0, color="k", lw=0.8)
-    ax.set(xlim=(-1.05, 1.05), xticks=(-1, -0.5, 0, 0.5, 1), xlabel="loading (length one), correlation"), ax.grid(axis="y", lw=0.3)
+    ax.set(xlim=(-1.05, 1.05), xticks=(-1, -0.5, 0, 0.5, 1),
+           xlabel="loading (length one), correlation"), ax.grid(axis="y", lw=0.3)
 
 
 def _draw_directions(
@@ -312,10 +338,14 @@ def _draw_directions(
         right.set(xlabel="index 1", ylabel="index 2"), fig.colorbar(filled, ax=right, label=f"mean {label}")
         return fig
     bins = np.array_split(np.argsort(Z[:, 0]), 12)
-    middle, mean, two_se = (np.array([f(b) for b in bins]) for f in (lambda b: Z[b, 0].mean(), lambda b: y[b].mean(), lambda b: 2 * y[b].std() / len(b) ** 0.5))
+    middle, mean, two_se = (np.array([f(b) for b in bins])
+                            for f in (lambda b: Z[b, 0].mean(), lambda b: y[b].mean(),
+                                      lambda b: 2 * y[b].std() / len(b) ** 0.5))
     right.plot(Z[:, 0], y, ".", ms=2, color="0.7")
-    right.errorbar(middle, mean, yerr=two_se, fmt="o", ms=4, color="C1", label="mean of a twelfth of the rows")
+    right.errorbar(middle, mean, yerr=two_se, fmt="o", ms=4, color="C1",
+                   label="mean of a twelfth of the rows")
     order = np.argsort(Z[:, 0])
-    right.plot(Z[order, 0], model.predict(X)[order], "-", color="C0", label="fitted"), right.legend(fontsize=8)
+    right.plot(Z[order, 0], model.predict(X)[order], "-", color="C0",
+               label="fitted"), right.legend(fontsize=8)
     right.set(xlabel="index 1", ylabel=label)
     return fig

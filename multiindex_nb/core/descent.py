@@ -15,8 +15,9 @@ from ..problem.losses import Loss
 __all__ = ['paired_neurons', 'network', 'descend']
 
 # %% ../../nbs/0b_descent.ipynb #net
-def paired_neurons(m: int, d: int, size: float, seed: int = 0) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m"]]:
-    "First layer W of m neurons with |w_j| = size, and signs a; neuron m-1-j is the twin of neuron j with the opposite sign."
+def paired_neurons(m: int, d: int, size: float,
+                   seed: int = 0) -> tuple[Float[Tensor, "m d"], Float[Tensor, "m"]]:
+    "First layer W of m neurons with |w_j| = size, and signs a; neuron m-1-j is neuron j of opposite sign."
     gen = torch.Generator().manual_seed(seed)
     W = torch.randn(m // 2, d, generator=gen, dtype=torch.float64)
     W = size * W / W.norm(dim=1, keepdim=True)
@@ -24,13 +25,14 @@ def paired_neurons(m: int, d: int, size: float, seed: int = 0) -> tuple[Float[Te
     return torch.cat([W, W.flip(0)]), torch.cat([a, -a.flip(0)]).double()
 
 
-def network(X: Float[Tensor, "n d"], W: Float[Tensor, "m d"], a: Float[Tensor, "m"], c: float) -> Float[Tensor, "n"]:
+def network(X: Float[Tensor, "n d"], W: Float[Tensor, "m d"], a: Float[Tensor, "m"],
+            c: float) -> Float[Tensor, "n"]:
     "f(x) = c + sum_j a_j (1 - cos(w_j . x))."
     return c + (1 - torch.cos(X @ W.T)) @ a
 
 # %% ../../nbs/0b_descent.ipynb #descend
-def descend(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss, W: Float[Tensor, "m d"], a: Float[Tensor, "m"],
-            steps: int, eta: float) -> list[Float[Tensor, "m d"]]:  # W after 0, 1, ..., steps steps of size eta, with decay 1 / eta
+def descend(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss, W: Float[Tensor, "m d"],
+            a: Float[Tensor, "m"], steps: int, eta: float) -> list[Float[Tensor, "m d"]]:  # W after each step
     "Gradient descent on the first layer, by automatic differentiation (stage 1 of arXiv 2511.15120)."
     c, path = loss.location(y), [W]
     for _ in range(steps):

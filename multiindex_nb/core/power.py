@@ -13,7 +13,8 @@ from torch import Tensor
 __all__ = ['power_neurons']
 
 # %% ../../nbs/0c_power.ipynb #power
-def power_neurons(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"], a: Float[Tensor, "m"], t: int) -> Float[Tensor, "m d"]:
+def power_neurons(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"], a: Float[Tensor, "m"],
+                  t: int) -> Float[Tensor, "m d"]:
     "The neurons after t steps, scaled so that the median one has length one."
     values, vectors = torch.linalg.eigh(S)
     W = (-a[:, None]) ** t * (W @ vectors * (values / values.abs().max()) ** t) @ vectors.T

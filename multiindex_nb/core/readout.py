@@ -21,7 +21,8 @@ def features(X: Float[Tensor, "n d"], W: Float[Tensor, "m d"], b: Float[Tensor, 
 def ridge(Phi: Float[Tensor, "n m"], t: Float[Tensor, "n"], *decays: float) -> Float[Tensor, "m k"]:
     "For each decay, the second layer a that minimises |Phi a - t|^2 / n + decay |a|^2."
     G, g = Phi.T @ Phi / len(t), Phi.T @ t / len(t)
-    return torch.stack([torch.linalg.solve(G + decay * torch.eye(len(G)).to(G), g) for decay in decays], dim=1)
+    return torch.stack([torch.linalg.solve(G + decay * torch.eye(len(G)).to(G), g) for decay in decays],
+                       dim=1)
 
 # %% ../../nbs/0d_readout.ipynb #error
 def choose_ridge(Phi: Float[Tensor, "n m"], t: Float[Tensor, "n"]) -> Float[Tensor, "m"]:
@@ -31,7 +32,8 @@ def choose_ridge(Phi: Float[Tensor, "n m"], t: Float[Tensor, "n"]) -> Float[Tens
     return ridge(Phi, t, grid[held_out.argmin()])[:, 0]
 
 
-def test_error(W: Float[Tensor, "m d"], b: Float[Tensor, "m"], train: tuple[Tensor, Tensor], test: tuple[Tensor, Tensor]) -> float:
+def test_error(W: Float[Tensor, "m d"], b: Float[Tensor, "m"], train: tuple[Tensor, Tensor],
+               test: tuple[Tensor, Tensor]) -> float:
     "Mean squared error over the variance of y on fresh rows: 0 perfect, 1 no better than the mean."
     (X, y), (X_test, y_test) = train, test
     a = choose_ridge(features(X, W, b), y - y.mean())

@@ -78,7 +78,9 @@ def _check_activation(
     try:
         first, second = _activation_slopes(activation.value, torch.zeros(1))
     except Exception as error:  # of the user's own function
-        raise ValueError(f"activation {activation.name!r} must be a smooth function of a tensor: {str(error)[:100]}") from None
+        raise ValueError(
+            f"activation {activation.name!r} must be a smooth function of a tensor: "
+            f"{str(error)[:100]}") from None
     if first.abs().item() > 1e-6 or abs(second.item() - 1) > 1e-6:
         raise ValueError(
             f"activation {activation.name!r} must have s'(0) = 0 and s''(0) = 1, "
@@ -115,7 +117,8 @@ def as_activation(
         return ACTIVATIONS[activation]
     if not callable(activation):
         raise TypeError(f"{name} must be a name, an Activation or a function, got {shown(activation)}")
-    return _check_activation(Activation(getattr(activation, "__name__", "custom"), activation, partial(_measured_slope, activation)))
+    return _check_activation(Activation(getattr(activation, "__name__", "custom"), activation,
+                                        partial(_measured_slope, activation)))
 
 
 def _measured_slope(value: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:

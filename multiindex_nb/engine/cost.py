@@ -63,7 +63,8 @@ def _first_layer_costs(
     through_S = more and forms_matrix(n, d, m // 2, more)  # what the automatic step size takes
     flops = _gram_flops(n, d) + m * d * d * more if through_S else 2 * n * d * m * more
     passes, S = (1, 8 * d * d) if through_S else (more, 0)
-    autograd = Cost("autograd", 4 * n * d * m * steps + flops, 2 * steps + passes, 6 * 8 * n * m + weights + S)
+    autograd = Cost("autograd", 4 * n * d * m * steps + flops, 2 * steps + passes, 6 * 8 * n * m + weights
+                    + S)
     fused = Cost("fused", 2 * n * d * m * steps + flops, steps + passes, weights + block + S)
     return {cost.path: cost for cost in (autograd, fused, products, matrix)}
 
@@ -71,7 +72,8 @@ def _first_layer_costs(
 def count_flops(
     run: Callable[[], object],  # what to watch
 ) -> int:  # operations in matrix products
-    "Operations in matrix products while `run` runs; PyTorch's counter by itself passes over the in-place addmm_."
+    """Operations in matrix products while `run` runs; PyTorch's counter by itself passes over the in-place
+    addmm_."""
     from torch.utils.flop_counter import FlopCounterMode
 
     product = lambda total, a, b, out_shape=None, **scalars: 2 * a[0] * a[1] * b[1]
@@ -109,7 +111,8 @@ def measure_machine(
     "Rate of matrix products by dtype."
     rate = {}
     for name in dtypes:
-        A = torch.randn(size, size, generator=torch.Generator().manual_seed(0), dtype=getattr(torch, name)).to(device)
+        A = torch.randn(size, size, generator=torch.Generator().manual_seed(0),
+                        dtype=getattr(torch, name)).to(device)
         A @ A  # wakes threads and libraries
         rate[name] = 2 * size**3 / median_seconds(partial(torch.matmul, A, A), min_seconds)
     return Machine(rate, torch.get_num_threads(), device)
@@ -127,7 +130,8 @@ def _resident(field: str) -> float:
 def peak_memory(
     run: Callable[[], object],  # what to watch
 ) -> float:  # bytes
-    "How far `run` raises the resident memory of this process; NaN where the system does not say (Linux does)."
+    """How far `run` raises the resident memory of this process; NaN where the system does not say (Linux
+    does)."""
     import ctypes
 
     try:
@@ -142,7 +146,8 @@ def peak_memory(
 
 # %% ../../nbs/08_cost.ipynb #x-paths
 PATHS = {
-    "autograd": ("autograd", torch.float64), "fused": ("fused", torch.float64), "power": ("power", torch.float64),
+    "autograd": ("autograd", torch.float64), "fused": ("fused", torch.float64),
+    "power": ("power", torch.float64),
     "fused32": ("fused", torch.float32), "power32": ("power", torch.float32),
 }  # engine and dtype of the network and of X
 
@@ -151,8 +156,10 @@ def stage_one_run(path: str, X, y, width: int, steps: int, matrix_free: bool) ->
     "A call that trains a fresh copy of the same start by this path."
     engine, dtype = PATHS[path]
     start = symmetric_init(width, X.shape[1], max(auto_scale(steps), 1e-30), dtype=dtype).to(X.device)
-    lr: float | Literal["auto"] = 100.0 if matrix_free else "auto"  # any number will do: with matching decay it changes the scale only
-    return lambda: train_first_layer(copy.deepcopy(start), X, y, "huber", steps, lr=lr, engine=engine, progress=False)
+    # any number will do: with matching decay it changes the scale only
+    lr: float | Literal["auto"] = 100.0 if matrix_free else "auto"
+    return lambda: train_first_layer(copy.deepcopy(start), X, y, "huber", steps, lr=lr, engine=engine,
+                                     progress=False)
 
 # %% ../../nbs/08_cost.ipynb #x-learn-run
 def learn_run(X, y, width: int, steps: int) -> Callable[[], object]:
@@ -182,13 +189,16 @@ def speed_cell(
     rows = n_per_d * d * (2 if path == "learn" else 1)
     X, y = sample(Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed), rows, seed=seed)
     X, y, name = X.to(device, dtype), y.to(device, dtype), str(dtype).removeprefix("torch.")
-    run = learn_run(X, y, width, steps) if path == "learn" else stage_one_run(path, X, y, width, steps, matrix_free)
+    run = learn_run(X, y, width,
+                    steps) if path == "learn" else stage_one_run(path, X, y, width, steps, matrix_free)
     rate_now = lambda: measure_machine(device=device, min_seconds=0.2, dtypes=[name]).rate[name]
     before, flops = rate_now(), []
-    memory = peak_memory(lambda: flops.append(count_flops(run)))  # the first run: to warm up, to count and to weigh
+    # the first run: to warm up, to count and to weigh
+    memory = peak_memory(lambda: flops.append(count_flops(run)))
     seconds = median_seconds(run, 1.0)
     rate = statistics.mean([before, rate_now()])
-    return {"seconds": seconds, "flops": flops[0], "rate": rate, "ratio": seconds * rate / flops[0], "memory": memory,
+    return {"seconds": seconds, "flops": flops[0], "rate": rate, "ratio": seconds * rate / flops[0],
+            "memory": memory,
             "threads": torch.get_num_threads(), "cores": os.cpu_count() or 1}
 
 # %% ../../nbs/08_cost.ipynb #x-plan
@@ -205,10 +215,12 @@ class Plan:
 
 # %% ../../nbs/08_cost.ipynb #x-readout-cost
 def _readout_cost(n: int, d: int, width: int, memory: float = 2**28) -> Cost:
-    "Stage 2 by ridge with hold-out: features once or in every pass, one Gram matrix, two eigen-decompositions of about 10 m^3."
+    """Stage 2 by ridge with hold-out: features once or in every pass, one Gram matrix, two
+    eigen-decompositions of about 10 m^3."""
     kept = 8 * n * width <= memory
     features = 2 * n * d * width * (1 if kept else 3.25)  # a quarter of the rows for the hold-out scores
-    return Cost("readout", features + _gram_flops(n, width) + 20 * width**3, 4, (8 * n * width if kept else 0) + 8 * 4 * width**2)
+    return Cost("readout", features + _gram_flops(n, width) + 20 * width**3, 4, (8 * n * width if kept else 0)
+                + 8 * 4 * width**2)
 
 # %% ../../nbs/08_cost.ipynb #4a5671a1
 @gated(n=count(1, 10**15), d=count(1, 10**12), width=count(1, 10**9), steps=count(0, 10_000), 
@@ -228,7 +240,10 @@ def plan_run(
     costs = _first_layer_costs(n, d, width, steps)
     fit = [costs[path] for path in ("fused", "products", "matrix") if costs[path].memory <= memory / 2]
     if not fit:
-        raise ValueError(f"d = {d} and width = {width} need more than half of memory = {memory / 1e9:g} GB for the weights alone")
+        raise ValueError(
+            f"d = {d} and width = {width} need more than half of memory = {memory / 1e9:g} GB for the "
+            f"weights alone")
     first = min(fit, key=time)
     passes = first.passes + second.passes
-    return Plan(first.path, chunked, time(first) + time(second), passes, chunked * passes * 8.0 * n * d, max(first.memory, second.memory))
+    return Plan(first.path, chunked, time(first) + time(second), passes, chunked * passes * 8.0 * n * d,
+                max(first.memory, second.memory))

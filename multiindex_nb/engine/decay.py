@@ -36,7 +36,8 @@ def _gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
 
 def _held_parts(n: int, seed: int) -> list[Tensor]:
     "A random quarter of the row numbers to hold out, ascending; of few rows, the other quarters too."
-    first, rest = (order := torch.randperm(n, generator=generator(seed, "holdout"))).split([k := max(1, n // 4), n - k])
+    first, rest = (order := torch.randperm(n, generator=generator(seed, "holdout"))).split(
+        [k := max(1, n // 4), n - k])
     return [part.sort().values for part in (first, *(rest.chunk(3) if n < FEW else ()))]
 
 
@@ -60,7 +61,8 @@ class _HeldOut:
         return (self.total / self.n).tolist()
 
     def choice(self, few: bool) -> int:
-        "The readout of least loss before losses have risen to twice the least so far; of few rows, the first within one standard error of it."
+        """The readout of least loss before losses have risen to twice the least so far; of few rows, the
+        first within one standard error of it."""
         mean = self.total / self.n
         risen = (mean > 2 * mean.cummin(0).values).nonzero()
         mean = mean[: int(risen[0]) if len(risen) else None]
@@ -87,25 +89,30 @@ def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> _
 def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> _HeldOut:
     "Losses on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
     rows, parts, found = as_features(Phi), _held_parts(len(y), seed), []
-    with tqdm(total=len(parts) * len(grid), desc="weight decay", disable=None if progress is None else not progress, delay=2, leave=False) as bar:
+    with tqdm(total=len(parts) * len(grid), desc="weight decay", disable=None if progress is None
+              else not progress, delay=2, leave=False) as bar:
         for out in parts:
             fit = torch.ones(len(y), dtype=torch.bool).index_fill(0, out, False).nonzero()[:, 0]
-            readouts = torch.stack([(a, bar.update())[0] for a in _warm_fits(rows.take(fit), y[fit], c, loss, grid)], dim=1)
+            readouts = torch.stack([(a, bar.update())[0]
+                                    for a in _warm_fits(rows.take(fit), y[fit], c, loss, grid)], dim=1)
             found.append(held_losses(rows.take(out), readouts, y[out], c, loss))
     return sum(found[1:], start=found[0])
 
 
 def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict[float, float], float]:
-    "For squared loss: the path of all rows, weight decay -> score by `rule`, and its choice (NaN if it is given)."
+    """For squared loss: the path of all rows, weight decay -> score by `rule`, and its choice (NaN if it is
+    given)."""
     path: RidgePath | None = None
     found = []
     for out in _held_parts(len(y), seed) if rule == "holdout" else [torch.zeros(0, dtype=torch.long)]:
-        held = torch.zeros(len(y), dtype=torch.bool, device=y.device).index_fill(0, out := out.to(y.device), True)
+        held = torch.zeros(len(y), dtype=torch.bool,
+                           device=y.device).index_fill(0, out := out.to(y.device), True)
         fit, whole = ridge_paths(rows, y - c, held, path is None)
         path = path or whole
         grid = path.grid()
         if len(out):
-            found.append(held_losses(rows.take(out), torch.stack([fit.at(decay) for decay in grid], dim=1), y[out], c, MSE()))
+            found.append(held_losses(rows.take(out), torch.stack([fit.at(decay) for decay in grid], dim=1),
+                                     y[out], c, MSE()))
     assert path is not None  # there is at least one part
     if found:
         sums = sum(found[1:], start=found[0])

@@ -47,8 +47,10 @@ class Features:
         return block if self.net is None else self.net.features(block.to(self.net.W.dtype)).double()
 
     def sums(self, columns, zeros: Callable[[], Totals], add: Callable[..., None]) -> Totals:
-        "`row_sums` over blocks of features; `ValueError` if a row of a Dask array, not seen before, is not finite."
-        totals = row_sums(self.source, columns, zeros, lambda totals, block, *cut: add(totals, self.of(block), *cut))
+        """`row_sums` over blocks of features; `ValueError` if a row of a Dask array, not seen before, is not
+        finite."""
+        totals = row_sums(self.source, columns, zeros, lambda totals, block,
+                          *cut: add(totals, self.of(block), *cut))
         if not all(torch.isfinite(total).all() for total in totals):
             raise ValueError("X must be finite, got NaN or infinite entries, or features too large to add")
         return totals
@@ -99,7 +101,8 @@ class RidgePath:
         return self.lift(torch.where(keep, self.q / torch.where(keep, s, 1.0), 0.0))
 
     def correction(self, gradient: Float[Tensor, "m"], weight_decay: float) -> Float[Tensor, "m"]:
-        "What to take off a, given the gradient that rounding has left there: one step of iterative refinement."
+        """What to take off a, given the gradient that rounding has left there: one step of iterative
+        refinement."""
         if self.drop is None or weight_decay == 0:
             return torch.zeros_like(gradient)
         return self.lift(self.drop(gradient) / (self.s.clamp(min=0) + weight_decay))
@@ -124,7 +127,8 @@ class _Equations:
     def path(self) -> RidgePath:
         "Decompose the Gram matrix."
         s, Q = torch.linalg.eigh(self.G / self.n)
-        return RidgePath(s, Q.T @ self.g / self.n, self.power.item() / self.n, self.n, lambda v: Q @ v, lambda u: Q.T @ u)
+        return RidgePath(s, Q.T @ self.g / self.n, self.power.item() / self.n, self.n, lambda v: Q @ v,
+                         lambda u: Q.T @ u)
 
 
 def _normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[_Equations, _Equations]:
@@ -138,7 +142,8 @@ def _normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tu
             totals[2 + k].add_(part.T @ labels)
             totals[4 + k].add_(labels @ labels)
 
-    sums = rows.sums([t, held], lambda: tuple(rows.zeros(*shape) for shape in ((m, m), (m, m), (m,), (m,), (), ())), add)
+    sums = rows.sums([t, held],
+                     lambda: tuple(rows.zeros(*shape) for shape in ((m, m), (m, m), (m,), (m,), (), ())), add)
     counts = (int((~held).sum()), int(held.sum()))
     fit, out = (_Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
     return fit, out
@@ -146,11 +151,14 @@ def _normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tu
 
 def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> RidgePath:
     "Every ridge solution for these features and centred labels t."
-    return ridge_paths(as_features(Phi), t.double(), torch.zeros(len(t), dtype=torch.bool, device=t.device))[1]
+    return ridge_paths(as_features(Phi), t.double(),
+                       torch.zeros(len(t), dtype=torch.bool, device=t.device))[1]
 
 
-def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor, whole: bool = True) -> tuple[RidgePath, RidgePath]:
-    "Paths of the rows that are not held out, and of all rows (the first again if not wanted); by the dual where there are more features than rows."
+def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor,
+                whole: bool = True) -> tuple[RidgePath, RidgePath]:
+    """Paths of the rows that are not held out, and of all rows (the first again if not wanted); by the dual
+    where there are more features than rows."""
     if len(rows) < rows.width:
         fit = _dual_path(rows, t, ~held)
         return fit, _dual_path(rows, t, held | ~held) if whole else fit
@@ -164,7 +172,8 @@ def _feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor,
     if rows.net is None:
         yield from rows.source.split(block, dim=1)
         return
-    net, X = rows.net, torch.as_tensor(rows.source.compute() if is_lazy(rows.source) else rows.source).to(rows.net.W)
+    net, X = rows.net, torch.as_tensor(rows.source.compute() if is_lazy(rows.source)
+                                       else rows.source).to(rows.net.W)
     for W, b in zip(net.W.split(block), net.b.split(block)):
         yield net.activation.value(X @ W.T + b).double()
 

@@ -25,14 +25,16 @@ __all__ = ['ENGINES', 'Times', 'is_even', 'pair_signs', 'gradient_autograd', 'ne
 def is_even(activation: Activation) -> bool:
     "Whether s(-z) = s(z), seen on a grid."
     z = torch.linspace(0, 20, 401, dtype=torch.float64)
-    same = (activation.value(z) - activation.value(-z)).abs().max() + (activation.derivative(z) + activation.derivative(-z)).abs().max()
+    same = (activation.value(z) - activation.value(-z)).abs().max() + (
+        activation.derivative(z) + activation.derivative(-z)).abs().max()
     return same.item() < 1e-12
 
 # %% ../../nbs/43_halves.ipynb #a72c4d9e
 def pair_signs(
     net: TwoLayerNet,  # any network
 ) -> Float[Tensor, "m/2 1"] | None:  # +1 or -1 for each pair
-    "The sign with which neuron m-1-j repeats neuron j, where all pairs cancel so that f = c; None where they do not."
+    """The sign with which neuron m-1-j repeats neuron j, where all pairs cancel so that f = c; None where
+    they do not."""
     half = len(net.W) // 2
     W, partner = net.W[:half], net.W[half:].flip(0)
     if len(net.W) % 2 or net.b.any() or not torch.equal(net.a, -net.a.flip(0)) or not is_even(net.activation):
@@ -96,7 +98,8 @@ def gradient_fused(
     signs, half = pair_signs(net), len(net.W) // 2
     if signs is None:
         return gradient_whole(net, X, y, loss)
-    G = neuron_sums(net.W[:half], X, loss.derivative(net.c, y), net.activation.derivative) * (net.a[:half] / len(y))[:, None]
+    G = neuron_sums(net.W[:half], X, loss.derivative(net.c, y),
+                    net.activation.derivative) * (net.a[:half] / len(y))[:, None]
     return loss.value(net.c, y).mean().item(), torch.cat([G, (-signs * G).flip(0)])
 
 # %% ../../nbs/43_halves.ipynb #x-forms-matrix
@@ -110,7 +113,8 @@ def forms_matrix(n: int, d: int, neurons: int, products: int) -> bool:
 
 # %% ../../nbs/43_halves.ipynb #e00efe4b
 def times_matrix(
-    X: Float[Tensor, "n d"],  # inputs; a Dask array is read once, or once a product where S is too large to hold
+    # inputs; a Dask array is read once, or once a product where S is too large to hold
+    X: Float[Tensor, "n d"],
     y: Float[Tensor, "n"],  # labels
     loss: Loss,  # the loss
     neurons: int,  # rows of W

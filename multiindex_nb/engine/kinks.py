@@ -81,11 +81,13 @@ def fit_smooth(
     zero = torch.zeros_like(H[0])
     F0, first = gradient_at(zero, Phi, y, c, loss, decay)
     unit = math.sqrt(abs(F0)) or 1.0  # F over F0, and v over its root, do not know the unit of y
-    back = lambda v: unit * torch.linalg.solve_triangular(C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
+    back = lambda v: unit * torch.linalg.solve_triangular(
+        C.T, torch.from_numpy(v).to(C)[:, None], upper=True)[:, 0]
 
     def objective(v):
         value, g = gradient_at(back(v), Phi, y, c, loss, decay)
-        return value / unit**2, torch.linalg.solve_triangular(C, g[:, None] / unit, upper=False)[:, 0].cpu().numpy()
+        return value / unit**2, torch.linalg.solve_triangular(C, g[:, None] / unit, upper=False)[
+            :, 0].cpu().numpy()
 
     v0 = np.zeros(len(H)) if start is None else (C.T @ start / unit).cpu().numpy()
     options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 30}
@@ -97,7 +99,8 @@ def fit_smooth(
 # %% ../../nbs/41_kinks.ipynb #66d95ebd
 @dataclass(frozen=True)
 class _SmoothPinball(Loss):
-    "scale * pinball loss with its kink rounded off within `mu` of the label; below the true one by at most mu/4."
+    """scale * pinball loss with its kink rounded off within `mu` of the label; below the true one by at most
+    mu/4."""
 
     tau: float  # level
     mu: float  # radius of the rounding, in units of y

@@ -20,11 +20,13 @@ from tqdm import tqdm
 from ..gate import Array, as_tensor, check_finite, count, flag, gated, real, shown, tensor
 from .activations import as_activation
 from .network import TwoLayerNet, index_basis, symmetric_init
-from .power_iteration import DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer
+from .power_iteration import (
+    DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer)
 from .readout import PENALTY, ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
 from ..problem.losses import Loss, as_loss, empirical_spectrum
-from ..problem.rows import FewSamplesWarning, as_rows, by_chunk, check_data, check_paired, in_double, is_lazy, quiet_check, take_rows, to_device
+from ..problem.rows import (FewSamplesWarning, as_rows, by_chunk, check_data, check_paired,
+                                        in_double, is_lazy, quiet_check, take_rows, to_device)
 from ..problem.targets import Target, generator, seed_gate
 
 # %% auto #0
@@ -36,7 +38,8 @@ def split_rows(
     y: Float[Tensor, "n"],  # labels
     seed: int = 0,  # seed of the split
 ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:  # (X1, y1), (X2, y2)
-    "A random half of the rows, and the other half, each in the order they had; `ValueError` for fewer than 4 rows."
+    """A random half of the rows, and the other half, each in the order they had; `ValueError` for fewer than
+    4 rows."""
     if len(X) < 4:
         raise ValueError(f"X must have at least 4 rows to be split in D1 and D2, got {len(X)}")
     order = torch.randperm(len(X), generator=generator(seed, "split"))
@@ -71,7 +74,8 @@ class LearnResult:
             raise ValueError(f"X must have shape (n, {self.net.W.shape[1]}), got {tuple(X.shape)}")
         if is_lazy(X):
             return by_chunk(partial(_predict_rows, self.net), X)
-        return torch.cat([self.net(block) for block in check_finite(X, "X").to(self.net.W.device).split(8192)])
+        return torch.cat([self.net(block)
+                          for block in check_finite(X, "X").to(self.net.W.device).split(8192)])
 
 # %% ../../nbs/07_learner.ipynb #x-predict-rows
 def _predict_rows(net: TwoLayerNet, X: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n"]:
@@ -87,14 +91,16 @@ def relative_error(
     "Mean squared error over the variance of the labels (one minus R squared)."
     prediction, y = as_tensor(prediction), as_tensor(y)
     if prediction.shape != y.shape:
-        raise ValueError(f"prediction and y must have the same shape, got {tuple(prediction.shape)} and {tuple(y.shape)}")
+        raise ValueError(
+            f"prediction and y must have the same shape, got {tuple(prediction.shape)} and {tuple(y.shape)}")
     if len(y) < 2 or y.min() == y.max():
         raise ValueError("y must hold at least two different labels")
     unit = (y.max() - y.min()).double()  # so that squares are neither zero nor infinite
     return (((prediction - y) / unit).square().mean() / (y / unit).var(correction=0)).item()
 
 # %% ../../nbs/07_learner.ipynb #x-check-learn-data
-def _check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _check_learn_data(X, y, X2, y2, r: int, U,
+                      seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
     if (X2 is None) != (y2 is None):
         raise ValueError("X2 and y2 must be given together")
@@ -103,11 +109,15 @@ def _check_learn_data(X, y, X2, y2, r: int, U, seed: int) -> tuple[tuple[Tensor,
     if r > X.shape[1]:
         raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
     if U is not None and index_basis(U).shape != (r, X.shape[1]):
-        raise ValueError(f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got {tuple(as_tensor(U, 'U').shape)}")
+        raise ValueError(
+            f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got "
+            f"{tuple(as_tensor(U, 'U').shape)}")
     if X2 is None:
         D1, D2 = split_rows(X, y, seed)
         if min(len(D1[1].unique()), len(D2[1].unique())) < 2:
-            raise ValueError("y must differ in both halves of the rows, got a half with one value only: give X2 and y2, or more rows with the rare label")
+            raise ValueError(
+                "y must differ in both halves of the rows, got a half with one value only: give X2 and y2, "
+                "or more rows with the rare label")
         return check_data(*D1), D2
     check_paired(X2, y2, ("X2", "y2"))
     D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))  # a readout may have fewer rows than d
@@ -126,14 +136,16 @@ def _device_gate(value, name: str) -> torch.device:
     try:
         return torch.empty(0, device=value).device
     except (RuntimeError, AssertionError) as error:  # PyTorch raises either, by build
-        raise ValueError(f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
+        raise ValueError(
+            f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
 
 # %% ../../nbs/07_learner.ipynb #x-run-stages
 _Stage1 = Callable[..., History]  # given U, S and progress
 _Stage2 = Callable[..., ReadoutReport]  # given progress
 
 
-def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, stage1: _Stage1, stage2: _Stage2, U, seed: int, progress) -> LearnResult:
+def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, stage1: _Stage1,
+                stage2: _Stage2, U, seed: int, progress) -> LearnResult:
     "Spectrum, stage 1, check, stage 2; a hopeless verdict is a warning."
     hide = None if progress is None else not progress
     with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
@@ -150,10 +162,13 @@ def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss,
     return LearnResult(net, history, report.subspace, report, readout)
 
 # %% ../../nbs/07_learner.ipynb #12b18d22
-@gated(r=count(1), loss=as_loss, steps=STEPS, width=_WIDTH, lr=RATE, weight_decay=DECAY, engine=ENGINE, activation=as_activation,
-       init_scale=real(1e-300, 1e100, "auto"), readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate, progress=flag, device=_device_gate)
+@gated(r=count(1), loss=as_loss, steps=STEPS, width=_WIDTH, lr=RATE, weight_decay=DECAY, engine=ENGINE,
+       activation=as_activation,
+       init_scale=real(1e-300, 1e100, "auto"), readout_loss=as_loss, readout_decay=PENALTY,
+       U=tensor(None, None), seed=seed_gate, progress=flag, device=_device_gate)
 def learn(
-    X: Float[Array, "n d"],  # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
+    # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
+    X: Float[Array, "n d"],
     y: Float[Array, "n"],  # labels
     r: int,  # number of directions, 1 <= r <= d
     loss: Loss | str = "huber",  # loss of stage 1
@@ -173,12 +188,14 @@ def learn(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
 ) -> LearnResult:
-    "Both stages (algorithm of arXiv 2511.15120); `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
+    """Both stages (algorithm of arXiv 2511.15120); `ValueError`, `TypeError`, `DivergenceError`, or a
+    `HopelessWarning`."""
     loss, (D1, D2) = as_loss(loss), _check_learn_data(X, y, X2, y2, r, U, seed)
     D1, D2 = to_device(D1, device), to_device(D2, device)
     d = D1[0].shape[1]
     T1 = auto_steps(d) if steps == "auto" else steps
-    net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed, activation).to(D1[1].device)
+    net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed,
+                         activation).to(D1[1].device)
     check_first_layer(net, T1, engine, D1[0], U)
     check_readout(net, *D2, as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
     stage1 = partial(train_first_layer, net, *D1, loss, T1, lr, weight_decay, engine)
@@ -186,7 +203,8 @@ def learn(
     return _run_stages(net, D1, r, loss, stage1, stage2, U, seed, progress)
 
 # %% ../../nbs/07_learner.ipynb #7f43568f
-@gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation, seed=seed_gate)
+@gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation,
+       seed=seed_gate)
 def oracle(
     U: Float[Array, "r d"],  # the truth
     X2: Float[Array, "n2 d"],  # inputs D2
@@ -203,8 +221,10 @@ def oracle(
     if X2.shape[1] != Q.shape[1]:
         raise ValueError(f"X2 must have as many columns as U, got {X2.shape[1]} and {Q.shape[1]}")
     G = torch.randn(width, len(Q), generator=generator(seed, "oracle"), dtype=torch.float64)
-    net = TwoLayerNet(G @ Q / len(Q) ** 0.5, torch.zeros(width).double(), torch.zeros(width).double(), activation)
-    check_readout(net, X2, y2, as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
+    net = TwoLayerNet(G @ Q / len(Q) ** 0.5, torch.zeros(width).double(), torch.zeros(width).double(),
+                      activation)
+    check_readout(net, X2, y2, as_loss(readout_loss), "auto", readout_decay,
+                  ("readout_loss", "readout_decay"))
     train_readout(net, X2, y2, readout_loss, weight_decay=readout_decay, seed=seed)
     return net
 

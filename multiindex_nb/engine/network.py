@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from .activations import Activation, as_activation
-from ..gate import Array, as_tensor, check_bytes, check_finite, check_real, count, gated, instance, real, shown, tensor
+from ..gate import (Array, as_tensor, check_bytes, check_finite, check_real, count, gated,
+                                instance, real, shown, tensor)
 from ..problem.targets import generator, seed_gate
 
 # %% auto #0
@@ -41,7 +42,9 @@ class TwoLayerNet(nn.Module):
         self.activation = as_activation(activation)
         W, a, b = tensor(None, None)(W, "W"), tensor(None)(a, "a"), tensor(None)(b, "b")
         if not len(W) == len(a) == len(b) or 0 in W.shape:
-            raise ValueError(f"W (m, d), a (m,) and b (m,) must agree in m > 0, with d > 0, got shapes {tuple(W.shape)}, {tuple(a.shape)} and {tuple(b.shape)}")
+            raise ValueError(
+                f"W (m, d), a (m,) and b (m,) must agree in m > 0, with d > 0, got shapes {tuple(W.shape)}, "
+                f"{tuple(a.shape)} and {tuple(b.shape)}")
         for name, value in {"W": W, "a": a, "b": b, "c": W.new_tensor(check_real(c, "c"))}.items():
             self.register_buffer(name, value)
 
@@ -71,7 +74,8 @@ def precision(value, name: str) -> torch.dtype:
     return value
 
 # %% ../../nbs/03_network.ipynb #390c0833
-@gated(width=count(2, 10**6), d=count(1, 10**6), scale=real(1e-300, 1e100), seed=seed_gate, activation=as_activation, dtype=precision)
+@gated(width=count(2, 10**6), d=count(1, 10**6), scale=real(1e-300, 1e100), seed=seed_gate,
+       activation=as_activation, dtype=precision)
 def symmetric_init(
     width: int,  # number of neurons m, even
     d: int,  # input dimension
@@ -87,7 +91,8 @@ def symmetric_init(
     gen, half = generator(seed, "weights"), width // 2
     W = nn.functional.normalize(torch.randn(half, d, generator=gen, dtype=torch.float64), dim=1) * scale
     a = torch.randint(0, 2, (half,), generator=gen).double() * 2 - 1
-    net = TwoLayerNet(torch.cat([W, W.flip(0)]), torch.cat([a, -a.flip(0)]), torch.zeros(width).double(), activation)
+    net = TwoLayerNet(torch.cat([W, W.flip(0)]), torch.cat([a, -a.flip(0)]), torch.zeros(width).double(),
+                      activation)
     return net.to(dtype)
 
 # %% ../../nbs/03_network.ipynb #83e7e3a1

@@ -15,7 +15,8 @@ from ..problem.targets import Target, as_target, sample
 __all__ = ['lazy_sample']
 
 # %% ../../nbs/27_out_of_core.ipynb #4119eae8
-@gated(target=as_target, U=tensor(None, None), n=count(1, 10**12), noise=real(0, 1e100), seed=count(0, 10**12), chunk=count(1))
+@gated(target=as_target, U=tensor(None, None), n=count(1, 10**12), noise=real(0, 1e100),
+       seed=count(0, 10**12), chunk=count(1))
 def lazy_sample(
     target: Target | str,  # the link
     U: Float[Array, "r d"],  # index matrix
@@ -24,18 +25,24 @@ def lazy_sample(
     seed: int = 0,  # of everything drawn
     chunk: int = 50_000,  # rows at a time
 ):  # X (n, d) and y (n,), Dask arrays
-    "`sample` for more rows than fit in memory: chunk k is sample(..., seed=10**6 * seed + k); `ValueError`, `TypeError`."
+    """`sample` for more rows than fit in memory: chunk k is sample(..., seed=10**6 * seed + k); `ValueError`,
+    `TypeError`."""
     import dask.array as da
     from dask import delayed
 
     d = index_basis(U).shape[1]
     if n > 10**6 * chunk:
-        raise ValueError(f"n = {n} in chunks of {chunk} would be more than a million of them: take a larger chunk")
-    sample(link := as_target(target), U, 1, noise, seed)  # complains now, and not when the first chunk is drawn
+        raise ValueError(
+            f"n = {n} in chunks of {chunk} would be more than a million of them: take a larger chunk")
+    # complains now, and not when the first chunk is drawn
+    sample(link := as_target(target), U, 1, noise, seed)
     sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
-    draws = [delayed(_draw_chunk, nout=2)(link, U, size, noise, 10**6 * seed + k) for k, size in enumerate(sizes)]
-    X = da.concatenate([da.from_delayed(draw[0], (size, d), dtype="float64") for draw, size in zip(draws, sizes)])
-    y = da.concatenate([da.from_delayed(draw[1], (size,), dtype="float64") for draw, size in zip(draws, sizes)])
+    draws = [delayed(_draw_chunk, nout=2)(link, U, size, noise, 10**6 * seed + k)
+             for k, size in enumerate(sizes)]
+    X = da.concatenate([da.from_delayed(draw[0], (size, d), dtype="float64")
+                        for draw, size in zip(draws, sizes)])
+    y = da.concatenate([da.from_delayed(draw[1], (size,), dtype="float64")
+                        for draw, size in zip(draws, sizes)])
     return X, y
 
 

@@ -55,25 +55,32 @@ def auto_lr(
     weight_decay: float | Literal["auto"] = "auto",  # beta1; "auto" is 1 / lr
     feature_scale: float = 1.0,  # norm of the median neuron at the end
 ) -> float:  # eta1
-    "The step that brings the median neuron to `feature_scale` in exactly `steps` steps, in the small-weight limit."
+    """The step that brings the median neuron to `feature_scale` in exactly `steps` steps, in the small-weight
+    limit."""
     times = S if callable(S) else lambda W: W @ S.to(W.dtype)
     growth = _log_limit_norm(net, times, steps, 0.0, 1.0)
     if not math.isfinite(growth):
-        raise ValueError("lr='auto' needs X and y whose second-order matrix does not annihilate the weights of net")
+        raise ValueError(
+            "lr='auto' needs X and y whose second-order matrix does not annihilate the weights of net")
     lr = math.exp((math.log(feature_scale) - growth) / steps)
-    return lr if weight_decay == "auto" else _lr_with_decay(net, times, steps, weight_decay, feature_scale, lr)
+    return lr if weight_decay == "auto" else _lr_with_decay(
+        net, times, steps, weight_decay, feature_scale, lr)
 
 # %% ../../nbs/04_power_iteration.ipynb #x-lr-with-decay
-def _lr_with_decay(net: TwoLayerNet, times: Times, steps: int, weight_decay: float, feature_scale: float, lr: float) -> float:
+def _lr_with_decay(net: TwoLayerNet, times: Times, steps: int, weight_decay: float, feature_scale: float,
+                   lr: float) -> float:
     "The step that does the same with a decay of its own, sought from the matched step size `lr` upwards."
     from scipy.optimize import brentq
 
-    excess = lambda u: _log_limit_norm(net, times, steps, 1 - math.exp(u) * weight_decay, math.exp(u)) - math.log(feature_scale)
+    excess = lambda u: _log_limit_norm(net, times, steps, 1 - math.exp(u) * weight_decay,
+                                       math.exp(u)) - math.log(feature_scale)
     low, high = math.log(lr) - 40, math.log(lr)
     while excess(high) < 0:
         high += 1
         if high > 600:
-            raise ValueError(f"lr='auto' finds no step that lets the neurons grow with weight_decay = {weight_decay:g}; give lr")
+            raise ValueError(
+                f"lr='auto' finds no step that lets the neurons grow with weight_decay = {weight_decay:g}; "
+                f"give lr")
     return math.exp(brentq(excess, low, high)) if excess(low) < 0 else math.exp(low)
 
 # %% ../../nbs/04_power_iteration.ipynb #e9adfc5a
@@ -101,7 +108,8 @@ class DivergenceError(ArithmeticError):
     "Stage 1 produced a number that is not finite; `.step` says when, `.history` holds the steps before."
 
     def __init__(self, step: int, history: History):
-        super().__init__(f"stage 1 diverged at step {step} (lr = {history.lr:.3g}); the last finite weights are kept")
+        super().__init__(
+            f"stage 1 diverged at step {step} (lr = {history.lr:.3g}); the last finite weights are kept")
         self.step, self.history = step, history
 
     def __reduce__(self):
@@ -121,11 +129,13 @@ class Steps:
     gradient: Callable[[TwoLayerNet], tuple[float, Tensor]]  # net -> (average loss, gradient)
 
 # %% ../../nbs/04_power_iteration.ipynb #x-plan-steps
-def _plan_steps(net: TwoLayerNet, X, y, loss: Loss, steps: int, lr, weight_decay, engine: str, feature_scale: float, S) -> Steps:
+def _plan_steps(net: TwoLayerNet, X, y, loss: Loss, steps: int, lr, weight_decay, engine: str,
+                feature_scale: float, S) -> Steps:
     "Step size, decay and gradient, chosen where they are \"auto\"."
     times = _product_with(net, X, y, loss, steps * ((engine == "power") + (lr == "auto")), weight_decay, S)
     if lr == "auto":
-        lr = auto_lr(net, times, steps, weight_decay, feature_scale) if times else 1.0  # none where no step will be taken
+        # none where no step will be taken
+        lr = auto_lr(net, times, steps, weight_decay, feature_scale) if times else 1.0
     beta, keep = (1 / lr, 0.0) if weight_decay == "auto" else (weight_decay, 1 - lr * weight_decay)
     return Steps(engine, loss, steps, lr, beta, keep, gradient_of(engine, X, y, loss, times, net.c))
 
@@ -166,7 +176,8 @@ class _Recorder:
         aligned, covered = both or (None, None)
         weights = torch.stack(self.weights) if self.keep_weights else None
         losses = torch.tensor(self.losses, dtype=torch.float64)
-        return History(plan.engine, str(plan.loss), plan.lr, plan.weight_decay, losses, norm, aligned, covered, weights)
+        return History(plan.engine, str(plan.loss), plan.lr, plan.weight_decay, losses, norm, aligned,
+                       covered, weights)
 
 # %% ../../nbs/04_power_iteration.ipynb #x-run-steps
 def _run_steps(net: TwoLayerNet, plan: Steps, recorder: _Recorder, progress: bool | None) -> History:
@@ -203,11 +214,13 @@ def check_first_layer(net: TwoLayerNet, steps: int | Literal["auto"], engine: st
     return auto_steps(d) if steps == "auto" else steps
 
 # %% ../../nbs/04_power_iteration.ipynb #ae6f41cf
-@gated(net=NET, loss=as_loss, steps=STEPS, lr=RATE, weight_decay=DECAY, engine=ENGINE, feature_scale=real(1e-100, 1e100),
+@gated(net=NET, loss=as_loss, steps=STEPS, lr=RATE, weight_decay=DECAY, engine=ENGINE,
+       feature_scale=real(1e-100, 1e100),
        U=tensor(None, None), keep_weights=flag, progress=flag, S=tensor(None, None))
 def train_first_layer(
     net: TwoLayerNet,  # from `symmetric_init`; its W, b and c are changed in place
-    X: Float[Array, "n d"],  # inputs D1, on the device of net; a Dask array is read once a step, and once for S
+    # inputs D1, on the device of net; a Dask array is read once a step, and once for S
+    X: Float[Array, "n d"],
     y: Float[Array, "n"],  # labels
     loss: Loss | str = Huber(),  # the loss
     steps: int | Literal["auto"] = "auto",  # T1 >= 0; "auto" is ceil(sqrt(log d))
@@ -220,7 +233,8 @@ def train_first_layer(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     S: Float[Tensor, "d d"] | None = None,  # second-order matrix of these data, if it is already there
 ) -> History:  # what happened
-    "Stage 1 (algorithm of arXiv 2511.15120): T1 full-batch gradient steps on W; raises `DivergenceError`, `ValueError`, `TypeError`."
+    """Stage 1 (algorithm of arXiv 2511.15120): T1 full-batch gradient steps on W; raises `DivergenceError`,
+    `ValueError`, `TypeError`."""
     loss, (X, y) = as_loss(loss), check_data(X, y)
     steps = check_first_layer(net, steps, engine, X, U, S)
     check_bytes(keep_weights * (steps + 1) * net.W.nbytes, f"keep_weights over {steps} steps")
@@ -247,7 +261,8 @@ def plot_history(
         raise ValueError("history has no alignment: pass U to train_first_layer")
     ax = plt.subplots(figsize=(5, 3), dpi=100)[1] if ax is None else ax
     (line,) = ax.plot(history.alignment, "o-", ms=4, label=f"{label} alignment".strip(), **style)
-    ax.plot(history.coverage, "s--", ms=4, color=line.get_color(), alpha=0.6, label=f"{label} coverage".strip())
+    ax.plot(history.coverage, "s--", ms=4, color=line.get_color(), alpha=0.6,
+            label=f"{label} coverage".strip())
     ax.set(xlabel="step", ylim=(-0.02, 1.05))
     ax.xaxis.get_major_locator().set_params(integer=True)
     if legend:

@@ -76,7 +76,8 @@ class ReadoutReport:
     scores: dict[float, float] = field(repr=False)  # weight decay -> score under `rule`
 
 # %% ../../nbs/06_readout.ipynb #x-check-readout
-def check_readout(net, X, y, loss, method, weight_decay, names: tuple[str, str] = ("loss", "weight_decay")) -> str:
+def check_readout(net, X, y, loss, method, weight_decay,
+                  names: tuple[str, str] = ("loss", "weight_decay")) -> str:
     "The method to use, after what depends on two arguments of `train_readout` has been checked."
     if X.shape[1] != net.W.shape[1]:
         raise ValueError(f"X must have as many columns as net.W, got {X.shape[1]} and {net.W.shape[1]}")
@@ -90,13 +91,15 @@ def check_readout(net, X, y, loss, method, weight_decay, names: tuple[str, str] 
     return method if method != "auto" else "ridge" if isinstance(loss, MSE) else "solver"
 
 # %% ../../nbs/06_readout.ipynb #x-choose-decay
-def _choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed, progress) -> tuple[RidgePath | None, dict[float, float], float]:
+def _choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed,
+                  progress) -> tuple[RidgePath | None, dict[float, float], float]:
     "Ridge solutions for squared loss, weight decay -> score by `rule`, and its choice (NaN if it is given)."
     if isinstance(loss, MSE):
         return ridge_scores(rows, y, c, rule, seed)
     if rule == "given":
         return None, {}, math.nan
-    top = _gram_top(rows) / (y.std().item() if loss.kinked else 1.0)  # |a|^2 goes with y^2, a loss with a kink with y
+    # |a|^2 goes with y^2, a loss with a kink with y
+    top = _gram_top(rows) / (y.std().item() if loss.kinked else 1.0)
     grid = [top * 10.0**-k for k in range(1, 12, 2)]
     found = holdout_scores(rows, y, c, loss, grid, seed, progress)
     return None, dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]
@@ -112,28 +115,35 @@ def _fit_ridge(rows: Features, y, c, decay: float, path: RidgePath) -> tuple[Fit
     a = path.at(decay)
     a = a - path.correction(gradient_at(a, rows, y, c, MSE(), decay)[1], decay)
     F, g = gradient_at(a, rows, y, c, MSE(), decay)
-    fit = Fit(a, 0, (g.norm() / path.q.norm()).item(), bound(g, decay))  # |q| is the norm of the gradient at a = 0
+    # |q| is the norm of the gradient at a = 0
+    fit = Fit(a, 0, (g.norm() / path.q.norm()).item(), bound(g, decay))
     return fit, F - decay / 2 * (a @ a).item()
 
 # %% ../../nbs/06_readout.ipynb #1f7c2163
 PENALTY = real(0, 1e300, "holdout", "gcv")
 
 
-@gated(net=NET, loss=as_loss, method=one_of("auto", "gd", "ridge", "solver"), weight_decay=PENALTY, seed=seed_gate, progress=flag, memory=count(0, 2**62))
+@gated(net=NET, loss=as_loss, method=one_of("auto", "gd", "ridge", "solver"), weight_decay=PENALTY,
+       seed=seed_gate, progress=flag, memory=count(0, 2**62))
 def train_readout(
     net: TwoLayerNet,  # after stage 1; its a, b and c are changed in place
-    X: Float[Array, "n d"],  # inputs D2, best fresh; a Dask array is read four times, ten where it has fewer than 4000 (for other losses at every iteration)
+    # inputs D2, best fresh; a Dask array is read four times, ten where it has fewer than 4000 (for other
+    # losses at every iteration)
+    X: Float[Array, "n d"],
     y: Float[Array, "n"],  # labels
     loss: Loss | str = "mse",  # what the readout minimises
     method: str = "auto",  # "gd", "ridge" (squared loss) or "solver"
-    weight_decay: float | Literal["holdout", "gcv"] = "holdout",  # beta2 >= 0, or the rule that chooses it: "holdout", "gcv"
+    # beta2 >= 0, or the rule that chooses it: "holdout", "gcv"
+    weight_decay: float | Literal["holdout", "gcv"] = "holdout",
     seed: int = 0,  # seed of the biases and of the hold-out split
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     memory: int = 2**28,  # bytes that the features of D2 may take; beyond, they are made again in every pass
 ) -> ReadoutReport:
-    "Stage 2 (algorithm of arXiv 2511.15120): redraw b ~ N(0, 1) and fit a; `ValueError` or `TypeError` on bad input."
+    """Stage 2 (algorithm of arXiv 2511.15120): redraw b ~ N(0, 1) and fit a; `ValueError` or `TypeError` on
+    bad input."""
     loss, (X, y) = as_loss(loss), check_data(X, y)
-    method, rule = check_readout(net, X, y, loss, method, weight_decay), weight_decay if isinstance(weight_decay, str) else "given"
+    method, rule = check_readout(net, X, y, loss, method,
+                                 weight_decay), weight_decay if isinstance(weight_decay, str) else "given"
     draw_biases(net, seed)
     rows, y, c = hidden_rows(net, X, memory), y.double().to(net.W.device), loss.location(y)
     path, scores, decay = _choose_decay(rows, y, c, loss, rule, seed, progress)
@@ -144,7 +154,8 @@ def train_readout(
         fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)
         value = held_losses(rows, fit.a[:, None], y, c, loss).average[0]
     if method == "gd" and fit.gradient > 1e-8:
-        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'", NotConvergedWarning, stacklevel=3)
+        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'",
+                      NotConvergedWarning, stacklevel=3)
     net.a.copy_(fit.a)
     net.c.fill_(c)
     return ReadoutReport(method, str(loss), decay, rule, value, fit.iterations, fit.gradient, fit.gap, scores)

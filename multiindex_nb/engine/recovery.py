@@ -75,12 +75,16 @@ class RecoveryReport:
         return self.verdict == "recovered"
 
     def __str__(self) -> str:
-        seen = f"{self.n_outliers} outlier{'s' * (self.n_outliers != 1)} for r = {self.r} (strength {self.strength:.2f})"
+        seen = (
+            f"{self.n_outliers} outlier{'s' * (self.n_outliers != 1)} for r = {self.r} (strength "
+            f"{self.strength:.2f})")
         error = "" if self.error is None else f", subspace error {self.error:.3f}"
-        lines = [f"verdict: {self.verdict}", f"  seen    {self.reason}"] + ([f"  remedy  {self.remedy}"] if self.remedy else [])
+        lines = [f"verdict: {self.verdict}",
+                 f"  seen    {self.reason}"] + ([f"  remedy  {self.remedy}"] if self.remedy else [])
         return "\n".join(lines + [
             f"  S       {seen}",
-            f"  neurons alignment {self.alignment:.2f}, coverage {self.coverage:.2f}, norm {self.norm:.2g}{error}",
+            f"  neurons alignment {self.alignment:.2f}, coverage {self.coverage:.2f}, norm "
+            f"{self.norm:.2g}{error}",
         ])
 
 # %% ../../nbs/05_recovery.ipynb #ab10ee52
@@ -114,14 +118,18 @@ def better_loss(
     return (candidates[best], seen) if seen > n_seen else None
 
 # %% ../../nbs/05_recovery.ipynb #x-diagnose-spectrum
-def diagnose_spectrum(n_outliers: int, r: int, loss: Loss, better: tuple[Loss, int] | None) -> tuple[str, str, str]:
+def diagnose_spectrum(n_outliers: int, r: int, loss: Loss, better: tuple[Loss, int]
+                      | None) -> tuple[str, str, str]:
     "Verdict, reason and remedy when S shows fewer than r outliers."
     seen = f"{loss} shows {n_outliers} of {r} directions"
     if better is not None:
-        return "blind-loss", f"{seen}, {better[0]} shows {better[1]} on the same data", f"use loss={better[0]}"
+        return ("blind-loss", f"{seen}, {better[0]} shows {better[1]} on the same data",
+                f"use loss={better[0]}")
     if n_outliers == 0:
-        return "too-few-samples", f"{seen}, and no other loss shows any", "take more samples, or y may not depend on few directions"
-    return "partial-signal", f"{seen}, and no other loss shows more", f"take more samples, or r = {n_outliers}"
+        return ("too-few-samples", f"{seen}, and no other loss shows any",
+                "take more samples, or y may not depend on few directions")
+    return ("partial-signal", f"{seen}, and no other loss shows more",
+            f"take more samples, or r = {n_outliers}")
 
 # %% ../../nbs/05_recovery.ipynb #cbfab836
 ALIGNED, _COVERED, _SCALE, ACCURATE = 0.7, 0.05, 10.0, 0.5
@@ -144,9 +152,11 @@ def diagnose_neurons(
         seen = f"lr * weight_decay = {matched:.2g}: a shifted power method, still in the bulk"
         return "step-too-small", seen, 'use lr="auto" and weight_decay="auto"'
     if aligned < ALIGNED:
-        return "too-few-steps", f"S shows {r} directions, but median alignment is {aligned:.2f}", "take more steps"
+        return ("too-few-steps", f"S shows {r} directions, but median alignment is {aligned:.2f}",
+                "take more steps")
     if covered < _COVERED:
-        return "too-many-steps", f"neurons have turned to the leading directions, coverage {covered:.3f}", "take fewer steps"
+        return ("too-many-steps", f"neurons have turned to the leading directions, coverage {covered:.3f}",
+                "take fewer steps")
     if norm < 1 / _SCALE:
         return "step-too-small", f"the median neuron has norm {norm:.3g}, far below 1", 'use lr="auto"'
     return "recovered", f"all {r} directions stand out of the bulk, and the neurons cover them", ""
@@ -158,7 +168,8 @@ def independent_neurons(W: Float[Tensor, "m d"], r: int) -> int:
     return min(int((W[:half].abs().amax(dim=1) > 0).sum()), r)
 
 # %% ../../nbs/05_recovery.ipynb #x-check-recovery-input
-def _check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None, spectrum: Spectrum | None) -> None:
+def _check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "r d"] | None,
+                          spectrum: Spectrum | None) -> None:
     "`ValueError` unless `net`, `r`, `U` and `spectrum` go with `X`."
     d = X.shape[1]
     if d != net.W.shape[1]:
@@ -171,7 +182,8 @@ def _check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "
         raise ValueError(f"spectrum must be that of X, with {d} eigenvalues, got {len(spectrum.values)}")
 
 # %% ../../nbs/05_recovery.ipynb #e4960ae7
-@gated(net=NET, r=count(1), loss=as_loss, history=instance(History, "from train_first_layer"), U=tensor(None, None), seed=seed_gate,
+@gated(net=NET, r=count(1), loss=as_loss, history=instance(History, "from train_first_layer"),
+       U=tensor(None, None), seed=seed_gate,
        spectrum=instance(Spectrum, "from empirical_spectrum"))
 def check_recovery(
     net: TwoLayerNet,  # after stage 1
@@ -184,12 +196,14 @@ def check_recovery(
     seed: int = 0,  # seed of the permutation nulls
     spectrum: Spectrum | None = None,  # `empirical_spectrum` of these data, if it is already there
 ) -> RecoveryReport:  # print it
-    "Say whether stage 1 found all r directions, or name the failure and its remedy; `ValueError`, `TypeError`."
+    """Say whether stage 1 found all r directions, or name the failure and its remedy; `ValueError`,
+    `TypeError`."""
     loss, (X, y) = as_loss(loss), check_data(X, y)
     _check_recovery_input(net, X, r, U, spectrum)
     spectrum = empirical_spectrum(X, y, loss, seed=seed) if spectrum is None else spectrum
     truth = index_basis(U) if U is not None else spectrum.vectors[:r]
-    aligned, covered, norm = alignment(net.W, truth).median().item(), coverage(net.W, truth), net.W.norm(dim=1).median().item()
+    aligned, covered, norm = alignment(net.W, truth).median().item(), coverage(net.W, truth), net.W.norm(
+        dim=1).median().item()
     found, better = min(spectrum.n_outliers, r), None
     if found < r:
         better = better_loss(X, y, r, found, seed=seed)
@@ -201,7 +215,8 @@ def check_recovery(
         said = diagnose_neurons(independent_neurons(net.W, r), r, norm, aligned, covered, matched)
     V = recovered_subspace(net.W, min(r, len(net.W)))
     error = None if U is None else subspace_error(V, U)
-    return RecoveryReport(*said, r, spectrum.n_outliers, _loss_order(spectrum, r)[1], aligned, covered, norm, V, error, better[0] if better else None)
+    return RecoveryReport(*said, r, spectrum.n_outliers, _loss_order(spectrum, r)[1], aligned, covered, norm,
+                          V, error, better[0] if better else None)
 
 # %% ../../nbs/05_recovery.ipynb #2a3534cd
 class NoOutlierWarning(HopelessWarning):

@@ -38,7 +38,8 @@ def _label_slopes(
     losses: Sequence[Loss],  # q of them
 ) -> Float[Tensor, "q n"]:  # l'(c, y_i), centred and scaled to variance one
     "What each loss makes of the labels; a row of zeros where a loss sees only one value."
-    rows = torch.stack([loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype, device=y.device), y) for loss in losses])
+    rows = torch.stack([loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype, device=y.device), y)
+                        for loss in losses])
     rows = rows - rows.mean(dim=1, keepdim=True)
     spread = rows.std(dim=1, keepdim=True)
     return torch.where(spread > 1e-9, rows / spread.clamp(min=1e-9), 0.0)
@@ -57,7 +58,8 @@ def _top_sizes(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor
 # %% ../../nbs/23_adviser.ipynb #b1d23373
 @dataclass(frozen=True)
 class Null:
-    "Where the bulks end when labels and inputs are unrelated; the first q entries for S, the others for the first order."
+    """Where the bulks end when labels and inputs are unrelated; the first q entries for S, the others for the
+    first order."""
 
     typical: Float[Tensor, "2q"]  # geometric mean of the top over the shuffles
     cut: Float[Tensor, "2q"]  # exceeded by any of the 2q in a share `level` of unrelated data sets
@@ -75,14 +77,19 @@ def _permutation_null(
     from scipy.stats import norm, pearson3, t
 
     shuffles = tqdm(range(permutations), desc="null", disable=hide, delay=2, leave=False)
-    logs = torch.stack([_top_sizes(X, T[:, torch.randperm(len(X), generator=gen)]) for _ in shuffles]).clamp(min=1e-12).log()
+    logs = torch.stack([_top_sizes(X, T[:, torch.randperm(len(X), generator=gen)]) for _ in shuffles]).clamp(
+        min=1e-12).log()
     dev = logs - logs.mean(dim=0)
-    spread = torch.stack([half.square().sum().div(half.shape[1] * (permutations - 1)).sqrt() for half in dev.chunk(2, dim=1)])
-    z = (dev / spread.repeat_interleave(len(T)).clamp(min=1e-6)).amax(dim=1) * (permutations / (permutations - 1))
-    unsure = math.sqrt(1 + 1 / permutations) * t.isf(level, permutations - 1) / norm.isf(level) if level < 0.5 else 1.0
+    spread = torch.stack([half.square().sum().div(half.shape[1] * (permutations - 1)).sqrt()
+                          for half in dev.chunk(2, dim=1)])
+    z = (dev / spread.repeat_interleave(len(T)).clamp(min=1e-6)).amax(dim=1) * (
+        permutations / (permutations - 1))
+    unsure = math.sqrt(1 + 1 / permutations) * t.isf(level, permutations - 1) / norm.isf(
+        level) if level < 0.5 else 1.0
     factor = z.mean().item() + float(pearson3.isf(level, 1.0)) * unsure * z.std().item()
     factor = factor if factor < 1e6 else 1e6  # finite at any level
-    return Null(logs.mean(dim=0).exp(), (logs.mean(dim=0) + factor * spread.repeat_interleave(len(T))).clamp(max=700).exp())
+    return Null(logs.mean(dim=0).exp(),
+                (logs.mean(dim=0) + factor * spread.repeat_interleave(len(T))).clamp(max=700).exp())
 
 # %% ../../nbs/23_adviser.ipynb #5c2eb739
 def expected_cos2(
@@ -125,20 +132,24 @@ def look(X, y, losses, labels: str, level: float, permutations: int, gen, hide) 
     return View(labels, torch.stack([weighted_gram(X, t) for t in T]), _first_order(X, T), null, orders)
 
 # %% ../../nbs/23_adviser.ipynb #a05a78a8
-def _best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"], again: bool) -> Direction | None:
-    "The candidate with the largest expected cosine within the columns of Q; None if nothing exceeds its threshold."
+def _best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"],
+                    again: bool) -> Direction | None:
+    """The candidate with the largest expected cosine within the columns of Q; None if nothing exceeds its
+    threshold."""
     q = len(names)
     found: list[Direction] = []
     values, vectors = torch.linalg.eigh(Q.T @ view.S @ Q)
     firsts = view.v @ Q
     for i, name in enumerate(names):
         k = values[i].abs().argmax()
-        pairs = ((2, values[i, k].abs(), vectors[i, :, k], 1.0, i), (1, firsts[i].norm(), firsts[i], math.sqrt(2) if again else 1.0, q + i))
+        pairs = ((2, values[i, k].abs(), vectors[i, :, k], 1.0, i),
+                 (1, firsts[i].norm(), firsts[i], math.sqrt(2) if again else 1.0, q + i))
         for order, size, w, margin, j in pairs:
             strength = (size / view.null.cut[j]).item() / margin
             if strength > 1 and order in view.orders:
                 u = Q @ w / w.norm()
-                found.append(Direction(u, name, order, view.labels, strength, expected_cos2((size / view.null.typical[j]).item(), order)))
+                found.append(Direction(u, name, order, view.labels, strength,
+                                       expected_cos2((size / view.null.typical[j]).item(), order)))
     return max(found, key=lambda direction: direction.cos2, default=None)
 
 
@@ -193,7 +204,8 @@ class Advice:
     @property
     def subspace(self) -> Float[Tensor, "rank d"]:
         "The directions, orthonormal rows."
-        return torch.stack([f.vector for f in self.directions]) if self.directions else torch.zeros(0, self.d, dtype=torch.float64)
+        return torch.stack([f.vector for f in self.directions]) if self.directions else torch.zeros(
+            0, self.d, dtype=torch.float64)
 
     @property
     def groups(self) -> tuple[tuple[str, str, int], ...]:
@@ -201,12 +213,19 @@ class Advice:
         return tuple(dict.fromkeys((f.labels, f.loss, f.order) for f in self.directions))
 
     def __str__(self) -> str:
-        lines = [f"{'loss':14s} {'outliers':>8s}  {'largest |eigenvalues| / threshold':34s} {'first order':>11s} {'score':>6s}"]
+        lines = [
+            f"{'loss':14s} {'outliers':>8s}  {'largest |eigenvalues| / threshold':34s} {'first order':>11s} "
+            f"{'score':>6s}"]
         for row in self.rows:
             sizes = " ".join(f"{s:7.2f}" for s in row.sizes)
             lines.append(f"{row.loss:14s} {row.outliers:8d}  {sizes:34s} {row.first:11.2f} {row.score:6.2f}")
-        said = [f"direction {k + 1}: {f.loss} on {f.labels}, order {f.order}, {f.strength:.2f} times its threshold" for k, f in enumerate(self.directions)]
-        return "\n".join(lines + (said or [f"no loss sees a direction at level {self.level:g}: more samples, or a link that is not of this kind"]))
+        said = [
+            f"direction {k + 1}: {f.loss} on {f.labels}, order {f.order}, {f.strength:.2f} times its "
+            f"threshold" for k, f in enumerate(self.directions)]
+        return "\n".join(lines
+                         + (said or [
+                             f"no loss sees a direction at level {self.level:g}: more samples, or a link "
+                             f"that is not of this kind"]))
 
 # %% ../../nbs/23_adviser.ipynb #3ab08d61
 def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
@@ -218,7 +237,8 @@ def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
         out = int((sizes > view.null.cut[i]).sum())
         score = sum(expected_cos2((s / view.null.typical[i]).item(), 2) for s in sizes[:out])
         over = tuple((sizes[:4] / view.null.cut[i]).tolist())
-        found.append((Row(name, out, over, (view.v[i].norm() / view.null.cut[q + i]).item(), score), values / view.null.cut[i]))
+        found.append((Row(name, out, over, (view.v[i].norm() / view.null.cut[q + i]).item(), score),
+                      values / view.null.cut[i]))
     return sorted(found, key=lambda pair: (pair[0].score, pair[0].sizes[0]), reverse=True)
 
 
@@ -234,7 +254,8 @@ def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Ten
     if is_lazy(X):
         return _lazy_residual(X, y)
     D = torch.cat([X, torch.ones_like(X[:, :1])], dim=1)
-    driver = "gels" if X.is_cuda else "gelsd"  # only the second, which a GPU lacks, is sure of itself on copied columns
+    # only the second, which a GPU lacks, is sure of itself on copied columns
+    driver = "gels" if X.is_cuda else "gelsd"
     return y - D @ torch.linalg.lstsq(D, y[:, None], driver=driver).solution[:, 0]
 
 
@@ -264,7 +285,8 @@ def _loss_names(value, name: str) -> tuple[str, ...]:
     return tuple(one for one in value if as_loss(one, name))
 
 # %% ../../nbs/23_adviser.ipynb #f2bb7df4
-@gated(level=real(0, 1, strict=True), losses=_loss_names, permutations=count(2, 10_000), max_rank=count(1), seed=seed_gate, progress=flag)
+@gated(level=real(0, 1, strict=True), losses=_loss_names, permutations=count(2, 10_000), max_rank=count(1),
+       seed=seed_gate, progress=flag)
 def advise_loss(
     X: Float[Array, "n d"],  # inputs, roughly white
     y: Float[Array, "n"],  # labels
@@ -279,7 +301,9 @@ def advise_loss(
     candidates = [as_loss(name) for name in losses]
     X, y = (t.double() for t in check_data(X, y))
     if not is_white(X):
-        warnings.warn("X is far from centred and white: S has outliers of its own or hides others; whiten first", NotWhiteWarning, stacklevel=3)
+        warnings.warn(
+            "X is far from centred and white: S has outliers of its own or hides others; whiten first",
+            NotWhiteWarning, stacklevel=3)
     gen, hide = generator(seed, "adviser"), None if progress is None else not progress
     view = look(X, y, candidates, "y", level, permutations, gen, hide)
     views, q = [view], len(losses)
@@ -301,12 +325,15 @@ def plot_advice(
     "Eigenvalues of S for each loss over its threshold; outliers coloured."
     import matplotlib.pyplot as plt
 
-    ax = plt.subplots(figsize=(7, 0.28 * len(advice.rows) + 1), dpi=100, layout="constrained")[1] if ax is None else ax
+    ax = plt.subplots(figsize=(7, 0.28 * len(advice.rows) + 1), dpi=100,
+                      layout="constrained")[1] if ax is None else ax
     for i, values in enumerate(advice.values):
         out = values.abs() > 1
         ax.plot(values[~out], torch.full_like(values[~out], -i), "|", color="0.6", ms=8)
         ax.plot(values[out], torch.full_like(values[out], -i), "o", color="C3", ms=6)
     ax.axvspan(-1, 1, color="0.93", zorder=0)
-    ax.set(xlabel="eigenvalue of S over the threshold", yticks=[-i for i in range(len(advice.rows))], yticklabels=[r.loss for r in advice.rows])
-    ax.set_title(f"{advice.rank} direction{'s' if advice.rank != 1 else ''} at level {advice.level:g}", fontsize=10)
+    ax.set(xlabel="eigenvalue of S over the threshold", yticks=[-i for i in range(len(advice.rows))],
+           yticklabels=[r.loss for r in advice.rows])
+    ax.set_title(f"{advice.rank} direction{'s' if advice.rank != 1 else ''} at level {advice.level:g}",
+                 fontsize=10)
     return ax

@@ -46,7 +46,8 @@ def _draw_ridges(shape: str, gamma: float, r: int, width: int, seed: int) -> Rid
     return Ridge(shape, gamma, gamma * v / np.linalg.norm(v, axis=1, keepdims=True), gamma * b)
 
 
-def _ridge_table(Z: Float[np.ndarray, "n r"], ridges: Ridge) -> tuple[Float[np.ndarray, "n q"], Float[np.ndarray, "n m"]]:
+def _ridge_table(Z: Float[np.ndarray, "n r"],
+                 ridges: Ridge) -> tuple[Float[np.ndarray, "n q"], Float[np.ndarray, "n m"]]:
     "(1, z, s(..)) with q = 1 + r + m columns, and the slopes s'(..)."
     P = Z @ ridges.v.T + ridges.b
     if ridges.shape == "cosine":
@@ -57,7 +58,8 @@ def _ridge_table(Z: Float[np.ndarray, "n r"], ridges: Ridge) -> tuple[Float[np.n
     return np.hstack([np.ones((len(Z), 1)), Z, s]), slope
 
 # %% ../../nbs/22_polish.ipynb #73377175
-def _solve_ridge(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], decay: float, r: int) -> tuple[np.ndarray, np.ndarray]:
+def _solve_ridge(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], decay: float,
+                 r: int) -> tuple[np.ndarray, np.ndarray]:
     "Coefficients of (2), and the penalty on each."
     penalty = np.full(Phi.shape[1], decay)
     penalty[: 1 + r] = _FREE
@@ -66,7 +68,8 @@ def _solve_ridge(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], decay
     return np.linalg.solve(G, Phi.T @ y / len(y)), penalty
 
 
-def _plane_loss(B: Float[np.ndarray, "r d"], X, y, ridges: Ridge, decay: float) -> tuple[float, Float[np.ndarray, "r d"]]:
+def _plane_loss(B: Float[np.ndarray, "r d"], X, y, ridges: Ridge,
+                decay: float) -> tuple[float, Float[np.ndarray, "r d"]]:
     "F(B) of (2) and its gradient (3), for any basis of the plane."
     Q, R = np.linalg.qr(B.T)
     r, (Phi, slope) = len(B), _ridge_table(X @ Q, ridges)
@@ -87,8 +90,10 @@ class Choice:
     decay: float  # beta2
 
 
-def _gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int, unknowns: int) -> list[tuple[float, float, float]]:
-    "(score, residual, decay) along DECAYS, from one eigen-decomposition; constant and linear part free of penalty."
+def _gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int,
+              unknowns: int) -> list[tuple[float, float, float]]:
+    """(score, residual, decay) along DECAYS, from one eigen-decomposition; constant and linear part free of
+    penalty."""
     n, free = len(y), np.linalg.qr(Phi[:, : 1 + r])[0]
     P, t = Phi[:, 1 + r :], y - free @ (free.T @ y)
     P = P - free @ (free.T @ P)
@@ -130,10 +135,12 @@ class Polish:
         X: Float[Array, "n d"],  # inputs; may be empty
     ) -> Float[Tensor, "n"]:  # f(X)
         "The fitted function; `ValueError` for NaN, inf or the wrong number of columns."
-        return torch.from_numpy(_ridge_table(project_rows(X, self.subspace), self.ridges)[0] @ self.coefficients)
+        return torch.from_numpy(_ridge_table(project_rows(X, self.subspace), self.ridges)[0]
+                                @ self.coefficients)
 
 
-def _descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice, max_iter: int) -> Float[np.ndarray, "r d"]:
+def _descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice,
+                   max_iter: int) -> Float[np.ndarray, "r d"]:
     "Orthonormal basis after L-BFGS on (2) with shape, width and decay fixed."
     return minimise_plane(lambda B: _plane_loss(B, X, y, choice.ridges, choice.decay), B, maxiter=max_iter)[1]
 

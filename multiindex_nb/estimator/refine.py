@@ -51,10 +51,12 @@ def hermite_table(Z: Float[np.ndarray, "n r"], degree: int) -> Float[np.ndarray,
     return np.stack(H[: degree + 1])
 
 
-def features(H: Float[np.ndarray, "k r n"], A: np.ndarray, skip: int | None = None) -> Float[np.ndarray, "q n"]:
+def features(H: Float[np.ndarray, "k r n"], A: np.ndarray,
+             skip: int | None = None) -> Float[np.ndarray, "q n"]:
     "Products over the variables; with `skip`, differentiated in that one."
     columns = range(A.shape[1])
-    parts = [H[A[:, i], i] if i != skip else np.sqrt(A[:, i])[:, None] * H[np.maximum(A[:, i] - 1, 0), i] for i in columns]
+    parts = [H[A[:, i], i] if i != skip else np.sqrt(A[:, i])[:, None] * H[np.maximum(A[:, i] - 1, 0), i]
+             for i in columns]
     return math.prod(parts[1:], start=parts[0])
 
 
@@ -117,7 +119,8 @@ def _leading_span(
     return rows[s > 1e-8].numpy()
 
 
-def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list, rounds: Sequence = _ROUNDS_OF_SEARCH) -> list[np.ndarray]:
+def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list,
+                rounds: Sequence = _ROUNDS_OF_SEARCH) -> list[np.ndarray]:
     "Planes in the span, best first, by successive halving over `starts`."
     kept = [(0.0, B) for B in starts]
     for iterations, keep in rounds:
@@ -194,7 +197,8 @@ def check_plane(X, y, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return X.double().numpy(), y.double().numpy(), V.double().numpy()
 
 
-@gated(degree=count(1, 12, "auto"), starts=count(1, 10**6), rounds=count(0, 1000), count=count(1), seed=count(0, 2**63 - 1), progress=flag)
+@gated(degree=count(1, 12, "auto"), starts=count(1, 10**6), rounds=count(0, 1000), count=count(1),
+       seed=count(0, 2**63 - 1), progress=flag)
 def refine_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels
@@ -206,12 +210,15 @@ def refine_subspace(
     seed: int = 0,  # seed of the starts
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
 ) -> Refinement:
-    "The plane whose polynomial fits best, by variable projection from many starts; `ValueError`, `TypeError`."
+    """The plane whose polynomial fits best, by variable projection from many starts; `ValueError`,
+    `TypeError`."""
     X, y, V = check_plane(X, y, V)
     if degree != "auto" and math.comb(len(V) + degree, degree) > _MOST:
-        raise ValueError(f"degree must leave at most {_MOST} coefficients in {len(V)} variables, got degree {degree}")
+        raise ValueError(
+            f"degree must leave at most {_MOST} coefficients in {len(V)} variables, got degree {degree}")
     (n, d), r, mean, spread = X.shape, len(V), y.mean(), y.std()
-    degrees = [degree] if degree != "auto" else [p for p in range(1, 6) if p == 1 or (unknowns(r, d, p) <= n / 2 and math.comb(r + p, p) <= _MOST)]
+    degrees = [degree] if degree != "auto" else [
+        p for p in range(1, 6) if p == 1 or (unknowns(r, d, p) <= n / 2 and math.comb(r + p, p) <= _MOST)]
     rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
     z = (y - mean) / spread
     L = _leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None
@@ -219,7 +226,9 @@ def refine_subspace(
     with tqdm(total=rounds, desc="refine", disable=hide, delay=2, leave=False) as bar:
         first = _best_plane(X, z, V, searched, L, starts, rounds, rng, bar)
     for p in degrees:
-        value, B = min((descend(start, X, z, exponents(r, p), 400) for start in ([first[1]] if p == searched else [V, first[1]])), key=lambda pair: pair[0])
+        value, B = min((descend(start, X, z, exponents(r, p), 400)
+                        for start in ([first[1]] if p == searched else [V, first[1]])),
+                        key=lambda pair: pair[0])
         found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, value, p, B, first[2]))
         if value < EXACT:
             break
@@ -229,7 +238,8 @@ def refine_subspace(
     return Refinement(torch.from_numpy(B), p, value, score, used, value < EXACT and n > unknowns(r, d, p), a)
 
 # %% ../../nbs/21_refine.ipynb #127ff7c2
-_REFINE_TARGETS = ("h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1*z2+h3(z3)", "h2(z1)+h2(z2)-h2(z3)-h2(z4)")
+_REFINE_TARGETS = ("h2(z1)+h4(z2)", "h4(z1)+h4(z2)", "h3(z1)*z2", "h3(z1)+h3(z2)", "z1*z2+h3(z3)",
+                   "h2(z1)+h2(z2)-h2(z3)-h2(z4)")
 
 
 def _refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
@@ -242,13 +252,16 @@ def _refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
     V = recovered_subspace(net.W, link.r)
     found = refine_subspace(X, y, V, link.degree or "auto", seed=seed, progress=False)
     error = ((found.predict(Xt) - yt).square().mean() / yt.var()).item()
-    return {"before": subspace_error(V, U), "after": subspace_error(found.subspace, U), "test_error": error, "rounds": found.rounds, "certified": found.certified}
+    return {"before": subspace_error(V, U), "after": subspace_error(found.subspace, U), "test_error": error,
+            "rounds": found.rounds, "certified": found.certified}
 
 
 def refine_sweep(scale: str) -> Sweep:
     "Success against n/d."
-    ratios, seeds, targets = ((10,), 2, _REFINE_TARGETS[:3]) if scale == "small" else ((5, 6, 8, 10), 10, _REFINE_TARGETS)
-    return Sweep(f"refine-{scale}", _refine_cell, product(target=targets, d=[60 if scale == "small" else 100], n_per_d=ratios), seeds)
+    ratios, seeds, targets = ((10,), 2, _REFINE_TARGETS[:3]) if scale == "small" else (
+        (5, 6, 8, 10), 10, _REFINE_TARGETS)
+    return Sweep(f"refine-{scale}", _refine_cell,
+                 product(target=targets, d=[60 if scale == "small" else 100], n_per_d=ratios), seeds)
 
 # %% ../../nbs/21_refine.ipynb #a7f274f5
 def _draw_refine(rows: list[dict]):
@@ -259,9 +272,12 @@ def _draw_refine(rows: list[dict]):
     left, right = fig.subplots(1, 2)
     for i, target in enumerate(dict.fromkeys(r["target"] for r in rows)):
         ratios = sorted({r["n_per_d"] for r in rows if r["target"] == target})
-        pick = lambda n, metric, target=target: np.array([r[metric] for r in rows if r["target"] == target and r["n_per_d"] == n])
-        left.plot(ratios, [np.mean(pick(n, "after") < 1e-3) for n in ratios], "osv^D<"[i] + "-", ms=4, color=f"C{i}", label=target)
-        right.plot(ratios, [np.median(pick(n, "before")) for n in ratios], "osv^D<"[i] + "-", ms=4, color=f"C{i}")
+        pick = lambda n, metric, target=target: np.array(
+            [r[metric] for r in rows if r["target"] == target and r["n_per_d"] == n])
+        left.plot(ratios, [np.mean(pick(n, "after") < 1e-3) for n in ratios], "osv^D<"[i] + "-", ms=4,
+                  color=f"C{i}", label=target)
+        right.plot(ratios, [np.median(pick(n, "before")) for n in ratios], "osv^D<"[i] + "-", ms=4,
+                   color=f"C{i}")
     left.set(xlabel="n/d", ylabel="share of runs that are exact", ylim=(-0.03, 1.03))
     right.set(xlabel="n/d", ylabel="subspace error of stage 1", ylim=(0, 1.03))
     left.legend(fontsize=7)

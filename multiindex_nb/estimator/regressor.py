@@ -32,9 +32,11 @@ from ..problem.white import column_units, is_white
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import NoOutlierWarning, recovered_subspace, subspace_error
-from .refine import EXACT, descend, exponents, features, hermite_table, search_span, unknowns
+from .refine import (EXACT, descend, exponents, features, hermite_table, search_span,
+                                            unknowns)
 from ..sweeps import Sweep, product
-from ..problem.rows import FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data, check_paired, is_lazy, take_rows
+from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
+                                        check_paired, is_lazy, take_rows)
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
@@ -44,7 +46,8 @@ __all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'Waves', 'slopes', 'leading', 
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
-_START = (-0.7, -3.0, -0.7)  # logarithms of the prior variances of waves and slopes, and of the noise, at first
+# logarithms of the prior variances of waves and slopes, and of the noise, at first
+_START = (-0.7, -3.0, -0.7)
 
 
 def _frequencies(r: int) -> Float[np.ndarray, "m r"]:
@@ -56,7 +59,8 @@ def _frequencies(r: int) -> Float[np.ndarray, "m r"]:
     return norm.ppf(u.clip(1e-6, 1 - 1e-6))
 
 
-def _wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"], h: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n q"]:
+def _wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"],
+                h: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n q"]:
     "(1, z, cos(Wz), sin(Wz)), each column times the prior standard deviation of its coefficient."
     (n, r), m, s = Z.shape, len(W), math.exp(0.5 * h[0]) / math.sqrt(len(W))
     P, Psi = torch.from_numpy(W @ Z.T), np.empty((1 + r + 2 * m, n))  # torch's cosine is three times as fast
@@ -65,7 +69,8 @@ def _wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"], h: Flo
     return Psi.T
 
 
-def _posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], v: float) -> tuple[np.ndarray, np.ndarray] | None:
+def _posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"],
+               v: float) -> tuple[np.ndarray, np.ndarray] | None:
     "Cholesky factor of A in (2) and the mean of the coefficients; None if rounding leaves no factor."
     from scipy.linalg import lapack
 
@@ -107,7 +112,8 @@ def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int) -> tuple[float, 
     from scipy.optimize import minimize
 
     bounds = [(None, None)] * B.size + [(-14, 6), (-14, 4), (-16, 1)]
-    found = minimize(_evidence, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B", bounds=bounds, options=dict(maxiter=steps, maxcor=20))
+    found = minimize(_evidence, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B",
+                     bounds=bounds, options=dict(maxiter=steps, maxcor=20))
     return float(found.fun), found.x[:-3].reshape(B.shape), found.x[-3:]
 
 # %% ../../nbs/24_regressor.ipynb #24occam
@@ -157,7 +163,8 @@ def _label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
     n, middle = len(y), np.median(y)
     rank = (np.argsort(np.argsort(y, kind="stable"), kind="stable") + 0.5) / n
     u = np.tanh((y - middle) / (1.5 * np.median(abs(y - middle)) + 1e-9 * y.std()))
-    T = np.array([y, u, abs(u), rank, abs(rank - 0.5), rank > 0.8, rank < 0.2, rank > 0.9, rank < 0.1], dtype=float)
+    T = np.array([y, u, abs(u), rank, abs(rank - 0.5), rank > 0.8, rank < 0.2, rank > 0.9, rank < 0.1],
+                 dtype=float)
     T -= T.mean(axis=1, keepdims=True)
     spread = T.std(axis=1)
     return T[spread > 1e-9] / spread[spread > 1e-9, None]
@@ -168,7 +175,8 @@ def leading(M: Float[np.ndarray, "d d"], r: int) -> Float[np.ndarray, "r d"]:
     return np.linalg.eigh(M)[1][:, ::-1][:, :r].T
 
 
-def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], r: int) -> tuple[list[np.ndarray], np.ndarray]:
+def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
+           r: int) -> tuple[list[np.ndarray], np.ndarray]:
     "Planes from first and second order averages, and the span of the leading directions of all."
     T = _label_views(y)
     first, S = T @ X / len(X), np.array([(X.T * t) @ X / len(X) for t in T])
@@ -176,19 +184,23 @@ def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], r: int) -> tu
     tops = [Q[:, np.argsort(-abs(w))[:8]].T for w, Q in zip(values, vectors)]
     M1, M2 = first.T @ first, np.einsum("kij,kjl->il", S, S)
     M1, M2 = M1 / max(np.trace(M1), 1e-300), M2 / max(np.trace(M2), 1e-300)
-    planes = [top[:r] for top in tops if len(top) >= r] + [leading(M, r) for M in (M2, M1 + 0.5 * M2, r * M1 + M2)]
-    return planes, np.linalg.svd(np.concatenate([*tops, _unit_rows(first)]), full_matrices=False)[2][: max(2 * r, 32)]
+    planes = [top[:r]
+              for top in tops if len(top) >= r] + [leading(M, r) for M in (M2, M1 + 0.5 * M2, r * M1 + M2)]
+    return planes, np.linalg.svd(np.concatenate([*tops, _unit_rows(first)]),
+                                 full_matrices=False)[2][: max(2 * r, 32)]
 
 
 def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
-    "Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best last in all columns."
+    """Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best
+    last in all columns."""
     planes = [rng.standard_normal((A.shape[1], len(L))) for _ in range(count)]
     kept = search_span(X @ L.T, y, A, planes, ((10, max(4, count // 3)), (25, 8), (60, 4)))
     return [descend(B @ L, X, y, A, 40)[1] for B in kept]
 
 
 def _informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
-    "Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the polynomials on these planes."
+    """Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the
+    polynomials on these planes."""
     r, tops = A.shape[1], []
     for V in planes:
         Phi = features(hermite_table(X @ V.T, A.max()), A)
@@ -211,7 +223,8 @@ def _unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
 
 
 def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
-    "Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds point to."
+    """Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds
+    point to."""
     n, d = X.shape
     degree = max(p for p in (2, 3, 4) if p == 2 or unknowns(r, d, p) <= n / 2)
     A = exponents(r, degree)
@@ -220,7 +233,8 @@ def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -
 
 
 def _one_more(X, y, f: Waves) -> list[np.ndarray]:
-    "The plane of f with one more direction, from what f leaves over: averages of first order, given the indices, and of second."
+    """The plane of f with one more direction, from what f leaves over: averages of first order, given the
+    indices, and of second."""
     V = _rows_of(f.B)
     Z, e = X @ V.T, y - f(X @ f.B.T)
     P = X - Z @ V
@@ -268,15 +282,18 @@ def find_plane(
     for found in rough:
         if len(best) < _KEPT and all(_apart(found[1], other[1]) for other in best):
             best.append(found)
-    settled = [_settle(_climb(B, h, X, y, W, 60), X, y, W) or _settle((value, B, h), X, y, W) for value, B, h in best]
+    settled = [_settle(_climb(B, h, X, y, W, 60), X, y, W) or _settle((value, B, h), X, y, W)
+               for value, B, h in best]
     return min((f for f in settled if f), key=lambda f: f.score)
 
 # %% ../../nbs/24_regressor.ipynb #24noisy
-_NOISY = {"h4(z1)+h4(z2)": None, "h3(z1)*z2": None, "h3(z1)+h3(z2)": None, "z1*z2": None, "relu(z1)+relu(z2)": lambda Z: Z.relu().sum(1),
+_NOISY = {"h4(z1)+h4(z2)": None, "h3(z1)*z2": None, "h3(z1)+h3(z2)": None, "z1*z2": None,
+          "relu(z1)+relu(z2)": lambda Z: Z.relu().sum(1),
          "sign(z1*z2)": lambda Z: (Z[:, 0] * Z[:, 1]).sign(), "|z1|+|z2|": lambda Z: Z.abs().sum(1)}
 
 
-def _noisy_rows(name: str, n: int, d: int, seed: int, share: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _noisy_rows(name: str, n: int, d: int, seed: int,
+                share: float = 0.5) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Inputs, standardised labels with noise of this share of their standard deviation, and the plane."
     g, U = _NOISY[name], random_subspace(d, 2, seed=seed)
     X, y = sample(Target(g, 2, name) if g else Target.parse(name), U, n, seed=seed)
@@ -327,7 +344,8 @@ def _widened(ends: Float[np.ndarray, "2 ..."], share: float) -> Float[np.ndarray
 
 @dataclass(frozen=True)
 class Model:
-    "One fitted function of the projected inputs, constant beyond a box of indices and within a range of labels."
+    """One fitted function of the projected inputs, constant beyond a box of indices and within a range of
+    labels."""
 
     kind: str  # "constant", "linear", "polynomial", "ridge functions", or "network"
     subspace: Float[Tensor, "r d"]  # orthonormal rows, what is reported
@@ -352,10 +370,12 @@ class Model:
         return ((Z < low) | (Z > high)).any(axis=1)
 
 # %% ../../nbs/24_regressor.ipynb #24fits
-def bounded(kind: str, V: Float[np.ndarray, "r d"], inner: Callable, X, y, certified: bool = False, degree: int | None = None) -> Model:
+def bounded(kind: str, V: Float[np.ndarray, "r d"], inner: Callable, X, y, certified: bool = False,
+            degree: int | None = None) -> Model:
     "A model that remembers what these rows span."
     Z = X @ V.T
-    return Model(kind, torch.from_numpy(V), inner, V, np.stack([Z.min(axis=0), Z.max(axis=0)]), np.array([y.min(), y.max()]), degree, certified)
+    return Model(kind, torch.from_numpy(V), inner, V, np.stack([Z.min(axis=0), Z.max(axis=0)]),
+                 np.array([y.min(), y.max()]), degree, certified)
 
 
 def _fit_constant(X, y) -> Model:
@@ -412,7 +432,8 @@ def _steps_from_spectrum(
     "The number of steps that balances what is left of the bulk against the loss of the weakest direction."
     sizes = values.abs().sort(descending=True).values.clamp(min=1e-300)
     ratio, bulk = sizes[0] / sizes[r - 1], sizes[r:] / sizes[r - 1]
-    return min(range(1, max_steps + 1), key=lambda T: ((bulk ** (2 * T)).sum() / r + _OMEGA * ratio ** (2 * T)).item())
+    return min(range(1, max_steps + 1),
+               key=lambda T: ((bulk ** (2 * T)).sum() / r + _OMEGA * ratio ** (2 * T)).item())
 
 # %% ../../nbs/24_regressor.ipynb #3c1feda8
 _Group = tuple[str, Loss, int]  # (labels: "y" or "residual", loss, order of the directions it is there for)
@@ -435,12 +456,14 @@ def _first_layer(
     width: int,  # neurons in all
     seed: int,  # of the initialisation
 ) -> TwoLayerNet:  # a and b as initialised
-    "Equal shares of the neurons trained on each group; for order 1 with a constant input, whose weight is dropped after."
+    """Equal shares of the neurons trained on each group; for order 1 with a constant input, whose weight is
+    dropped after."""
     share, layers = max(2, 2 * (width // (2 * len(groups)))), []
     for k, (labels, loss, order) in enumerate(groups):
         inputs = _with_constant(X) if order == 1 else X
         net = symmetric_init(share, inputs.shape[1], auto_scale(steps), seed + k)
-        train_first_layer(net, inputs, y if labels == "y" else linear_residual(X, y), loss, steps, progress=False)
+        train_first_layer(net, inputs, y if labels == "y" else linear_residual(X, y), loss, steps,
+                          progress=False)
         layers.append(TwoLayerNet(net.W[:, : X.shape[1]].contiguous(), net.a, net.b))
     if len(layers) == 1:
         return layers[0]
@@ -461,14 +484,16 @@ class Settings:
     seed: int  # of everything drawn
 
 
-def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
+           seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     "D1 and D2; all rows twice where a half would have constant labels."
     parts = split_rows(X, y, seed)
     return parts if all(len(part) > 1 and part.min() < part.max() for _, part in parts) else ((X, y), (X, y))
 
 
 def _fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Float[Tensor, "r d"]]:
-    "The method of the paper, stage 1 on half of the rows, stage 2 on the others; and the plane of its neurons."
+    """The method of the paper, stage 1 on half of the rows, stage 2 on the others; and the plane of its
+    neurons."""
     (X1, y1), (X2, y2) = halves(X, y, s.seed)
     net = _first_layer(X1, y1, s.groups, steps, s.width, s.seed)
     V = recovered_subspace(net.W, r)
@@ -482,21 +507,26 @@ def _choose_steps(
     r: int,  # directions wanted
     s: Settings,  # of the estimator
 ) -> int:  # T1
-    "T1 as given, from the spectrum ('auto'), from ceil(sqrt(log d)) ('rule'), or by error on a quarter of the rows ('holdout')."
+    """T1 as given, from the spectrum ('auto'), from ceil(sqrt(log d)) ('rule'), or by error on a quarter of
+    the rows ('holdout')."""
     if not isinstance(s.steps, str):
         return s.steps
     if s.steps == "rule" or (s.steps == "auto" and s.advice.rank < r):  # no outliers, nothing to measure
         return auto_steps(X.shape[1])
     if s.steps == "holdout":
-        held, train = torch.randperm(len(X), generator=generator(s.seed, "hold-out")).tensor_split([max(2, len(X) // 4)])
-        error = lambda T: (_fit_network(X[train], y[train], r, T, s)[0](X[held]) - y[held]).square().mean().item()
+        held, train = torch.randperm(len(X), generator=generator(s.seed, "hold-out")).tensor_split(
+            [max(2, len(X) // 4)])
+        error = lambda T: (_fit_network(X[train], y[train], r, T, s)[0](X[held])
+                           - y[held]).square().mean().item()
         return min(range(1, 9), key=error)
     labels, loss, _ = s.groups[0]
-    values = torch.linalg.eigvalsh(second_order_matrix(X, y if labels == "y" else linear_residual(X, y), loss))
+    values = torch.linalg.eigvalsh(
+        second_order_matrix(X, y if labels == "y" else linear_residual(X, y), loss))
     return _steps_from_spectrum(values, min(r, len(values)))
 
 # %% ../../nbs/24_regressor.ipynb #24rank
-_QUIET, _LOUD = 0.05, 0.3  # noise below which a polynomial may be exact, and above which a pair of directions may be hidden
+# noise below which a polynomial may be exact, and above which a pair of directions may be hidden
+_QUIET, _LOUD = 0.05, 0.3
 
 
 def _simplest(found: Sequence[Waves], n: int) -> Waves:
@@ -506,7 +536,8 @@ def _simplest(found: Sequence[Waves], n: int) -> Waves:
 
 
 def _choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
-    "The rank with the best score, one look beyond the best so far or two where much is left over; a polynomial if one is certified."
+    """The rank with the best score, one look beyond the best so far or two where much is left over; a
+    polynomial if one is certified."""
     n, d = X.shape
     found: list[Waves] = []
     for r in range(1, min(d, 8) + 1):
@@ -528,10 +559,12 @@ def _fit_kinds(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dic
     if y.min() == y.max():
         return found
     f = find_plane(X, y, r, seed, count, only=only)
-    return found | {"linear": _fit_linear(X, y), "ridge functions": _fit_waves(f, X, y), "polynomial": _fit_polynomial(X, y, _rows_of(f.B), degree)[1]}
+    return found | {"linear": _fit_linear(X, y), "ridge functions": _fit_waves(f, X, y),
+                    "polynomial": _fit_polynomial(X, y, _rows_of(f.B), degree)[1]}
 
 
-def _cross_validate(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Float[np.ndarray, "n"]]:
+def _cross_validate(X, y, r: int, seed: int, count: int, degree: int,
+                    only=()) -> dict[str, Float[np.ndarray, "n"]]:
     "Predictions of each kind for rows that it was not fitted on, in three to five folds."
     n = len(y)
     k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(seed).permutation(n)
@@ -541,22 +574,26 @@ def _cross_validate(X, y, r: int, seed: int, count: int, degree: int, only=()) -
         mean, spread = y[train].mean(), y[train].std() or 1.0
         models = _fit_kinds(X[train], (y[train] - mean) / spread, r, seed + 1 + i, count, degree, only)
         for kind, f in unseen.items():
-            f[held] = mean + spread * models.get(kind, models["constant"]).predict(torch.from_numpy(X[held])).numpy()
+            f[held] = mean + spread * models.get(kind, models["constant"]).predict(
+                torch.from_numpy(X[held])).numpy()
     return unseen
 
 
 def tells(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], level: float) -> bool:
-    "Whether predictions of rows not seen go with their labels more than chance would have it: a normal law for the correlation."
+    """Whether predictions of rows not seen go with their labels more than chance would have it: a normal law
+    for the correlation."""
     from scipy.stats import norm
 
     size = f.std() * y.std()
-    return bool(size > 0 and math.sqrt(len(y)) * ((f - f.mean()) * (y - y.mean())).mean() > norm.isf(level) * size)
+    return bool(size > 0 and math.sqrt(len(y)) * ((f - f.mean()) * (y - y.mean())).mean() > norm.isf(level)
+                * size)
 
 
 def _choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"], level: float) -> str:
     "The kind with the least squared error; the constant where its predictions tell nothing."
     best = min(unseen, key=lambda kind: np.square(unseen[kind] - y).mean())
-    return best if tells(unseen[best], y, level / (len(unseen) - 1)) else "constant"  # the best of several looks
+    # the best of several looks
+    return best if tells(unseen[best], y, level / (len(unseen) - 1)) else "constant"
 
 
 def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
@@ -566,9 +603,11 @@ def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
-    count = 40 * s.rounds if not told and find_plane(X, y, len(V), s.seed, 0).score > f.score + 1 else 0  # no search where none was needed
+    # no search where none was needed
+    count = 40 * s.rounds if not told and find_plane(X, y, len(V), s.seed, 0).score > f.score + 1 else 0
     unseen = _cross_validate(X, y, len(V), s.seed, count, exact.degree, (V, exact.plane) if told else ())
-    made = {"constant": lambda: _fit_constant(X, y), "linear": lambda: _fit_linear(X, y), "ridge functions": lambda: _fit_waves(f, X, y), "polynomial": lambda: exact}
+    made = {"constant": lambda: _fit_constant(X, y), "linear": lambda: _fit_linear(X, y),
+            "ridge functions": lambda: _fit_waves(f, X, y), "polynomial": lambda: exact}
     model = made[_choose_kind(unseen, y, s.level)]()
     if np.square(model.predict(torch.from_numpy(X)).numpy() - y).mean() > y.var():
         model = _fit_constant(X, y)
@@ -580,7 +619,8 @@ def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[
 def _shrunk_whitening(
     X: Float[Tensor, "n d"],  # inputs
 ) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:  # mean and A
-    "Mean and inverse root of the Ledoit-Wolf covariance, on the scale of each column; constant columns are dropped."
+    """Mean and inverse root of the Ledoit-Wolf covariance, on the scale of each column; constant columns are
+    dropped."""
     from sklearn.covariance import ledoit_wolf
 
     mean, unit = column_units(X)
@@ -595,8 +635,10 @@ def _inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 
 # %% ../../nbs/24_regressor.ipynb #32c6cfb8
 _SETTINGS = {
-    "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto" else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
-    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"), "level": real(0, 1, strict=True), "rounds": count(0, 1000),
+    "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto"
+    else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
+    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"),
+    "level": real(0, 1, strict=True), "rounds": count(0, 1000),
     "memory": count(1, 2**62),
 }
 
@@ -614,16 +656,23 @@ def _check_settings(model: BaseEstimator, d: int) -> None:
 def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
     "What was tried and what would help, where no direction was found."
     near = max(advice.rows, key=lambda row: max(row.sizes[0], row.first))
-    tried = f"{len(advice.rows)} losses in first and second order" + (", then polynomials and ridge functions" if refined else "")
-    found = "no direction found" if advice.rank == 0 else f"no direction that predicts held-out rows ({advice.rank} seen)"
-    helps = f"more rows (now n/d = {n / advice.d:.1f})" + ("" if told else ", a given n_indices") + ("" if refined else ", refine=True, which needs no outlier")
-    return (f"{found} at level {advice.level:g} in n = {n} rows of d = {advice.d} columns: tried {tried}; the strongest was {near.loss} at "
+    tried = f"{len(advice.rows)} losses in first and second order" + (
+        ", then polynomials and ridge functions" if refined else "")
+    found = ("no direction found" if advice.rank == 0
+             else f"no direction that predicts held-out rows ({advice.rank} seen)")
+    helps = f"more rows (now n/d = {n / advice.d:.1f})" + ("" if told else ", a given n_indices") + (
+        "" if refined else ", refine=True, which needs no outlier")
+    return (
+        f"{found} at level {advice.level:g} in n = {n} rows of d = {advice.d} columns: tried {tried}; the "
+        f"strongest was {near.loss} at "
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
 # %% ../../nbs/24_regressor.ipynb #8ef6a5bf
 def _off_graph(data, name: str):
-    "A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless NumPy would drop a mask or digits."
-    if isinstance(data, (Tensor, np.ma.MaskedArray)) or (isinstance(data, np.ndarray) and data.dtype.kind in "iu"):
+    """A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless
+    NumPy would drop a mask or digits."""
+    if isinstance(data,
+                  (Tensor, np.ma.MaskedArray)) or (isinstance(data, np.ndarray) and data.dtype.kind in "iu"):
         kept = data if isinstance(data, Tensor) and data.dtype == torch.bool else as_tensor(data, name)
         return kept.detach().cpu() if isinstance(data, Tensor) else np.asarray(data)
     return data
@@ -634,7 +683,8 @@ def _paired_labels(X, y) -> np.ndarray:
     if y is None:
         raise ValueError("MultiIndexRegressor requires y to be passed, but the target y is None")
     with _blamed("y"):
-        y = column_or_1d(check_array(_off_graph(y, "y"), ensure_2d=False, dtype=np.float64, ensure_min_samples=0, input_name="y"), warn=True)
+        y = column_or_1d(check_array(_off_graph(y, "y"), ensure_2d=False, dtype=np.float64,
+                                     ensure_min_samples=0, input_name="y"), warn=True)
     with _blamed("X and y"):
         check_consistent_length(X, y)
     return y
@@ -657,7 +707,8 @@ def _sample_rows(n: int, most: int, seed: int) -> Tensor:
 
 
 def _lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
-    "Mean and inverse root of the covariance of a Dask array, in one pass, in the units of some of its rows; columns constant in these are dropped."
+    """Mean and inverse root of the covariance of a Dask array, in one pass, in the units of some of its rows;
+    columns constant in these are dropped."""
     d, (start, unit) = X.shape[1], column_units(part)
 
     def add(totals: Totals, Xb: Tensor) -> None:
@@ -680,7 +731,8 @@ def _one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
     def add(totals: Totals, Xb: Tensor, yb: Tensor) -> None:
         z = Xb @ V.T
         f = lambda z: model.predict(z @ V)
-        slopes = torch.stack([(f(z + h * e) - f(z - h * e)) / (2 * h) for e in torch.eye(len(V)).to(z)], dim=1)
+        slopes = torch.stack([(f(z + h * e) - f(z - h * e)) / (2 * h) for e in torch.eye(len(V)).to(z)],
+                             dim=1)
         totals[0].add_(slopes.T @ slopes)
         totals[1].add_(((yb - f(z))[:, None] * slopes).T @ Xb)
 
@@ -691,7 +743,8 @@ def _one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
 
 
 def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, dict[str, float]]:
-    "The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function; the best by cross-validation, and its table."
+    """The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function;
+    the best by cross-validation, and its table."""
     r = len(model.subspace)
     net = _first_layer(X, y, s.groups, steps, s.width, s.seed)
     planes = [model.subspace, _one_step(X, y, model), recovered_subspace(net.W, r)]
@@ -699,7 +752,8 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, di
     rows, stacked = take_rows(X, few), torch.cat(planes).T
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
-    found = [_fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True) for part in parts]
+    found = [_fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True)
+             for part in parts]
     k = min(range(3), key=lambda k: min(found[k][1].values()))
     inner, table = found[k]
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
@@ -710,7 +764,8 @@ class FallbackWarning(HopelessWarning):
 
 
 def _in_order(model: Model, X: Float[Tensor, "n d"], h: float = 1e-3) -> Model:
-    "The subspace in a basis that the data fix: the direction along which f changes most comes first, each points upwards."
+    """The subspace in a basis that the data fix: the direction along which f changes most comes first, each
+    points upwards."""
     V = model.subspace.double()
     f = lambda rows: model.predict(rows).double()
     S = torch.stack([(f(X + h * v) - f(X - h * v)) / (2 * h) for v in V], dim=1)
@@ -720,34 +775,42 @@ def _in_order(model: Model, X: Float[Tensor, "n d"], h: float = 1e-3) -> Model:
     return replace(model, subspace=V * torch.where(largest < 0, -1.0, 1.0))
 
 
-def _of_network(net: TwoLayerNet, V: Float[Tensor, "r d"], X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Model:
+def _of_network(net: TwoLayerNet, V: Float[Tensor, "r d"], X: Float[Tensor, "n d"],
+                y: Float[Tensor, "n"]) -> Model:
     "The network of the paper, which is not bounded, as a model."
     return replace(bounded("network", V.double().numpy(), net, X.numpy(), y.numpy()), subspace=V)
 
 
-def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s: Settings) -> tuple[Model, dict[str, float]]:
-    "Plane, rank if r is None, and function, on all rows or on a sample of `_MOST`; and the cross-validated errors."
+def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
+               s: Settings) -> tuple[Model, dict[str, float]]:
+    """Plane, rank if r is None, and function, on all rows or on a sample of `_MOST`; and the cross-validated
+    errors."""
     part = _sample_rows(len(y), max(_MOST, 10 * X.shape[1]), s.seed)
     rows, labels = X[part].numpy(), y[part].numpy()
-    f, exact = _choose_rank(rows, labels, s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
+    f, exact = _choose_rank(rows, labels,
+                            s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
     return (exact, {"polynomial": 0.0}) if exact else _fit_function(rows, labels, f, s, r is not None)
 
 # %% ../../nbs/24_regressor.ipynb #850af559
 def _in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
-    "The advice with its loss in units of y and its directions, unit length, in the columns that the user gave."
+    """The advice with its loss in units of y and its directions, unit length, in the columns that the user
+    gave."""
     if whitening is None:
         return replace(advice, loss=in_units_of(advice.loss, spread))
     moved = [(f, whitening @ f.vector) for f in advice.directions]
-    return replace(advice, loss=in_units_of(advice.loss, spread), directions=tuple(replace(f, vector=u / u.norm()) for f, u in moved))
+    return replace(advice, loss=in_units_of(advice.loss, spread),
+                   directions=tuple(replace(f, vector=u / u.norm()) for f, u in moved))
 
 
 class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RegressorMixin, BaseEstimator):
-    """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and chapters 21 to 24).
+    """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and
+    chapters 21 to 24).
 
-    After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where the inputs were white; `loss_`, the main loss of stage 1 in
-    units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised labels, largest magnitude first; `advice_`, what each loss
-    sees (print it); `held_out_`, cross-validated error of each kind over the variance of y; `model_`, the winner; `n_features_in_`.
-    `predict` is constant beyond the indices that `fit` has seen, and `outside` says which rows lie there.
+    After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs were white; `loss_`,
+    the main loss of stage 1 in units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised
+    labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
+    error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
+    beyond the indices that `fit` has seen, and `outside` says which rows lie there.
     """
 
     whitening_: Float[Tensor, "d d"] | None
@@ -756,9 +819,11 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         self,
         n_indices: int | Literal["auto"] = "auto",  # r, or "auto": by the score of formula (4)
         loss: Loss | str = "auto",  # loss of stage 1, or "auto": the adviser's
-        steps: int | Literal["auto", "rule", "holdout"] = "auto",  # T1, or from the spectrum, by ceil(sqrt(log d)), on held-out rows
+        # T1, or from the spectrum, by ceil(sqrt(log d)), on held-out rows
+        steps: int | Literal["auto", "rule", "holdout"] = "auto",
         width: int = 512,  # neurons m, even
-        refine: bool = True,  # False: the two stages alone; with loss and steps="rule" given, those of the paper
+        # False: the two stages alone; with loss and steps="rule" given, those of the paper
+        refine: bool = True,
         whiten: bool | Literal["auto"] = "auto",  # whiten the inputs first; "auto": where they are not white
         level: float = 0.01,  # chance that unrelated data show a direction
         rounds: int = 2,  # of the search for two or three directions, forty random planes each
@@ -786,7 +851,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         X, y = check_data(torch.tensor(X), torch.tensor(y))
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
         white = not is_white(X) if self.whiten == "auto" else bool(self.whiten)
-        self.mean_, self.whitening_ = _shrunk_whitening(X) if white else (torch.zeros(X.shape[1]).double(), None)
+        self.mean_, self.whitening_ = _shrunk_whitening(X) if white else (
+            torch.zeros(X.shape[1]).double(), None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
             warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
@@ -804,7 +870,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         part = check_data(take_rows(X, few).compute(), y[few])[0]
         self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
         white = not is_white(part) if self.whiten == "auto" else bool(self.whiten)
-        whitening = (_shrunk_whitening(part) if len(few) == n else _lazy_whitening(X, part)) if white else None
+        whitening = (_shrunk_whitening(part) if len(few) == n
+                     else _lazy_whitening(X, part)) if white else None
         self.mean_, self.whitening_ = whitening or (torch.zeros(X.shape[1]).double(), None)
         X, part, y = self._white(X), self._white(part), (y - self.y_mean_) / self.y_scale_
         with warnings.catch_warnings():
@@ -825,7 +892,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         "Inputs in the coordinates of the fit."
         if self.whitening_ is None:
             return X
-        return (X - self.mean_.numpy()) @ self.whitening_.numpy() if is_lazy(X) else (X - self.mean_) @ self.whitening_
+        return (X - self.mean_.numpy()) @ self.whitening_.numpy() if is_lazy(X) else (
+            X - self.mean_) @ self.whitening_
 
     def _set_model(self, model: Model, X: Float[Tensor, "n d"]) -> None:
         "The model and what follows from its plane, in a basis that these rows fix."
@@ -840,8 +908,10 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
             seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         advice = advise_loss(X, y, self.level, seed=seed)
         loss = advice.loss if self.loss == "auto" else in_units_of(as_loss(self.loss), 1 / self.y_scale_)
-        groups = tuple((labels, as_loss(name), order) for labels, name, order in advice.groups) if self.loss == "auto" else ()
-        s = Settings(advice, groups or (("y", loss, 2),), self.steps, self.width, self.rounds, self.level, seed)
+        groups = tuple((labels, as_loss(name), order)
+                       for labels, name, order in advice.groups) if self.loss == "auto" else ()
+        s = Settings(advice, groups or (("y", loss, 2),), self.steps, self.width, self.rounds, self.level,
+                     seed)
         r = max(1, advice.rank) if self.n_indices == "auto" else self.n_indices
         self.steps_, self.held_out_ = _choose_steps(X, y, r, s), {}
         if self.refine:
@@ -853,15 +923,19 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         self.loss_ = in_units_of(loss, self.y_scale_)
         self.spectrum_ = _spectrum_under(X, y, loss)
         if self.model_.kind == "constant" or (advice.rank == 0 and not self.refine):
-            warnings.warn(_hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning, stacklevel=4)
+            warnings.warn(_hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning,
+                          stacklevel=4)
         elif self.model_.kind == "linear" and self.n_indices not in ("auto", 1):
-            warnings.warn(f"ridge regression predicts rows not seen better than functions of {r} indices: `predict` is that line", FallbackWarning, stacklevel=4)
+            warnings.warn(
+                f"ridge regression predicts rows not seen better than functions of {r} indices: `predict` is "
+                f"that line", FallbackWarning, stacklevel=4)
         return s
 
     def _checked(self, X) -> Float[Tensor, "n d"]:
         "Rows to predict, after their columns have been checked."
         with _blamed("X"):
-            return torch.tensor(validate_data(self, _off_graph(X, "X"), reset=False, dtype=np.float64, order="C"))
+            return torch.tensor(
+                validate_data(self, _off_graph(X, "X"), reset=False, dtype=np.float64, order="C"))
 
     def _lazy_rows(self, X, reset: bool = False):
         "A Dask array that has passed what scikit-learn asks of arrays, in float64."
@@ -881,7 +955,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
 
     @undisturbed
     def outside(self, X: Float[Array, "n d"]) -> Bool[np.ndarray, "n"]:
-        "Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError` before `fit`."
+        """Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError`
+        before `fit`."""
         check_is_fitted(self)
         return self.model_.outside(self._white(self._checked(X)))
 
@@ -906,9 +981,14 @@ def _spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) 
     return values[values.abs().argsort(descending=True)].numpy()
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
-MODELS = {"M1": (1, 100), "M2": (1, 100), "M3": (1, 100), "M4": (2, 200), "M5": (2, 200), "M6": (3, 200), "M7": (4, 400)}  # k, n
-PUBLISHED = {"M1": (0.383, 0.510, 0.984, 0.828), "M2": (0.457, 0.891, 0.924, 0.900), "M3": (0.628, 0.758, 0.967, 0.696), "M4": (0.566, 0.436, 0.391, 0.777),
-             "M5": (0.443, 0.393, 0.375, 0.733), "M6": (0.383, 0.166, 0.486, 0.498), "M7": (0.686, 0.548, math.nan, 0.854)}  # CVE, mean MAVE, rMAVE, pHd
+# k, n
+MODELS = {"M1": (1, 100), "M2": (1, 100), "M3": (1, 100), "M4": (2, 200), "M5": (2, 200), "M6": (3, 200),
+          "M7": (4, 400)}
+PUBLISHED = {"M1": (0.383, 0.510, 0.984, 0.828), "M2": (0.457, 0.891, 0.924, 0.900),
+             "M3": (0.628, 0.758, 0.967, 0.696), "M4": (0.566, 0.436, 0.391, 0.777),
+             # CVE, mean MAVE, rMAVE, pHd
+             "M5": (0.443, 0.393, 0.375, 0.733), "M6": (0.383, 0.166, 0.486, 0.498),
+             "M7": (0.686, 0.548, math.nan, 0.854)}
 
 
 def _published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -928,8 +1008,10 @@ def _published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.n
     if model == "M7":
         X, e = X / np.sqrt(rng.chisquare(3, n) / 3)[:, None], rng.laplace(0, 0.5 / 2**0.5, n)
     u, v = X @ b1, X @ b2
-    y = {"M1": lambda: np.cos(u), "M2": lambda: np.cos(u), "M3": lambda: 2 * np.log(2 + abs(u)), "M4": lambda: u / (0.5 + (1.5 + v) ** 2),
-         "M5": lambda: np.cos(np.pi * u) * (v + 1) ** 2, "M6": lambda: (X[:, [0, 1, 19]] ** 2).sum(axis=1), "M7": lambda: X[:, 0] * X[:, 1] ** 2 + X[:, 19] * X[:, 2]}
+    y = {"M1": lambda: np.cos(u), "M2": lambda: np.cos(u), "M3": lambda: 2 * np.log(2 + abs(u)),
+         "M4": lambda: u / (0.5 + (1.5 + v) ** 2),
+         "M5": lambda: np.cos(np.pi * u) * (v + 1) ** 2, "M6": lambda: (X[:, [0, 1, 19]] ** 2).sum(axis=1),
+         "M7": lambda: X[:, 0] * X[:, 1] ** 2 + X[:, 19] * X[:, 2]}
     wide = {"M6": unit[[0, 1, 19]], "M7": unit[[0, 1, 2, 19]]}
     return X, y[model]() + e, wide.get(model, np.stack([b1, b2])[: MODELS[model][0]])
 
@@ -949,7 +1031,8 @@ def _published_cell(model: str, seed: int) -> dict:
 
 def published_sweep(scale: str) -> Sweep:
     "M1 to M7, 100 replications as published, or one."
-    return Sweep(f"published-{scale}", _published_cell, product(model=list(MODELS)), {"full": 100, "small": 1}[scale])
+    return Sweep(f"published-{scale}", _published_cell, product(model=list(MODELS)),
+                 {"full": 100, "small": 1}[scale])
 
 
 def _noise_cell(link: str, d: int, seed: int) -> dict:
@@ -960,4 +1043,5 @@ def _noise_cell(link: str, d: int, seed: int) -> dict:
 
 def noise_sweep(scale: str) -> Sweep:
     "Seven links, noise of half a standard deviation."
-    return Sweep(f"noise-{scale}", _noise_cell, product(link=list(_NOISY), d=[50]), {"full": 100, "small": 1}[scale])
+    return Sweep(f"noise-{scale}", _noise_cell, product(link=list(_NOISY), d=[50]),
+                 {"full": 100, "small": 1}[scale])

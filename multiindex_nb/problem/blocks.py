@@ -55,8 +55,10 @@ def mirror(S: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
 Totals = tuple[Tensor, ...]
 
 
-def _chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable, totals: Totals | None = None) -> Totals:
-    "Totals over the rows of one array in memory, in blocks that keep temporary arrays small; goes on from `totals`, in place."
+def _chunk_sums(X, columns: Sequence[Tensor | np.ndarray], zeros: Callable[[], Totals], add: Callable,
+                totals: Totals | None = None) -> Totals:
+    """Totals over the rows of one array in memory, in blocks that keep temporary arrays small; goes on from
+    `totals`, in place."""
     totals, X = totals or zeros(), as_tensor(X, "X")
     where = totals[0].device
     for block in zip(*(torch.as_tensor(t).split(sizes(where)[0]) for t in (X, *columns))):
@@ -69,8 +71,10 @@ def _add_up(parts: Sequence[Totals]) -> Totals:
     return tuple(sum(same[1:], start=same[0]) for same in zip(*parts))
 
 
-def _sum_chunk(sums: Callable, chunk: np.ndarray, rows: int, cut: list[np.ndarray], totals: Totals | None) -> Totals:
-    "Totals of one chunk, brought to the processor that will add them up; `ValueError` for another number of rows than planned."
+def _sum_chunk(sums: Callable, chunk: np.ndarray, rows: int, cut: list[np.ndarray], totals: Totals
+               | None) -> Totals:
+    """Totals of one chunk, brought to the processor that will add them up; `ValueError` for another number of
+    rows than planned."""
     return tuple(t.cpu() for t in sums(whole_chunk(chunk, rows), cut, totals=totals))
 
 # %% ../../nbs/42_blocks.ipynb #1818f196
@@ -84,22 +88,26 @@ def _merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
 
 
 def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
-    "`row_sums` of a Dask array: partial sums in a tree for a scheduler that works in parallel, otherwise in a chain."
+    """`row_sums` of a Dask array: partial sums in a tree for a scheduler that works in parallel, otherwise in
+    a chain."""
     from uuid import uuid4
 
     from dask import base, compute
     from dask.delayed import Delayed
     from dask.highlevelgraph import HighLevelGraph
 
-    name, edges, parallel = f"row-sums-{uuid4().hex}", np.cumsum((0, *X.chunks[0])).tolist(), bool(base.get_scheduler())
+    name, edges, parallel = f"row-sums-{uuid4().hex}", np.cumsum((0, *X.chunks[0])).tolist(), bool(
+        base.get_scheduler())
     plan: dict = {(name, "sums"): partial(_chunk_sums, zeros=zeros, add=add)}
     keys = [row[0] for row in X.__dask_keys__()]
     length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
     for k, (key, low, high) in enumerate(zip(keys, edges, edges[1:])):
         cut = [c.numpy()[low:high] for c in columns]  # views, of which only the slice is sent
-        plan[name, k] = (_sum_chunk, (name, "sums"), key, high - low, cut, (name, k - 1) if k % length else None)
+        plan[name, k] = (_sum_chunk, (name, "sums"), key, high - low, cut, (name, k - 1) if k % length
+                         else None)
     ends = [(name, min(k + length, len(keys)) - 1) for k in range(0, len(keys), length)]
-    total = Delayed(_merge_tree(plan, name, ends, 4 if parallel else 2), HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
+    total = Delayed(_merge_tree(plan, name, ends, 4 if parallel else 2),
+                    HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
     return compute(total, scheduler=None if parallel else "synchronous")[0]
 
 # %% ../../nbs/42_blocks.ipynb #x-row-sums
@@ -109,19 +117,22 @@ def row_sums(
     zeros: Callable[[], Totals],  # makes the totals
     add: Callable[..., None],  # add(totals, X_block, *column_blocks) changes the totals in place
 ) -> Totals:
-    "Sums over all rows, block by block; a Dask array is read once, with the scheduler in force or else one chunk at a time."
+    """Sums over all rows, block by block; a Dask array is read once, with the scheduler in force or else one
+    chunk at a time."""
     return (lazy_sums if is_lazy(X) else _chunk_sums)(X, columns, zeros, add)
 
 # %% ../../nbs/42_blocks.ipynb #x-weighted-grams
 def weighted_grams(X: Float[Tensor, "n d"], weights: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
-    "`weighted_gram` for each row of `weights`, in one pass over X; `ValueError` if an X not seen before is not finite."
+    """`weighted_gram` for each row of `weights`, in one pass over X; `ValueError` if an X not seen before is
+    not finite."""
     d, device = X.shape[1], weights.device
 
     def add(totals: Totals, Xb: Tensor, wb: Tensor) -> None:
         for S, w in zip(totals[0], wb.T):
             add_gram(S, Xb, w.to(Xb.dtype))
 
-    (S,) = row_sums(X, [weights.T], lambda: (torch.zeros(len(weights), d, d, dtype=torch.float64, device=device),), add)
+    (S,) = row_sums(X, [weights.T],
+                    lambda: (torch.zeros(len(weights), d, d, dtype=torch.float64, device=device),), add)
     if not torch.isfinite(S[0]).all():
         raise ValueError("X must be finite, got NaN or infinite entries")
     for matrix in S:

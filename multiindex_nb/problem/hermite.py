@@ -24,7 +24,8 @@ def hermite(
     k: int,  # degree, >= 0
     z: Float[Array, "*shape"] | float,  # where to evaluate: a number, array or tensor
 ) -> Float[Tensor, "*shape"]:  # h_k(z), elementwise
-    "The normalised probabilists' Hermite polynomial h_k(z) = He_k(z) / sqrt(k!) (setting of arXiv 2511.15120)."
+    """The normalised probabilists' Hermite polynomial h_k(z) = He_k(z) / sqrt(k!) (setting of arXiv
+    2511.15120)."""
     k, z = check_int(k, "k", 0, 1000), as_tensor(z, "z", keep_grad=True)
     below, here = torch.zeros_like(z), torch.ones_like(z)
     for j in range(k):

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..gate import Array, as_tensor, drawing, check_bytes, check_real, count, flag, gated, instance, shown, tensor
+from ..gate import (Array, as_tensor, drawing, check_bytes, check_real, count, flag, gated,
+                                instance, shown, tensor)
 from .blocks import weighted_gram, weighted_grams
 from .hermite import gauss_hermite, tensor_rule
 from .rows import check_data, is_lazy
@@ -185,7 +186,8 @@ class L1(Loss):
         return _weighted_quantile(_some_labels(y), 0.5, weights)
 
 # %% ../../nbs/02_losses.ipynb #5eeb8b0d
-LOSSES = {"mse": MSE, "huber": Huber, "l1": L1, "logcosh": LogCosh, "pinball": Pinball, "expectile": Expectile}
+LOSSES = {"mse": MSE, "huber": Huber, "l1": L1, "logcosh": LogCosh, "pinball": Pinball,
+          "expectile": Expectile}
 
 
 def as_loss(
@@ -197,7 +199,8 @@ def as_loss(
         return loss
     if not isinstance(loss, str):
         raise TypeError(f"{label} must be a Loss or its name, got {shown(loss)}")
-    if written := re.fullmatch(r"(\w+)\((?:\w+=)?([^()]*)\)", loss.strip()):  # as a loss prints itself: Huber(delta=1.3)
+    # as a loss prints itself: Huber(delta=1.3)
+    if written := re.fullmatch(r"(\w+)\((?:\w+=)?([^()]*)\)", loss.strip()):
         loss = ":".join(part for part in written.groups() if part)
     name, _, parameter = loss.strip().lower().partition(":")
     return _loss_named(name, parameter, label)
@@ -210,7 +213,8 @@ def _loss_named(name: str, parameter: str, label: str) -> Loss:
     try:
         number = float(parameter) if parameter else None
     except ValueError:
-        raise ValueError(f"the parameter of {label} {name!r} must be a number, got {shown(parameter)}") from None
+        raise ValueError(
+            f"the parameter of {label} {name!r} must be a number, got {shown(parameter)}") from None
     if number is not None and not vars(LOSSES[name]()):
         raise ValueError(f"{label} {name!r} takes no parameter, got {shown(parameter)}")
     try:
@@ -277,7 +281,8 @@ def population_spectrum(
     "The r eigenvalues of E[l'(c, y) z z^T], by quadrature, to 1e-3 or better."
     link = as_target(target)
     values = torch.linalg.eigvalsh(population_matrix(link.compact(), loss))
-    values = torch.cat([values, values.new_zeros(link.r - len(values))])  # no part along a variable that does not occur
+    # no part along a variable that does not occur
+    values = torch.cat([values, values.new_zeros(link.r - len(values))])
     return values[torch.argsort(values.abs(), descending=True)]
 
 # %% ../../nbs/02_losses.ipynb #d306d504
@@ -324,14 +329,16 @@ def empirical_spectrum(
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * X.shape[1] ** (-2 / 3)))
 
 # %% ../../nbs/02_losses.ipynb #x-leading-directions
-def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss, r: int) -> Float[Tensor, "r d"]:
+def leading_directions(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss,
+                       r: int) -> Float[Tensor, "r d"]:
     "Eigenvectors of the r eigenvalues of S that are largest in magnitude."
     values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss))
     return vectors.T[torch.argsort(values.abs(), descending=True)[:r]]
 
 # %% ../../nbs/02_losses.ipynb #x-mark-outlier
 def _mark_outlier(ax, value: float, v: Float[Tensor, "d"], name: str, U: Float[Array, "r d"] | None) -> None:
-    "A triangle at an outlier; with U known, its cosine with the index space and the colour of the direction that it is closest to."
+    """A triangle at an outlier; with U known, its cosine with the index space and the colour of the direction
+    that it is closest to."""
     color = "0.25"
     if U is not None:
         cosines = torch.linalg.qr(as_tensor(U, "U").to(v).T)[0].T @ v
@@ -357,7 +364,8 @@ def plot_spectrum(
     counts, cuts = np.histogram(spectrum.values[k:], bins=40)
     ax.stairs(counts, cuts, fill=True, color="0.7", label="bulk")
     for sign in (-1, 1):
-        ax.axvline(sign * spectrum.edge, color="k", ls=":", lw=1, label="edge of the bulk" if sign > 0 else None)
+        ax.axvline(sign * spectrum.edge, color="k", ls=":", lw=1, label="edge of the bulk" if sign > 0
+                   else None)
     for i, (value, v) in enumerate(zip(spectrum.values[:k].tolist(), spectrum.vectors[:k])):
         _mark_outlier(ax, value, v, f"outlier {i + 1}", U)
     ax.set(xlabel="eigenvalue of S", ylabel="count")

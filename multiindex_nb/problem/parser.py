@@ -41,9 +41,11 @@ def _multiply_series(
     for alpha, a in p.items():
         for beta, b in q.items():
             partial = {tuple(map(add, alpha, beta)): a * b}
-            for place in (i for i, (j, k) in enumerate(zip(alpha, beta)) if j and k):  # elsewhere one factor is h0 = 1
+            # elsewhere one factor is h0 = 1
+            for place in (i for i, (j, k) in enumerate(zip(alpha, beta)) if j and k):
                 factor = hermite_product(alpha[place], beta[place])
-                partial = {key[:place] + (deg,) + key[place + 1 :]: c * f for key, c in partial.items() for deg, f in factor.items()}
+                partial = {key[:place] + (deg,) + key[place + 1 :]: c * f for key, c in partial.items()
+                           for deg, f in factor.items()}
             for key, c in partial.items():
                 out[key] = out.get(key, 0.0) + c
             if (formed := formed + len(partial)) > most or len(out) > _MAX_TERMS:
@@ -57,7 +59,8 @@ def _text_error(
     problem: str,  # what is wrong and what to write instead
 ) -> ValueError:  # to be raised
     "A one-line `ValueError` that marks the place in `text` with >>>."
-    return ValueError(f"bad target at column {column + 1}: {problem}; in {text[:column] + '>>>' + text[column:]!r}")
+    return ValueError(
+        f"bad target at column {column + 1}: {problem}; in {text[:column] + '>>>' + text[column:]!r}")
 
 # %% ../../nbs/40_parser.ipynb #2e8cce83
 def _parse_tree(
@@ -71,7 +74,8 @@ def _parse_tree(
     try:
         return ast.parse(text, mode="eval").body
     except SyntaxError as error:
-        raise _text_error(text, max((error.offset or 1) - 1, 0), f"not an arithmetic expression ({error.msg})") from None
+        raise _text_error(text, max((error.offset or 1) - 1, 0),
+                          f"not an arithmetic expression ({error.msg})") from None
     except (RecursionError, MemoryError, ValueError):
         raise ValueError("bad target: parentheses nested too deeply, or a null character") from None
 
@@ -83,12 +87,14 @@ def _parse_leaf(
 ) -> dict:  # its Hermite series
     "The series of a number, `z3` or `h4(z3)`; `ValueError` for anything else."
     degree, name = 1, node
-    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(node.value, bool):
+    if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and not isinstance(
+        node.value, bool):
         return {(0,) * r: float(node.value)}
     if isinstance(node, ast.Call):
         called = node.func.id if isinstance(node.func, ast.Name) else "?"
         if not re.fullmatch(r"h\d{1,4}", called):
-            raise _text_error(text, node.col_offset, f"unknown function {called!r}, only h0, h1, h2, ... exist")
+            raise _text_error(text, node.col_offset,
+                              f"unknown function {called!r}, only h0, h1, h2, ... exist")
         if len(node.args) != 1 or node.keywords or not isinstance(node.args[0], ast.Name):
             raise _text_error(text, node.col_offset, f"{called} takes one variable, such as {called}(z1)")
         degree, name = int(called[1:]), node.args[0]
@@ -133,8 +139,10 @@ def _parse_product(p: dict, q: dict, node: ast.expr, at: _Reading) -> dict:
 def _parse_power(node: ast.BinOp, at: _Reading) -> dict:
     "The series of base ** exponent, the exponent a whole number >= 0."
     base, exponent = _parse_node(node.left, at), node.right
-    if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int and exponent.value <= _MAX_DEGREE):
-        raise _text_error(at.text, exponent.col_offset, f"an exponent must be a whole number from 0 to {_MAX_DEGREE}")
+    if not (isinstance(exponent, ast.Constant) and type(exponent.value) is int
+            and exponent.value <= _MAX_DEGREE):
+        raise _text_error(at.text, exponent.col_offset,
+                          f"an exponent must be a whole number from 0 to {_MAX_DEGREE}")
     out = {(0,) * at.r: 1.0}
     for _ in range(exponent.value):
         out = _parse_product(out, base, node, at)
@@ -154,7 +162,8 @@ def _parse_node(
     if isinstance(node.op, ast.Pow):
         return _parse_power(node, at)
     if not isinstance(node.op, (ast.Add, ast.Sub, ast.Mult)):
-        raise _text_error(at.text, node.col_offset, "only + - * ** are allowed (for a power write **, for 1/2 write 0.5)")
+        raise _text_error(at.text, node.col_offset,
+                          "only + - * ** are allowed (for a power write **, for 1/2 write 0.5)")
     left, right = _parse_node(node.left, at), _parse_node(node.right, at)
     if isinstance(node.op, ast.Mult):
         return _parse_product(left, right, node, at)
@@ -165,7 +174,8 @@ def parse_series(
     text: str,  # such as "h2(z1)+0.5*h3(z1)*z2"
 ) -> tuple[dict[tuple[int, ...], float], int]:  # the Hermite series and r
     "Hermite coefficients of a target written as text; `ValueError` that points at bad text."
-    text = " ".join(text.split()) if isinstance(text, str) else text  # one line, so that columns mean something
+    # one line, so that columns mean something
+    text = " ".join(text.split()) if isinstance(text, str) else text
     tree = _parse_tree(text)
     names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and re.fullmatch(r"z[1-9]\d*", n.id)]
     indices = [int(n.id[1:]) if len(n.id) < 6 else _MAX_INDEX + 1 for n in names]
@@ -177,6 +187,7 @@ def parse_series(
         terms = _parse_node(tree, _Reading(text, r))
     except (RecursionError, OverflowError):
         raise ValueError("bad target: the expression is nested too deeply or a number is too large") from None
-    numbers = [abs(float(n.value)) for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, (int, float))]
+    numbers = [abs(float(n.value)) for n in ast.walk(tree) if isinstance(n, ast.Constant)
+               and isinstance(n.value, (int, float))]
     floor = 1e-12 * max([1e-300, *map(abs, terms.values()), *numbers])
     return {k: terms[k] for k in sorted(terms) if abs(terms[k]) > floor}, r

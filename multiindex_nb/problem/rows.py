@@ -34,14 +34,18 @@ def _check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
     "A `ValueError` unless the product of three numbers of this size can be stored."
     most = torch.finfo(dtype).max ** 0.3
     if not 1 / most <= size <= most:
-        raise ValueError(f"{name} must be between {1 / most:.0e} and {most:.0e} in {str(dtype)[6:]}, got {size.item():.3g}: choose another unit")
+        raise ValueError(
+            f"{name} must be between {1 / most:.0e} and {most:.0e} in {str(dtype)[6:]}, got "
+            f"{size.item():.3g}: choose another unit")
 
 
 def labels_in(y: Float[Tensor, "n"], dtype: torch.dtype, name: str = "y") -> Float[Tensor, "n"]:
     "y in the precision of the computation; `ValueError` if it would lose its digits there."
     kept = y.to(dtype)
     if dtype != y.dtype and (kept.to(y.dtype) - y).abs().max() > 1e-3 * y.std():
-        raise ValueError(f"{name} would lose its digits in {str(dtype)[6:]}: subtract a constant from it, or give X and the network in float64")
+        raise ValueError(
+            f"{name} would lose its digits in {str(dtype)[6:]}: subtract a constant from it, or give X and "
+            f"the network in float64")
     return kept
 
 # %% ../../nbs/46_rows.ipynb #x-check-paired
@@ -50,7 +54,9 @@ def check_paired(X, y, names: tuple[str, str] = ("X", "y")) -> None:
     mine, other = (getattr(t, "index", None) for t in (X, y))
     same = getattr(mine, "equals", None)
     if same and hasattr(other, "equals") and not same(other):
-        raise ValueError(f"{names[0]} and {names[1]} must have the same index, since rows are paired by their order: sort one by the other, or give {names[1]}.to_numpy()")
+        raise ValueError(
+            f"{names[0]} and {names[1]} must have the same index, since rows are paired by their order: sort "
+            f"one by the other, or give {names[1]}.to_numpy()")
 
 # %% ../../nbs/46_rows.ipynb #d741e768
 def is_lazy(X) -> TypeGuard[Any]:
@@ -65,7 +71,9 @@ def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, whi
     if X.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got dtype {X.dtype}")
     if any(math.isnan(size) for size in X.shape):
-        raise ValueError(f"{name} has chunks of unknown size: call X.compute_chunk_sizes(), or to_dask_array(lengths=True) on a data frame")
+        raise ValueError(
+            f"{name} has chunks of unknown size: call X.compute_chunk_sizes(), or "
+            f"to_dask_array(lengths=True) on a data frame")
     return X.rechunk({1: -1}) if X.ndim == 2 else X
 
 
@@ -77,7 +85,8 @@ def whole_chunk(chunk, rows: int):
 
 # %% ../../nbs/46_rows.ipynb #x-take-rows
 def take_rows(X, rows: Int[Tensor, "k"]):
-    "Some rows of `X`, by number in ascending order; of a Dask array, another one that picks them inside each chunk."
+    """Some rows of `X`, by number in ascending order; of a Dask array, another one that picks them inside
+    each chunk."""
     if not is_lazy(X):
         return X[rows.to(X.device)]
     import dask.array as da
@@ -91,7 +100,8 @@ def take_rows(X, rows: Int[Tensor, "k"]):
 
 # %% ../../nbs/46_rows.ipynb #x-by-chunk
 def by_chunk(f: Callable, X, shape: tuple[int, ...] = ()):
-    "A Dask array of f(rows), of this shape a row, for each chunk of X; each must have its rows, finite, and an empty one gives an empty part."
+    """A Dask array of f(rows), of this shape a row, for each chunk of X; each must have its rows, finite, and
+    an empty one gives an empty part."""
     import dask.array as da
 
     def part(chunk, own):
@@ -100,7 +110,8 @@ def by_chunk(f: Callable, X, shape: tuple[int, ...] = ()):
 
     X = as_rows(X)
     rows = da.zeros((len(X), 1), chunks=(X.chunks[0], 1), dtype=bool)
-    return da.map_blocks(part, X, rows, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), drop_axis=None if shape else 1, chunks=(X.chunks[0], *((k,) for k in shape)))
+    return da.map_blocks(part, X, rows, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), drop_axis=None
+                         if shape else 1, chunks=(X.chunks[0], *((k,) for k in shape)))
 
 # %% ../../nbs/46_rows.ipynb #42check-data
 def _check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtype:
@@ -114,15 +125,19 @@ def _check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtyp
 
 
 def check_data(
-    X: Float[Array, "n d"],  # inputs; a Dask array stays one, and its entries are looked at when it is first read
+    # inputs; a Dask array stays one, and its entries are looked at when it is first read
+    X: Float[Array, "n d"],
     y: Float[Array, "n"],  # labels
     names: tuple[str, str] = ("X", "y"),  # what the caller calls them
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # the same, as tensors of one dtype
     "Validated (X, y); `TypeError` or `ValueError` names the argument, `FewSamplesWarning` when n < d."
     check_paired(X, y, names)
-    (x_name, y_name), X, y = names, as_rows(X, names[0]), as_tensor(y.compute() if is_lazy(y) else y, names[1])
+    (x_name, y_name), X, y = names, as_rows(X,
+                                            names[0]), as_tensor(y.compute() if is_lazy(y) else y, names[1])
     if X.ndim != 2 or y.ndim != 1:
-        raise ValueError(f"{x_name} must have shape (n, d) and {y_name} shape (n,), got {tuple(X.shape)} and {tuple(y.shape)}")
+        raise ValueError(
+            f"{x_name} must have shape (n, d) and {y_name} shape (n,), got {tuple(X.shape)} and "
+            f"{tuple(y.shape)}")
     if len(X) != len(y):
         raise ValueError(f"{x_name} and {y_name} must have the same length, got {len(X)} and {len(y)}")
     if len(X) < 2 or X.shape[1] < 1:
@@ -134,7 +149,8 @@ def check_data(
         raise ValueError(f"{y_name} must not be constant, got {len(y)} labels equal to {y[0].item():g}")
     dtype = _check_units(X, y, names)
     if len(X) < X.shape[1]:
-        warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, stacklevel=3)
+        warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing",
+                      FewSamplesWarning, stacklevel=3)
     return X, labels_in(y, dtype, y_name)
 
 # %% ../../nbs/46_rows.ipynb #x-quiet-check

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from ..gate import SEED, Array, as_tensor, check_bytes, check_int, count, gated, real, shown, tensor
+from ..gate import (SEED, Array, as_tensor, check_bytes, check_int, count, gated, real, shown,
+                                tensor)
 from .hermite import hermite_eval
 from .parser import parse_series
 
@@ -48,7 +49,8 @@ class Facts:
     @property
     def variables(self) -> tuple[int, ...]:
         "Columns of Z on which g depends, from 0; all of them if the target is not a parsed polynomial."
-        return tuple(range(self.r)) if self.terms is None else tuple(i for i in range(self.r) if any(alpha[i] for alpha in self.terms))
+        return tuple(range(self.r)) if self.terms is None else tuple(
+            i for i in range(self.r) if any(alpha[i] for alpha in self.terms))
 
     @property
     def degree(self) -> int | None:
@@ -81,7 +83,9 @@ class Target(Facts):
 
     def __post_init__(self):
         if not callable(self.g):
-            raise TypeError(f"g must be callable on an (n, r) tensor, got {type(self.g).__name__}; for text use Target.parse")
+            raise TypeError(
+                f"g must be callable on an (n, r) tensor, got {type(self.g).__name__}; for text use "
+                f"Target.parse")
         if not (self.text is None or isinstance(self.text, str)):
             raise TypeError(f"text must be text, got {shown(self.text)}")
         object.__setattr__(self, "r", check_int(self.r, "r", 1, 10_000))
@@ -110,7 +114,9 @@ class Target(Facts):
         kept = self.variables or (0,)
         if self.terms is None or len(kept) == self.r:
             return self
-        return Target(_HermiteSeries(tuple((tuple(alpha[i] for i in kept), c) for alpha, c in self.terms.items())), len(kept), f"{self} in {len(kept)} variables")
+        return Target(
+            _HermiteSeries(tuple((tuple(alpha[i] for i in kept), c) for alpha, c in self.terms.items())),
+            len(kept), f"{self} in {len(kept)} variables")
 
 # %% ../../nbs/01_targets.ipynb #x-as-target
 def as_target(target: Target | str, name: str = "target") -> Target:
@@ -150,7 +156,8 @@ def random_subspace(
     condition: float = 1.0,  # ratio of largest to smallest singular value, >= 1
     seed: int = 0,  # seed of the draw
 ) -> Float[Tensor, "r d"]:  # U
-    "A random index matrix U whose singular values run from 1 down to 1/condition (setting of arXiv 2511.15120)."
+    """A random index matrix U whose singular values run from 1 down to 1/condition (setting of arXiv
+    2511.15120)."""
     if r > d:
         raise ValueError(f"r must be in [1, {d}], at most d = {d}, got {r}")
     check_bytes(24 * r * d, f"r = {r} and d = {d}")

@@ -22,22 +22,26 @@ class ConstantColumnWarning(UserWarning):
 
 def column_units(
     X: Float[Tensor, "n d"],  # rows
-) -> tuple[Float[Tensor, "d"], Float[Tensor, "d"]]:  # mean and one over the standard deviation, of each column
-    "What standardises each column by itself; 0 for a column that is constant to rounding, with a `ConstantColumnWarning`."
+) -> tuple[Float[Tensor, "d"], Float[Tensor, "d"]]:  # mean and one over the deviation, of each column
+    """What standardises each column by itself; 0 for a column that is constant to rounding, with a
+    `ConstantColumnWarning`."""
     low, high = X.aminmax(dim=0)
     half, size = high / 2 - low / 2, torch.maximum(high, -low)
     used = half > 1e-13 * size
     Z = (X - low) / torch.where(used, half, 1.0)  # between 0 and 2, whatever the unit
     if not used.all():
         columns = ", ".join(map(str, (~used).nonzero()[:, 0].tolist()[:10]))
-        warnings.warn(f"constant columns of X are left out: {int((~used).sum())} of {len(used)}, by number {columns}", ConstantColumnWarning, stacklevel=3)
+        warnings.warn(
+            f"constant columns of X are left out: {int((~used).sum())} of {len(used)}, by number {columns}",
+            ConstantColumnWarning, stacklevel=3)
     return low + half * Z.mean(dim=0), torch.where(used, 1 / (half * Z.std(dim=0)), 0.0)
 
 
 def whiten(
     X: Float[Tensor, "n d"],  # rows; labels are not needed
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "d"], Float[Tensor, "d d"]]:  # white rows, mean, A
-    "(X - mean) @ A with covariance I; a neuron w found there is A w in the old coordinates. Directions without variance go to zero."
+    """(X - mean) @ A with covariance I; a neuron w found there is A w in the old coordinates. Directions
+    without variance go to zero."""
     mean, unit = column_units(X)
     s, Q = torch.linalg.eigh(torch.cov(((X - mean) * unit).T).reshape(X.shape[1], -1))
     keep = s > 1e-10 * s[-1]

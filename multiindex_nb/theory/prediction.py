@@ -35,7 +35,8 @@ class SlopeLaw:
     C: Float[np.ndarray, "K r r"]  # E[z z^T | bin]
 
 
-def bin_law(t: Float[np.ndarray, "N"], Z: Float[np.ndarray, "N r"], tail: int = 300, bins: int = 2000) -> SlopeLaw:
+def bin_law(t: Float[np.ndarray, "N"], Z: Float[np.ndarray, "N r"], tail: int = 300,
+            bins: int = 2000) -> SlopeLaw:
     "Sort points by t and average t and z z^T in bins; the `tail` points at each end keep their own."
     order, N = np.argsort(t, kind="stable"), len(t)
     inner = np.linspace(tail, N - tail, bins + 1).astype(int) if N > 2 * tail + bins else np.arange(N)
@@ -43,7 +44,8 @@ def bin_law(t: Float[np.ndarray, "N"], Z: Float[np.ndarray, "N r"], tail: int = 
     size = np.diff(np.append(cuts, N))
     mean = lambda a: np.add.reduceat(a, cuts, axis=0) / size.reshape(-1, *[1] * (a.ndim - 1))
     t, Z = t[order], Z[order]
-    return SlopeLaw(size / N, mean(t), np.stack([mean(Z * z[:, None]) for z in Z.T], axis=1))  # a row of z z^T at a time
+    # a row of z z^T at a time
+    return SlopeLaw(size / N, mean(t), np.stack([mean(Z * z[:, None]) for z in Z.T], axis=1))
 
 
 def _law_or_target(value, name: str) -> Target | SlopeLaw:
@@ -61,7 +63,8 @@ def label_points(
     factor: Float[np.ndarray, "r r"] | None = None,  # U = factor @ Q with Q orthonormal, if U itself is not
     seed: int = 0,  # of the scrambling
 ) -> tuple[Float[torch.Tensor, "N"], Float[np.ndarray, "N r"]]:  # y and z
-    "Labels and inputs on a Sobol sequence; `ValueError` for a bad or constant target or bad noise, `TypeError` for no target."
+    """Labels and inputs on a Sobol sequence; `ValueError` for a bad or constant target or bad noise,
+    `TypeError` for no target."""
     from scipy.stats import norm, qmc
 
     target = as_target(target)
@@ -86,7 +89,9 @@ def slope_law(
     "The law of the weights of S by quadrature; `ValueError` for a bad target, loss or noise."
     link, loss = as_target(target), as_loss(loss)
     if factor is not None and factor.shape != (link.r, link.r):
-        raise ValueError(f"factor must have shape ({link.r}, {link.r}), by the variables of target, got {tuple(factor.shape)}")
+        raise ValueError(
+            f"factor must have shape ({link.r}, {link.r}), by the variables of target, got "
+            f"{tuple(factor.shape)}")
     check_bytes(24 * 2**log2_points * link.r, f"log2_points = {log2_points} in {link.r} variables")
     used = list(link.variables) if factor is None and link.variables else list(range(link.r))
     y, Z = label_points(link.compact() if factor is None else link, noise, log2_points, factor)
@@ -110,13 +115,15 @@ def _spread(law: SlopeLaw, u: float) -> float:
 
 
 def edge_point(law: SlopeLaw, ratio: float, side: int) -> float | None:
-    "u at the upper (side = -1) or the lower edge (side = 1) of the bulk; None if there are too few rows for one."
+    """u at the upper (side = -1) or the lower edge (side = 1) of the bulk; None if there are too few rows for
+    one."""
     from scipy.optimize import brentq
 
     extreme = (-side * law.t).max()
     end = side / extreme * (1 - 1e-12) if extreme > 0 else side * 1e9 / np.abs(law.t).max()
     excess = lambda u: ratio * _spread(law, u) - 1
-    return None if excess(end) < 0 else brentq(excess, side * 1e-9 / np.abs(law.t).max(), end, rtol=1e-12, maxiter=500)
+    return None if excess(end) < 0 else brentq(
+        excess, side * 1e-9 / np.abs(law.t).max(), end, rtol=1e-12, maxiter=500)
 
 
 def bulk_edges(
@@ -129,7 +136,8 @@ def bulk_edges(
     return low, high
 
 # %% ../../nbs/28_theory.ipynb #54ecd066
-def _resolvent_points(law: SlopeLaw, ratio: float, x: Float[np.ndarray, "G"], levels: int = 24) -> Complex[np.ndarray, "G"]:
+def _resolvent_points(law: SlopeLaw, ratio: float, x: Float[np.ndarray, "G"],
+                      levels: int = 24) -> Complex[np.ndarray, "G"]:
     "u at x + i0; `ArithmeticError` if Newton's method does not settle."
     heights = np.abs(x).max() * np.geomspace(3, 1e-7, levels)
     u = -1 / (ratio * (x + 1j * heights[0]))
@@ -151,7 +159,8 @@ def _coarse(law: SlopeLaw, bins: int = 400) -> SlopeLaw:
     index = np.minimum((np.cumsum(law.p) - law.p / 2) * bins, bins - 1).astype(int)
     cuts = np.flatnonzero(np.diff(index, prepend=-1))
     p = np.add.reduceat(law.p, cuts)
-    return SlopeLaw(p, np.add.reduceat(law.p * law.t, cuts) / p, np.add.reduceat(law.p[:, None, None] * law.C, cuts) / p[:, None, None])
+    return SlopeLaw(p, np.add.reduceat(law.p * law.t, cuts) / p,
+                    np.add.reduceat(law.p[:, None, None] * law.C, cuts) / p[:, None, None])
 
 # %% ../../nbs/28_theory.ipynb #00aac7e5
 @dataclass(frozen=True)
@@ -224,7 +233,8 @@ def side_outliers(law: SlopeLaw, ratio: float, side: int, edge: float | None = N
 
 # %% ../../nbs/28_theory.ipynb #3526a022
 def count_directions(vectors: Float[np.ndarray, "k r"]) -> int:
-    "How many different directions some unit vectors show: singular values above .3, which asks for 35 degrees between two."
+    """How many different directions some unit vectors show: singular values above .3, which asks for 35
+    degrees between two."""
     return int((np.linalg.svd(vectors, compute_uv=False) > 0.3).sum()) if len(vectors) else 0
 
 
@@ -244,19 +254,27 @@ class SpectrumPrediction:
         "Why the numbers may not be trusted, in words."
         notes = []
         if self.heavy > 0.1:
-            notes.append(f"{self.heavy:.0%} of the edge rests on ten rows (unbounded slopes, or few rows), so edge and outliers near it vary from sample to sample")
+            notes.append(
+                f"{self.heavy:.0%} of the edge rests on ten rows (unbounded slopes, or few rows), so edge "
+                f"and outliers near it vary from sample to sample")
         if 0.0 in self.edges and self.ratio < 1:
             notes.append("fewer rows than dimensions: the bulk reaches zero")
         if self.d is not None:
-            near = [o for o in self.outliers if abs(o.value) / abs(self.edges[o.value > 0]) < 1 + 3 * self.d ** (-2 / 3)]
+            near = [o for o in self.outliers if abs(o.value) / abs(self.edges[o.value > 0]) < 1
+                    + 3 * self.d ** (-2 / 3)]
             if near:
-                notes.append(f"near the transition: {len(near)} of {len(self.outliers)} outliers lie so close to the edge that a run at d = {self.d} may not show them")
+                notes.append(
+                    f"near the transition: {len(near)} of {len(self.outliers)} outliers lie so close to the "
+                    f"edge that a run at d = {self.d} may not show them")
         return tuple(notes)
 
     def __str__(self) -> str:
-        rows = [f"  {o.value:8.4f}   cosine {o.cosine:.3f}   direction {np.round(o.direction, 2)}" for o in self.outliers]
+        rows = [f"  {o.value:8.4f}   cosine {o.cosine:.3f}   direction {np.round(o.direction, 2)}"
+                for o in self.outliers]
         shown = count_directions(np.array([o.direction for o in self.outliers]))
-        head = f"n/d = {self.ratio:g}: bulk from {self.edges[0]:.4f} to {self.edges[1]:.4f}, {shown} of {self.r} directions stand out"
+        head = (
+            f"n/d = {self.ratio:g}: bulk from {self.edges[0]:.4f} to {self.edges[1]:.4f}, {shown} of "
+            f"{self.r} directions stand out")
         return "\n".join([head, *rows, *(f"  note: {note}" for note in self.notes)])
 
 # %% ../../nbs/28_theory.ipynb #31224d32
@@ -269,7 +287,8 @@ def edge_weight(law: SlopeLaw, ratio: float, d: int | None, rows: int = 10) -> f
             order = np.argsort(side * law.t)
             part = law.p[order] * (u * law.t[order] / (1 + u * law.t[order])) ** 2
             before = np.concatenate([[0.0], law.p[order].cumsum()])[:-1]
-            shares.append(float(part[before < rows / n].sum() / part.sum()) if (before[1:] < rows / n).any() else 0.0)
+            shares.append(float(part[before < rows / n].sum() / part.sum()) if (before[1:] < rows / n).any()
+                          else 0.0)
     return max(shares)
 
 
@@ -285,7 +304,8 @@ def predict_spectrum(
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
     found = side_outliers(law, n_per_d, -1) + side_outliers(law, n_per_d, 1)
     found.sort(key=lambda o: -abs(o.value))
-    return SpectrumPrediction(float(n_per_d), bulk_edges(law, n_per_d), tuple(found), edge_weight(law, n_per_d, d), d, law.C.shape[1])
+    return SpectrumPrediction(float(n_per_d), bulk_edges(law, n_per_d), tuple(found),
+                              edge_weight(law, n_per_d, d), d, law.C.shape[1])
 
 
 def seen_outliers(prediction: SpectrumPrediction) -> list[Outlier]:
@@ -300,12 +320,14 @@ class NeuronPrediction:
 
     alignment: Float[np.ndarray, "T+1"]  # median over neurons
     coverage: Float[np.ndarray, "T+1"]  # of the index space
-    weakest: Float[np.ndarray, "T+1"]  # share of a neuron's squared length in the weakest direction, on average
+    # share of a neuron's squared length in the weakest direction, on average
+    weakest: Float[np.ndarray, "T+1"]
     points: Float[np.ndarray, "T+1 m r"] = field(repr=False)  # unit neurons in coordinates of z
 
     @property
     def best(self) -> int:
-        "T1 by theory: the first number of steps whose weakest direction has 95 % of the largest share that it ever has."
+        """T1 by theory: the first number of steps whose weakest direction has 95 % of the largest share that
+        it ever has."""
         return int(np.argmax(self.weakest >= 0.95 * self.weakest.max()))
 
 
@@ -322,9 +344,12 @@ def _modes_of(law: SlopeLaw, ratio: float) -> _Modes:
     "Outliers and bulk of S; `ArithmeticError` if their parts along a direction do not add up to one."
     seen, bulk = predict_spectrum(law, n_per_d=ratio).outliers, _bulk_density(law, ratio)
     inside = np.array([o.cosine * o.direction for o in seen]).reshape(len(seen), law.C.shape[1])
-    total = np.trapezoid(bulk.inside, bulk.x, axis=0) + inside.T @ inside + bulk.zeros * np.eye(law.C.shape[1])
+    total = np.trapezoid(bulk.inside, bulk.x,
+                         axis=0) + inside.T @ inside + bulk.zeros * np.eye(law.C.shape[1])
     if np.abs(total - np.eye(len(total))).max() > 0.05:
-        raise ArithmeticError(f"no prediction at n/d = {ratio:g}: bulk and outliers do not add up, which happens where slopes are unbounded and single labels stand out")
+        raise ArithmeticError(
+            f"no prediction at n/d = {ratio:g}: bulk and outliers do not add up, which happens where slopes "
+            f"are unbounded and single labels stand out")
     return _Modes(np.array([o.value for o in seen]), inside, bulk)
 
 # %% ../../nbs/28_theory.ipynb #37c29031
@@ -341,7 +366,8 @@ def _neuron_parts(modes: _Modes, d: int, t: int, gen: np.random.Generator, m: in
     return inside, along, d * np.trapezoid(bulk.density * power, bulk.x) + zeros
 
 
-@gated(target=_law_or_target, loss=as_loss, n_per_d=_RATIO, d=DIMENSION, steps=count(0, 200), width=count(1, 10**6), noise=NOISE, seed=SEED)
+@gated(target=_law_or_target, loss=as_loss, n_per_d=_RATIO, d=DIMENSION, steps=count(0, 200),
+       width=count(1, 10**6), noise=NOISE, seed=SEED)
 def predict_neurons(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
     loss: Loss | str = "huber",  # loss of stage 1; not used with a law
@@ -355,14 +381,17 @@ def predict_neurons(
     "Neurons of the power method without simulating it; `ValueError`, `ArithmeticError`."
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
     if d <= law.C.shape[1] or width < law.C.shape[1]:
-        raise ValueError(f"d must be above, and width at least, the {law.C.shape[1]} variables of target, got d = {d} and width = {width}")
+        raise ValueError(
+            f"d must be above, and width at least, the {law.C.shape[1]} variables of target, got d = {d} and "
+            f"width = {width}")
     check_bytes(16 * (steps + 1) * width * law.C.shape[1], f"steps = {steps} and width = {width}")
     modes, points, rows = _modes_of(law, n_per_d), [], []
     for t in range(steps + 1):
         inside, along, bulk = _neuron_parts(modes, d, t, np.random.default_rng(seed), width)
         P = inside / np.sqrt((along**2).sum(axis=1) + bulk)[:, None]
         points.append(P)
-        rows.append((np.median(np.linalg.norm(P, axis=1)), coverage_of(torch.from_numpy(P)), np.linalg.eigvalsh(P.T @ P / width)[0]))
+        rows.append((np.median(np.linalg.norm(P, axis=1)), coverage_of(torch.from_numpy(P)),
+                     np.linalg.eigvalsh(P.T @ P / width)[0]))
     alignment, coverage, weakest = np.array(rows).T
     return NeuronPrediction(alignment, coverage, weakest, np.array(points))
 
@@ -383,7 +412,8 @@ def _predicted_weights(modes: _Modes, d: int, t: int, width: int, seed: int) -> 
     return torch.from_numpy(np.concatenate([H, (-1) ** t * H[::-1]]))
 
 
-@gated(target=as_target, loss=as_loss, n_per_d=_RATIO, d=count(1, 10**6), steps=count(0, 64), width=count(2, 10**6), noise=NOISE, seed=SEED)
+@gated(target=as_target, loss=as_loss, n_per_d=_RATIO, d=count(1, 10**6), steps=count(0, 64),
+       width=count(2, 10**6), noise=NOISE, seed=SEED)
 def predict_errors(
     target: Target | str,  # link
     loss: Loss | str = "huber",  # loss of stage 1
@@ -398,15 +428,19 @@ def predict_errors(
     link = as_target(target)
     if d <= link.r:
         raise ValueError(f"d must be above {link.r}, the number of variables of target, got {d}")
-    check_bytes(24 * width * d + 8 * n_per_d * d * link.r, f"width = {width}, n_per_d = {n_per_d:g} and d = {d}")
+    check_bytes(24 * width * d + 8 * n_per_d * d * link.r,
+                f"width = {width}, n_per_d = {n_per_d:g} and d = {d}")
     modes = _modes_of(slope_law(link, loss, noise), n_per_d)
     U, a = torch.eye(link.r, d, dtype=torch.float64), symmetric_init(width, 2, seed=seed).a
     weights = (_predicted_weights(modes, d, t, width, seed) for t in range(steps + 1))
-    return [projected_error(W, a.double(), U, link, int(n_per_d * d), noise=noise, seed=seed) for W in weights]
+    return [projected_error(W, a.double(), U, link, int(n_per_d * d), noise=noise, seed=seed)
+            for W in weights]
 
 # %% ../../nbs/28_theory.ipynb #159e1005
-_PAIRS = (("h2(z1)+h2(z2)", "huber:1"), ("h4(z1)+h4(z2)", "huber:1"), ("h2(z1)+h4(z2)", "huber:1"), ("h3(z1)*z2", "huber:1"), ("z1*z2", "l1"),
-         ("h3(z1)+h3(z2)", "pinball:0.9"), ("z1", "pinball:0.9"), ("h2(z1)+0.5*h2(z2)", "logcosh:1"), ("h2(z1)", "l1"), ("h4(z1)", "huber:0.5"), ("h2(z1)+h2(z2)", "mse"))
+_PAIRS = (("h2(z1)+h2(z2)", "huber:1"), ("h4(z1)+h4(z2)", "huber:1"), ("h2(z1)+h4(z2)", "huber:1"),
+          ("h3(z1)*z2", "huber:1"), ("z1*z2", "l1"),
+         ("h3(z1)+h3(z2)", "pinball:0.9"), ("z1", "pinball:0.9"), ("h2(z1)+0.5*h2(z2)", "logcosh:1"),
+         ("h2(z1)", "l1"), ("h4(z1)", "huber:0.5"), ("h2(z1)+h2(z2)", "mse"))
 
 
 def _levels_of(outliers: tuple[Outlier, ...]) -> list[list[int]]:
@@ -421,7 +455,8 @@ def _levels_of(outliers: tuple[Outlier, ...]) -> list[list[int]]:
 
 
 def _spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> dict:
-    "Observed against predicted: places and cosines of each level of outliers, Kolmogorov distance of the bulk."
+    """Observed against predicted: places and cosines of each level of outliers, Kolmogorov distance of the
+    bulk."""
     link = Target.parse(target)
     law = slope_law(link, loss)
     seen, bulk = predict_spectrum(law, n_per_d=n_per_d, d=d), _bulk_density(law, n_per_d)
@@ -436,20 +471,25 @@ def _spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> d
         here = [ends[side].pop(0) for _ in group]
         taken += here
         row |= {f"place{k}": values[here].mean(), f"cosine{k}": math.sqrt((cosines[here] ** 2).mean())}
-        row |= {f"place{k}_theory": float(np.mean([seen.outliers[i].value for i in group])), f"cosine{k}_theory": math.sqrt(np.mean([seen.outliers[i].cosine ** 2 for i in group]))}
+        row |= {f"place{k}_theory": float(np.mean([seen.outliers[i].value for i in group])),
+                f"cosine{k}_theory": math.sqrt(np.mean([seen.outliers[i].cosine ** 2 for i in group]))}
     rest = np.delete(values, taken)
     F, rank = bulk.cumulative(rest), np.arange(len(rest))
     distance = max(np.abs(F - rank / len(rest)).max(), np.abs(F - (rank + 1) / len(rest)).max())
-    return row | {"levels": len(_levels_of(seen.outliers)), "distance": distance, "near": "near" in " ".join(seen.notes), "heavy": seen.heavy}
+    return row | {"levels": len(_levels_of(seen.outliers)), "distance": distance,
+                  "near": "near" in " ".join(seen.notes), "heavy": seen.heavy}
 
 # %% ../../nbs/28_theory.ipynb #f3972288
 def spectrum_sweep(d: int, ratios: tuple[int, ...], seeds: int) -> Sweep:
     "Every pair at one dimension."
-    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio} for t, loss in _PAIRS for ratio in ratios)
+    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio} for t, loss in _PAIRS
+                   for ratio in ratios)
     return Sweep(f"theory-spectrum-{d}", _spectrum_cell, points, seeds)
 
 
-_STEP_PROBLEMS = (("h2(z1)+h4(z2)", "huber:1", 20), ("h2(z1)+h4(z2)", "huber:1", 80), ("h4(z1)+h4(z2)", "huber:1", 40), ("h2(z1)+0.5*h2(z2)", "logcosh:1", 20), ("h3(z1)*z2", "huber:1", 40), ("h2(z1)+h2(z2)", "huber:1", 10))
+_STEP_PROBLEMS = (("h2(z1)+h4(z2)", "huber:1", 20), ("h2(z1)+h4(z2)", "huber:1", 80),
+                  ("h4(z1)+h4(z2)", "huber:1", 40), ("h2(z1)+0.5*h2(z2)", "logcosh:1", 20),
+                  ("h3(z1)*z2", "huber:1", 40), ("h2(z1)+h2(z2)", "huber:1", 10))
 
 
 def _steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int) -> dict:
@@ -464,8 +504,10 @@ def _steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: 
     W = net.W
     for t in range(steps + 1):
         P = (W @ U.T) / W.norm(dim=1, keepdim=True)
-        row |= {f"alignment{t}": P.norm(dim=1).median().item(), f"coverage{t}": coverage_of(P), f"error{t}": projected_error(W, net.a, U, link, n_per_d * d, seed=seed)}
-        row |= {f"alignment{t}_theory": theory.alignment[t], f"coverage{t}_theory": theory.coverage[t], f"error{t}_theory": errors[t]}
+        row |= {f"alignment{t}": P.norm(dim=1).median().item(), f"coverage{t}": coverage_of(P),
+                f"error{t}": projected_error(W, net.a, U, link, n_per_d * d, seed=seed)}
+        row |= {f"alignment{t}_theory": theory.alignment[t], f"coverage{t}_theory": theory.coverage[t],
+                f"error{t}_theory": errors[t]}
         W = -net.a[:, None] * (W @ S)
         W = W / W.norm(dim=1).median()
     return row | {"best_theory": theory.best}
@@ -473,7 +515,8 @@ def _steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: 
 
 def _steps_sweep(ds: tuple[int, ...] = (200, 500, 1000), seeds: int = 16) -> Sweep:
     "Every problem at each dimension."
-    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio, "steps": 10} for t, loss, ratio in _STEP_PROBLEMS for d in ds)
+    points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio, "steps": 10}
+                   for t, loss, ratio in _STEP_PROBLEMS for d in ds)
     return Sweep("theory-steps", _steps_cell, points, seeds)
 
 # %% ../../nbs/28_theory.ipynb #282381f6
@@ -483,7 +526,8 @@ def _stopping_step(errors: Float[np.ndarray, "T+1"], slack: float = 0.1) -> int:
     return int(np.argmax(errors <= (1 + slack) * errors.min()))
 
 # %% ../../nbs/28_theory.ipynb #d0204200
-@gated(law=instance(SlopeLaw, "from slope_law"), n_per_d=_RATIO, d=DIMENSION, ax=drawing, bins=count(1, 10**6))
+@gated(law=instance(SlopeLaw, "from slope_law"), n_per_d=_RATIO, d=DIMENSION, ax=drawing,
+       bins=count(1, 10**6))
 def plot_prediction(
     law: SlopeLaw,  # from `slope_law`
     n_per_d: float,  # rows over dimension
@@ -494,7 +538,8 @@ def plot_prediction(
     "Predicted bulk and outliers, over what `ax` shows."
     bulk, seen = _bulk_density(law, n_per_d, points=150), predict_spectrum(law, n_per_d=n_per_d)
     ax.plot(bulk.x, bulk.density * d * (bulk.x[-1] - bulk.x[0]) / bins, color="k", lw=1, label="bulk, theory")
-    ax.plot([o.value for o in seen.outliers], [0] * len(seen.outliers), "v", ms=13, mfc="none", mec="k", clip_on=False, label="outliers, theory")
+    ax.plot([o.value for o in seen.outliers], [0] * len(seen.outliers), "v", ms=13, mfc="none", mec="k",
+            clip_on=False, label="outliers, theory")
     if ax.get_legend() is not None:  # that of `plot_spectrum` did not know these
         ax.legend(fontsize=7, loc="upper left", framealpha=0.6)
     return ax

@@ -19,7 +19,9 @@ from ..gate import Array, check_int, count, flag, gated, one_of, or_none, real, 
 from ..problem.losses import Loss, as_loss, label_slope, second_order_matrix
 from ..problem.targets import Target, as_target
 from ..problem.rows import check_data
-from .prediction import (DIMENSION, NOISE, SlopeLaw, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points, place, predict_neurons, predict_spectrum,
+from .prediction import (
+    DIMENSION, NOISE, SlopeLaw, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points,
+    place, predict_neurons, predict_spectrum,
                                   side_outliers, signal_matrix, slope_law)
 
 # %% auto #0
@@ -32,13 +34,16 @@ def _edge_directions(law: SlopeLaw, ratio: float) -> Float[np.ndarray, "k r"]:
     found = []
     for side in (-1, 1):
         u = edge_point(law, ratio, side)
-        values, vectors = np.linalg.eigh(signal_matrix(law, u)) if u is not None else ((), np.zeros((law.C.shape[1], 0)))
+        values, vectors = np.linalg.eigh(signal_matrix(law, u)) if u is not None else (
+            (), np.zeros((law.C.shape[1], 0)))
         found += [v for value, v in zip(values, vectors.T) if value > 1 / ratio]
     return np.array(found).reshape(len(found), law.C.shape[1])
 
 
-def _first_ratio(enough: Callable[[float], bool], low: float = 0.1, high: float = 1e6, digits: float = 1e-4) -> float:
-    "Smallest ratio for which `enough` holds, by bisection on a logarithmic scale; infinity if not even the largest will do."
+def _first_ratio(enough: Callable[[float], bool], low: float = 0.1, high: float = 1e6,
+                 digits: float = 1e-4) -> float:
+    """Smallest ratio for which `enough` holds, by bisection on a logarithmic scale; infinity if not even the
+    largest will do."""
     if not enough(high):
         return math.inf
     while high / low > 1 + digits:
@@ -52,12 +57,15 @@ def _law_ratio(law: SlopeLaw, k: int, high: float = 1e6) -> float:
     return _first_ratio(lambda ratio: count_directions(_edge_directions(law, ratio)) >= k, high=high)
 
 
-_LIMIT = 1e3  # largest n / d that is looked at where M is zero: beyond, the error of the quadrature would pass for signal
+# largest n / d that is looked at where M is zero: beyond, the error of the quadrature would pass for signal
+_LIMIT = 1e3
 
 
 def _limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> bool:
-    "Is the weakest eigenvalue of M = E[t zz^T] zero up to the error of the quadrature? Eight scramblings, five standard errors."
-    laws = [bin_law(label_slope(y, as_loss(loss)).numpy(), Z) for y, Z in (label_points(target, noise, 12, seed=seed) for seed in range(8))]
+    """Is the weakest eigenvalue of M = E[t zz^T] zero up to the error of the quadrature? Eight scramblings,
+    five standard errors."""
+    laws = [bin_law(label_slope(y, as_loss(loss)).numpy(), Z)
+            for y, Z in (label_points(target, noise, 12, seed=seed) for seed in range(8))]
     matrices = np.array([np.einsum("k,k,kij->ij", law.p, law.t - law.p @ law.t, law.C) for law in laws])
     values, vectors = np.linalg.eigh(matrices.mean(axis=0))
     along = np.einsum("sij,i,j->s", matrices, v := vectors[:, np.abs(values).argmin()], v)
@@ -65,13 +73,16 @@ def _limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> boo
 
 
 def _whole_target(value, name: str) -> Target | SlopeLaw:
-    "A gate for laws, and for targets of at most 16 variables that use each of them: a direction that does not occur is never seen."
+    """A gate for laws, and for targets of at most 16 variables that use each of them: a direction that does
+    not occur is never seen."""
     if isinstance(value, SlopeLaw):
         return value
     target = as_target(value, name)
     gaps = sorted(set(range(target.r)) - set(target.variables))
     if gaps and target.variables:
-        raise ValueError(f"{name} must use every variable up to z{target.r}, got none of z{gaps[0] + 1}: number them without gaps")
+        raise ValueError(
+            f"{name} must use every variable up to z{target.r}, got none of z{gaps[0] + 1}: number them "
+            f"without gaps")
     if target.r > 16:
         raise ValueError(f"{name} must have at most 16 variables here, got {target.r}")
     return target
@@ -84,10 +95,12 @@ def critical_ratio(
     k: int | None = None,  # directions to see; None is all
     noise: float = 0.0,  # standard deviation of the label noise; not used with a law
 ) -> float:  # n / d, infinity if the loss is blind
-    "n/d at which the outliers of S show k directions (phase transition of Mondelli and Montanari 2018); warns where slopes are unbounded and no limit exists."
+    """n/d at which the outliers of S show k directions (phase transition of Mondelli and Montanari 2018);
+    warns where slopes are unbounded and no limit exists."""
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
     k = law.C.shape[1] if k is None else check_int(k, "k", 1, law.C.shape[1])
-    ratio = _law_ratio(law, k, _LIMIT if not isinstance(target, SlopeLaw) and _limit_vanishes(target, loss, noise) else 1e6)
+    ratio = _law_ratio(law, k, _LIMIT if not isinstance(target, SlopeLaw)
+                       and _limit_vanishes(target, loss, noise) else 1e6)
     if math.isfinite(ratio):
         _warn_heavy(law, ratio)
     return ratio
@@ -96,7 +109,9 @@ def critical_ratio(
 def _warn_heavy(law: SlopeLaw, ratio: float, d: int | None = None) -> None:
     "Say so where more than a tenth of an edge rests on ten rows."
     if edge_weight(law, ratio, d) > 0.1:
-        warnings.warn("unbounded slopes: the edge depends on the largest labels, and numbers are good for an order of magnitude only", stacklevel=4)
+        warnings.warn(
+            "unbounded slopes: the edge depends on the largest labels, and numbers are good for an order of "
+            "magnitude only", stacklevel=4)
 
 # %% ../../nbs/29_samples.ipynb #2bdababb
 @dataclass(frozen=True)
@@ -118,13 +133,15 @@ def _label_law(target: Target | str, noise: float = 0.0, bins: int = 1000) -> La
     full = (count > 0) & (count2 > 0)
     mean = lambda a, i, n: (np.bincount(i, a, minlength=len(n)) / n.clip(1))[full]
     moments = lambda Z, i, n: np.stack([np.stack([mean(a * b, i, n) for b in Z.T], 1) for a in Z.T], 1)
-    return LabelLaw(count[full] / count[full].sum(), mean(y.numpy(), index, count), moments(Z, index, count), moments(Z2, index2, count2))
+    return LabelLaw(count[full] / count[full].sum(), mean(y.numpy(), index, count), moments(Z, index, count),
+                    moments(Z2, index2, count2))
 
 
 def _trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
     "Orthonormal bases to try: all for r = 1, every degree for r = 2, random ones beyond."
     if r > 2:
-        return np.concatenate([np.eye(r)[None], np.linalg.qr(np.random.default_rng(0).standard_normal((draws, r, r)))[0]])
+        return np.concatenate(
+            [np.eye(r)[None], np.linalg.qr(np.random.default_rng(0).standard_normal((draws, r, r)))[0]])
     turn = np.linspace(0, np.pi / 2, 91) if r == 2 else np.zeros(1)
     c, s = np.cos(turn), np.sin(turn)
     return np.stack([np.stack([c, s], 1), np.stack([-s, c], 1)], 1)[:, :r, :r]
@@ -133,7 +150,8 @@ def _trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
 def _basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.ndarray, "B r"]:
     "E[g_v^2] for each vector of each basis."
     found = []
-    for block in np.array_split(V, math.ceil(len(V) / 50)):  # so that a thousand bins by five hundred bases fit
+    # so that a thousand bins by five hundred bases fit
+    for block in np.array_split(V, math.ceil(len(V) / 50)):
         g = [np.einsum("kij,bvi,bvj->kbv", C, block, block, optimize=True) - 1 for C in (law.C, law.again)]
         found.append(np.einsum("k,kbv,kbv->bv", law.p, *g))
     return np.concatenate(found)
@@ -144,10 +162,12 @@ def best_ratio(
     target: Target | str,  # link
     noise: float = 0.0,  # standard deviation of the label noise
 ) -> tuple[float, float]:  # n / d for one direction, and for all directions of the best orthonormal basis
-    "The smallest n/d at which any function of the labels shows a direction, formula (5); for r > 2 by random search; infinity if there is none."
+    """The smallest n/d at which any function of the labels shows a direction, formula (5); for r > 2 by
+    random search; infinity if there is none."""
     law = _label_law(target, noise)
     strength = _basis_strengths(law, _trial_bases(law.C.shape[1]))
-    one, every = (1 / s if s > 1e-3 else math.inf for s in (float(strength.max()), float(strength.min(axis=1).max())))
+    one, every = (1 / s if s > 1e-3 else math.inf
+                  for s in (float(strength.max()), float(strength.min(axis=1).max())))
     return one, every
 
 # %% ../../nbs/29_samples.ipynb #31108a5c
@@ -158,7 +178,8 @@ def _needed_ratio(law: SlopeLaw, cosine: float = 0.9, digits: float = 0.01, high
     def enough(ratio: float) -> bool:
         points = {side: u for side in (-1, 1) if (u := edge_point(law, ratio, side)) is not None}
         edge = max((abs(float(place(law, ratio, u))) for u in points.values()), default=0.0)
-        seen = [o.direction for side, u in points.items() for o in side_outliers(law, ratio, side, u) if abs(o.value) > edge and o.cosine >= cosine]
+        seen = [o.direction for side, u in points.items()
+                for o in side_outliers(law, ratio, side, u) if abs(o.value) > edge and o.cosine >= cosine]
         return count_directions(np.array(seen)) == r
 
     return _first_ratio(enough, high=high, digits=digits)
@@ -195,11 +216,17 @@ def _loss_need(target: Target, loss: Loss | str, d: int, cosine: float, noise: f
 def _why_never(critical: float, high: float) -> str:
     "Why no number of rows gives the wanted cosine."
     if high == _LIMIT:
-        blind = "zero up to the error of the quadrature along a direction: the loss is blind to it, or needs more than 1000 rows a dimension"
-        return f"E[t zz^T] is {blind}" + ("; outliers there may be, but their cosine does not grow to one with more rows" if math.isfinite(critical) else "")
+        blind = (
+            "zero up to the error of the quadrature along a direction: the loss is blind to it, or needs "
+            "more than 1000 rows a dimension")
+        return f"E[t zz^T] is {blind}" + (
+            "; outliers there may be, but their cosine does not grow to one with more rows"
+            if math.isfinite(critical) else "")
     if not math.isfinite(critical):
         return "no number of rows makes every direction an outlier"
-    return "every direction becomes an outlier, but smaller than the bulk's other edge: the power method does not see it"
+    return (
+        "every direction becomes an outlier, but smaller than the bulk's other edge: the power method does "
+        "not see it")
 
 
 _WANTED = real(1e-6, 1 - 1e-9)  # a cosine
@@ -219,11 +246,14 @@ def _several_losses(value, name: str) -> tuple[Loss | str, ...]:
 def samples_needed(
     target: Target | str,  # link
     d: int,  # dimension
-    losses: Sequence[str | Loss] | Loss = ("mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"),  # to compare
+    # to compare
+    losses: Sequence[str | Loss]
+    | Loss = ("mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"),
     cosine: float = 0.9,  # wanted cosine of every direction with the index space, in (0, 1)
     noise: float = 0.0,  # standard deviation of the label noise
 ) -> list[SampleNeed]:  # least rows first
-    "Rows of stage 1 that each loss needs to see every direction, by theory alone; `ValueError` for bad values."
+    """Rows of stage 1 that each loss needs to see every direction, by theory alone; `ValueError` for bad
+    values."""
     link = as_target(target)
     if d <= link.r:
         raise ValueError(f"d must be above {link.r}, the number of variables of target, got {d}")
@@ -262,7 +292,8 @@ def _trial_directions(r: int) -> Float[np.ndarray, "B r"]:
     return V / np.linalg.norm(V, axis=1, keepdims=True)
 
 
-def _star_weights(law: LabelLaw, v: Float[np.ndarray, "r"], floor: float, centred: bool) -> Float[np.ndarray, "K"]:
+def _star_weights(law: LabelLaw, v: Float[np.ndarray, "r"], floor: float,
+                  centred: bool) -> Float[np.ndarray, "K"]:
     "T* for direction v on the bins of the label."
     T = 1 - 1 / np.einsum("kij,i,j->k", (law.C + law.again) / 2, v, v).clip(floor)
     return T - law.p @ T if centred else T
@@ -272,18 +303,22 @@ def _star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) -
     "n/d that the weights T need for all directions: for a cosine by the power method, or for the transition."
     order = np.argsort(T)
     weights = SlopeLaw(law.p[order], T[order], ((law.C + law.again) / 2)[order])
-    return _law_ratio(weights, law.C.shape[1], _LIMIT) if cosine is None else _needed_ratio(weights, cosine, 0.02, _LIMIT)
+    return _law_ratio(weights, law.C.shape[1],
+                      _LIMIT) if cosine is None else _needed_ratio(weights, cosine, 0.02, _LIMIT)
 
 
 @gated(target=_whole_target, noise=NOISE, floor=real(1e-6, 1 - 1e-6), centred=flag, direction=tensor(None))
 def best_loss(
     target: Target | str,  # link
-    direction: Float[Array, "r"] | None = None,  # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for all directions
+    # unit vector in coordinates of z; None tries a few and takes the one whose loss needs the fewest rows for
+    # all directions
+    direction: Float[Array, "r"] | None = None,
     noise: float = 0.0,  # standard deviation of the label noise
     floor: float = 0.2,  # least E[(v.z)^2 | y] in (0, 1), which bounds T by 1 - 1 / floor
     centred: bool = True,  # subtract E[T], which the power method needs; False for the outermost eigenvector
 ) -> LabelTransform:  # for `learn`, `second_order_matrix`, `slope_law`
-    "The loss whose slope is T* = 1 - 1 / E[(v.z)^2 | y], the best weight for ONE direction v (Mondelli and Montanari 2018); `ValueError` for a direction that is not a unit vector."
+    """The loss whose slope is T* = 1 - 1 / E[(v.z)^2 | y], the best weight for ONE direction v (Mondelli and
+    Montanari 2018); `ValueError` for a direction that is not a unit vector."""
     target, law = as_target(target), _label_law(target, noise, bins=300)
     if direction is None:
         V = _trial_directions(target.r)
@@ -291,7 +326,9 @@ def best_loss(
         direction = V[int(np.argmin(costs))]
     v = np.asarray(direction, dtype=float)
     if v.shape != (target.r,) or not abs(np.linalg.norm(v) - 1) < 1e-6:
-        raise ValueError(f"direction must be a unit vector of {target.r} numbers, the variables of target, got {shown(direction)}")
+        raise ValueError(
+            f"direction must be a unit vector of {target.r} numbers, the variables of target, got "
+            f"{shown(direction)}")
     name = f"T* of {target}, direction {np.round(v, 2).tolist()}, noise {noise:g}"
     return LabelTransform(law.y, _star_weights(law, v, floor, centred), name)
 
@@ -320,7 +357,8 @@ def _family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "p
     return scale * np.geomspace(low, high, points)
 
 # %% ../../nbs/29_samples.ipynb #e212b97f
-@gated(target=_whole_target, family=one_of(*RANGES), cosine=or_none(_WANTED), noise=NOISE, points=count(3, 101))
+@gated(target=_whole_target, family=one_of(*RANGES), cosine=or_none(_WANTED), noise=NOISE,
+       points=count(3, 101))
 def best_of_family(
     target: Target | str,  # link
     family: str = "huber",  # "huber", "logcosh", "pinball" or "expectile"
@@ -328,7 +366,8 @@ def best_of_family(
     noise: float = 0.0,  # standard deviation of the label noise
     points: int = 13,  # of the grid
 ) -> FamilyBest:
-    "The parameter of a family of losses with the smallest n/d, by theory alone; `ValueError` for a family without parameter."
+    """The parameter of a family of losses with the smallest n/d, by theory alone; `ValueError` for a family
+    without parameter."""
     from scipy.optimize import minimize_scalar
 
     y, Z = label_points(target, noise, log2_points=14)
@@ -339,17 +378,20 @@ def best_of_family(
         name = f"{family}:{np.interp(position, np.arange(points), grid):.2g}"
         if name not in tried:
             law = law_of(name)
-            tried[name] = _law_ratio(law, Z.shape[1]) if cosine is None else _needed_ratio(law, cosine, digits=1e-3)
+            tried[name] = _law_ratio(law, Z.shape[1]) if cosine is None else _needed_ratio(
+                law, cosine, digits=1e-3)
         return tried[name]
 
     ratios = [ratio_at(k) for k in range(points)]
     k, names, values = int(np.argmin(ratios)), tuple(tried), tuple(tried.values())
     if math.isfinite(ratios[k]) and 0 < k < points - 1:
-        minimize_scalar(ratio_at, bounds=(k - 1, k + 1), method="bounded", options={"xatol": 0.1, "maxiter": 10})
+        minimize_scalar(ratio_at, bounds=(k - 1, k + 1), method="bounded",
+                        options={"xatol": 0.1, "maxiter": 10})
     best = min(tried, key=tried.__getitem__)
     if not math.isfinite(tried[best]):
         return FamilyBest(None, math.inf, names, values, ("no member of the family is enough",))
-    return FamilyBest(best, tried[best], names, values, _family_notes(law_of(best), tried[best], k in (0, points - 1)))
+    return FamilyBest(best, tried[best], names, values,
+                      _family_notes(law_of(best), tried[best], k in (0, points - 1)))
 
 
 def _family_notes(law: SlopeLaw, ratio: float, at_end: bool) -> tuple[str, ...]:
@@ -363,14 +405,16 @@ def _law_of_outlier(
     value: float,  # an eigenvalue of S outside of the bulk
     ratio: float,  # n / d
 ) -> SlopeLaw:  # for one direction
-    "The law with E[(v.z)^2 | t] linear in t that puts an outlier where it was found; `ValueError` if it is not outside of the bulk."
+    """The law with E[(v.z)^2 | t] linear in t that puts an outlier where it was found; `ValueError` if it is
+    not outside of the bulk."""
     from scipy.optimize import brentq
 
     law = bin_law(slopes, np.ones((len(slopes), 1)))
     side = -1 if value > 0 else 1
     edge = edge_point(law, ratio, side)
     if edge is None or side * (value - float(place(law, ratio, edge))) >= 0:
-        raise ValueError(f"value must be outside of the bulk, got {value:.4g} with edges {bulk_edges(law, ratio)}")
+        raise ValueError(
+            f"value must be outside of the bulk, got {value:.4g} with edges {bulk_edges(law, ratio)}")
     u = brentq(lambda u: float(place(law, ratio, u)) - value, edge, edge * 1e-9)
     weight, mean = law.p * law.t / (1 + u * law.t), law.p @ law.t
     slope = (value - weight.sum()) / (weight @ (law.t - mean))
@@ -383,8 +427,9 @@ def predict_from_data(
     y: Float[Array, "n"],  # labels
     loss: Loss | str,  # loss of stage 1
     cosine: float = 0.9,  # wanted
-) -> list[tuple[float, float, float, float]]:  # for each outlier: its place, cosine now, critical n/d, n/d for the wanted cosine
-    "What the outliers of S say of the directions behind them, and how many rows would show these well; warns where slopes are unbounded."
+) -> list[tuple[float, float, float, float]]:  # place, cosine now, critical n/d, n/d wanted, an outlier
+    """What the outliers of S say of the directions behind them, and how many rows would show these well;
+    warns where slopes are unbounded."""
     X, y = (t.double() for t in check_data(X, y))
     n, d = X.shape
     slopes, found = label_slope(y, as_loss(loss)).numpy(), []
@@ -396,6 +441,7 @@ def predict_from_data(
             continue
         law = _law_of_outlier(slopes, value, n / d)
         match = [o for o in predict_spectrum(law, n_per_d=n / d).outliers if o.value * value > 0]
-        enough = lambda ratio, law=law: any(o.cosine >= cosine for o in predict_spectrum(law, n_per_d=ratio).outliers)
+        enough = lambda ratio, law=law: any(o.cosine >= cosine
+                                            for o in predict_spectrum(law, n_per_d=ratio).outliers)
         found.append((value, match[0].cosine, _law_ratio(law, 1), _first_ratio(enough, digits=0.01)))
     return sorted(found, key=lambda row: -abs(row[0]))

@@ -71,7 +71,8 @@ def _error_curve(value, name: str) -> list[float]:
     "A gate for test errors, infinite ones included."
     errors = as_tensor(value, name)
     if errors.ndim != 1 or torch.isnan(errors).any():
-        raise ValueError(f"{name} must be a list of numbers, none of them NaN, got shape {tuple(errors.shape)}")
+        raise ValueError(
+            f"{name} must be a list of numbers, none of them NaN, got shape {tuple(errors.shape)}")
     return errors.clamp(1e-6, 1e3).tolist()
 
 
