@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import wraps
 from numbers import Integral, Real
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ __all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'as_t
            'tensor', 'own_room', 'gated', 'undisturbed', 'machine_bytes', 'check_bytes']
 
 # %% ../nbs/33_gate.ipynb #gate-array
+@runtime_checkable
 class Array(Protocol):
     "A tensor, a NumPy or Dask array, a data frame or a column of one."
 

@@ -32,7 +32,7 @@ def is_even(activation: Activation) -> bool:
 # %% ../../nbs/43_halves.ipynb #a72c4d9e
 def pair_signs(
     net: TwoLayerNet,  # any network
-) -> Float[Tensor, "m/2 1"] | None:  # +1 or -1 for each pair
+) -> Float[Tensor, "half 1"] | None:  # +1 or -1 for each pair
     """The sign with which neuron m-1-j repeats neuron j, where all pairs cancel so that f = c; None where
     they do not."""
     half = len(net.W) // 2

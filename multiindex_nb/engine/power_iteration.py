@@ -93,10 +93,10 @@ class History:
     lr: float  # eta1
     weight_decay: float  # beta1
     loss: Float[Tensor, "T"]  # average loss at W(0) .. W(T-1); constant for engine "power"
-    norm: Float[Tensor, "T+1"]  # median neuron norm
-    alignment: Float[Tensor, "T+1"] | None  # median alignment, if U was given
-    coverage: Float[Tensor, "T+1"] | None  # coverage of span(U), if U was given
-    weights: Float[Tensor, "T+1 m d"] | None  # all weights, if asked for
+    norm: Float[Tensor, "times"]  # median neuron norm
+    alignment: Float[Tensor, "times"] | None  # median alignment, if U was given
+    coverage: Float[Tensor, "times"] | None  # coverage of span(U), if U was given
+    weights: Float[Tensor, "times m d"] | None  # all weights, if asked for
 
     @property
     def steps(self) -> int:

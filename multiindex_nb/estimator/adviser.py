@@ -50,7 +50,7 @@ def _first_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tens
     return T @ X / len(X)
 
 
-def _top_sizes(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "2q"]:
+def _top_sizes(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "2*q"]:
     "Largest |eigenvalue| of S for each row of T, then the length of each first-order average."
     spectra = torch.stack([torch.linalg.eigvalsh(weighted_gram(X, t)) for t in T])
     return torch.cat([spectra.abs().amax(dim=1), _first_order(X, T).norm(dim=1)])
@@ -61,8 +61,8 @@ class Null:
     """Where the bulks end when labels and inputs are unrelated; the first q entries for S, the others for the
     first order."""
 
-    typical: Float[Tensor, "2q"]  # geometric mean of the top over the shuffles
-    cut: Float[Tensor, "2q"]  # exceeded by any of the 2q in a share `level` of unrelated data sets
+    typical: Float[Tensor, "k"]  # geometric mean of the top over the shuffles
+    cut: Float[Tensor, "k"]  # exceeded by any of the 2q in a share `level` of unrelated data sets
 
 
 def _permutation_null(

@@ -43,7 +43,7 @@ def exponents(
     return np.array(rows(r, degree))
 
 
-def hermite_table(Z: Float[np.ndarray, "n r"], degree: int) -> Float[np.ndarray, "k r n"]:
+def hermite_table(Z: Float[np.ndarray, "n r"], degree: int | np.integer) -> Float[np.ndarray, "k r n"]:
     "h_0 .. h_degree of every entry, normalised."
     H = [np.ones_like(Z.T), Z.T]
     for k in range(1, degree):

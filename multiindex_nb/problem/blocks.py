@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from ..gate import as_tensor
@@ -113,7 +113,7 @@ def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Ca
 # %% ../../nbs/42_blocks.ipynb #x-row-sums
 def row_sums(
     X: Float[Tensor, "n d"],  # rows: a tensor, or a Dask array in chunks of whole rows
-    columns: Sequence[Float[Tensor, "n ..."]],  # what else belongs to each row, in memory
+    columns: Sequence[Shaped[Tensor, "n ..."]],  # what else belongs to each row, in memory
     zeros: Callable[[], Totals],  # makes the totals
     add: Callable[..., None],  # add(totals, X_block, *column_blocks) changes the totals in place
 ) -> Totals:

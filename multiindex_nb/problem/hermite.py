@@ -36,7 +36,7 @@ def hermite(
 def hermite_all(
     degree: int,  # the largest degree wanted, >= 0
     z: Float[Array, "*shape"] | float,  # where to evaluate
-) -> Float[Tensor, "degree+1 *shape"]:  # row k holds h_k(z)
+) -> Float[Tensor, "{degree}+1 *shape"]:  # row k holds h_k(z)
     "Normalised Hermite polynomials h_0 .. h_degree at `z`, stacked along a new first axis."
     degree, z = check_int(degree, "degree", 0, 1000), as_tensor(z, "z", keep_grad=True)
     rows = [torch.ones_like(z), z]
@@ -57,7 +57,7 @@ def tensor_rule(
     nodes: Float[Tensor, "n"],  # one-dimensional nodes
     weights: Float[Tensor, "n"],  # and their weights
     r: int,  # number of variables
-) -> tuple[Float[Tensor, "n**r r"], Float[Tensor, "n**r"]]:  # points and weights
+) -> tuple[Float[Tensor, "n**{r} {r}"], Float[Tensor, "n**{r}"]]:  # points and weights
     "The product of a one-dimensional rule with itself, `r` times."
     points = torch.cartesian_prod(*[nodes] * r).reshape(-1, r)
     weight = torch.cartesian_prod(*[weights] * r).reshape(-1, r).prod(dim=1)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def slope_law(
     return SlopeLaw(law.p, law.t, C)
 
 # %% ../../nbs/28_theory.ipynb #e3342522
-def place(law: SlopeLaw, ratio: float, u) -> np.ndarray:
+def place(law: SlopeLaw, ratio: float, u) -> Any:
     "lambda(u), formula (1); u may be an array, real or complex."
     u = np.asarray(u)
     return -1 / (ratio * u) + (law.t / (1 + u[..., None] * law.t)) @ law.p
@@ -271,7 +272,7 @@ class SpectrumPrediction:
     def __str__(self) -> str:
         rows = [f"  {o.value:8.4f}   cosine {o.cosine:.3f}   direction {np.round(o.direction, 2)}"
                 for o in self.outliers]
-        shown = count_directions(np.array([o.direction for o in self.outliers]))
+        shown = count_directions(np.array([o.direction for o in self.outliers]).reshape(-1, self.r))
         head = (
             f"n/d = {self.ratio:g}: bulk from {self.edges[0]:.4f} to {self.edges[1]:.4f}, {shown} of "
             f"{self.r} directions stand out")
@@ -318,11 +319,11 @@ def seen_outliers(prediction: SpectrumPrediction) -> list[Outlier]:
 class NeuronPrediction:
     "What theory says of the neurons, by step; entry t is after t steps."
 
-    alignment: Float[np.ndarray, "T+1"]  # median over neurons
-    coverage: Float[np.ndarray, "T+1"]  # of the index space
+    alignment: Float[np.ndarray, "times"]  # median over neurons
+    coverage: Float[np.ndarray, "times"]  # of the index space
     # share of a neuron's squared length in the weakest direction, on average
-    weakest: Float[np.ndarray, "T+1"]
-    points: Float[np.ndarray, "T+1 m r"] = field(repr=False)  # unit neurons in coordinates of z
+    weakest: Float[np.ndarray, "times"]
+    points: Float[np.ndarray, "times m r"] = field(repr=False)  # unit neurons in coordinates of z
 
     @property
     def best(self) -> int:
@@ -520,7 +521,7 @@ def _steps_sweep(ds: tuple[int, ...] = (200, 500, 1000), seeds: int = 16) -> Swe
     return Sweep("theory-steps", _steps_cell, points, seeds)
 
 # %% ../../nbs/28_theory.ipynb #282381f6
-def _stopping_step(errors: Float[np.ndarray, "T+1"], slack: float = 0.1) -> int:
+def _stopping_step(errors: Float[np.ndarray, "times"], slack: float = 0.1) -> int:
     "The first number of steps whose error is within `slack` of the least one: where to stop in time."
     errors = np.asarray(errors, dtype=float)
     return int(np.argmax(errors <= (1 + slack) * errors.min()))

@@ -180,7 +180,7 @@ def _needed_ratio(law: SlopeLaw, cosine: float = 0.9, digits: float = 0.01, high
         edge = max((abs(float(place(law, ratio, u))) for u in points.values()), default=0.0)
         seen = [o.direction for side, u in points.items()
                 for o in side_outliers(law, ratio, side, u) if abs(o.value) > edge and o.cosine >= cosine]
-        return count_directions(np.array(seen)) == r
+        return count_directions(np.array(seen).reshape(-1, r)) == r
 
     return _first_ratio(enough, high=high, digits=digits)
 

@@ -78,7 +78,7 @@ def _error_curve(value, name: str) -> list[float]:
 
 @gated(errors=_error_curve, chosen=count(0), ax=drawing, steps=count(0), legend=flag)
 def plot_errors(
-    errors: Sequence[float] | Float[np.ndarray, "T+1"],  # test error over the variance after 0, 1, ... steps
+    errors: Sequence[float] | Float[np.ndarray, "times"],  # test error over the variance after 0, 1, ... steps
     chosen: int | None = None,  # a number of steps to mark
     ax=None,  # matplotlib Axes, a new one if None
     steps: int | None = None,  # how far the axis goes, if not all errors are known yet
@@ -103,7 +103,7 @@ def plot_errors(
     return ax
 
 # %% ../../nbs/30_pictures.ipynb #dcd9204d
-def between(points: Float[Tensor, "T+1 m 2"], frames: int) -> Float[Tensor, "F m 2"]:
+def between(points: Float[Tensor, "times m 2"], frames: int) -> Float[Tensor, "F m 2"]:
     "Points of every step and `frames - 1` points on the straight line to the next."
     shares = torch.linspace(0, 1, frames + 1, dtype=points.dtype)[:-1, None, None]
     parts = [(1 - shares) * here + shares * there for here, there in zip(points[:-1], points[1:])]
