@@ -46,17 +46,22 @@ def run(setting: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
               for c in cases if c.find("failure") is not None or c.find("error") is not None]
     skipped = sum(c.find("skipped") is not None for c in cases)
     versions = f"{platform.python_version()}, {metadata.version('torch')}, {metadata.version('numpy')}"
-    name = " ".join(f"`{k}={v}`" for k, v in setting.items())
     minutes = (time.monotonic() - start) / 60
     return (
-        f"| {name} | {versions} | {len(cases) - len(failed) - skipped} | {len(failed)} | {skipped} | "
+        f"|{title(setting)}| {versions} | {len(cases) - len(failed) - skipped} | {len(failed)} | {skipped} | "
         f"{minutes:.0f} |", failed)
 
 
+def title(setting: dict[str, str]) -> str:
+    "The first column of a row."
+    return "".join(f" `{k}={v}`" for k, v in setting.items()) + " "
+
+
 def kept_rows() -> dict[str, str]:
-    "Rows of earlier runs, by setting."
+    "Rows of earlier runs, by setting; of those never run, too."
     lines = REPORT.read_text(encoding="utf-8").splitlines() if REPORT.is_file() else []
-    return {line.split("|")[1]: line for line in lines if line.startswith("| `")}
+    kept = {line.split("|")[1]: line for line in lines if line.startswith("| `")}
+    return {title(s): f"|{title(s)}| not run | | | | |" for s in SETTINGS} | kept
 
 
 def main() -> int:
@@ -72,10 +77,8 @@ def main() -> int:
         wrong += [f"- {name} under {' '.join(SETTINGS[k].values())}" for name in failed]
         print(row, *wrong, sep="\n", flush=True)
         if not args.words:
-            REPORT.write_text(HEAD
-                              + "\n".join(
-                                  [*rows.values(), "", *(wrong or ["Nothing failed in the last run."])])
-                                  + "\n", encoding="utf-8")
+            end = wrong or ["Nothing failed in the last run."]
+            REPORT.write_text(HEAD + "\n".join([*rows.values(), "", *end]) + "\n", encoding="utf-8")
     return 1 if wrong else 0
 
 

@@ -28,7 +28,8 @@ from ..gate import check_finite
 
 # %% auto #0
 __all__ = ['EXACT', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend', 'search_span',
-           'project_rows', 'Refinement', 'unknowns', 'check_plane', 'refine_subspace', 'refine_sweep']
+           'project_rows', 'Refinement', 'unknowns', 'usable_degrees', 'gcv_score', 'check_plane', 'refine_subspace',
+           'refine_sweep']
 
 # %% ../../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -168,6 +169,16 @@ def unknowns(r: int, d: int, degree: int) -> int:
     return r * (d - r) + math.comb(r + degree, degree)
 
 
+def usable_degrees(n: int, d: int, r: int, most: int = _MOST) -> list[int]:
+    "Degrees 1 to 5 with at most n / 2 unknowns and `most` coefficients; 1 in any case."
+    return [p for p in range(1, 6) if p == 1 or (unknowns(r, d, p) <= n / 2 and math.comb(r + p, p) <= most)]
+
+
+def gcv_score(residual: float, n: int, used: int) -> float:
+    "Generalised cross-validation (Golub, Heath and Wahba 1979): residual over (1 - used / n)^2."
+    return residual / max(1 - used / n, 1e-3) ** 2
+
+
 def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.ndarray, int]:
     "Residual, plane and rounds used, for one degree and the span of the rows of L."
     A = exponents(len(V), degree)
@@ -217,8 +228,7 @@ def refine_subspace(
         raise ValueError(
             f"degree must leave at most {_MOST} coefficients in {len(V)} variables, got degree {degree}")
     (n, d), r, mean, spread = X.shape, len(V), y.mean(), y.std()
-    degrees = [degree] if degree != "auto" else [
-        p for p in range(1, 6) if p == 1 or (unknowns(r, d, p) <= n / 2 and math.comb(r + p, p) <= _MOST)]
+    degrees = usable_degrees(n, d, r) if degree == "auto" else [degree]
     rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
     z = (y - mean) / spread
     L = _leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None
@@ -229,7 +239,7 @@ def refine_subspace(
         value, B = min((descend(start, X, z, exponents(r, p), 400)
                         for start in ([first[1]] if p == searched else [V, first[1]])),
                         key=lambda pair: pair[0])
-        found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, value, p, B, first[2]))
+        found.append((gcv_score(value, n, unknowns(r, d, p)), value, p, B, first[2]))
         if value < EXACT:
             break
     score, value, p, B, used = min(found, key=lambda entry: entry[0])

@@ -32,8 +32,8 @@ from ..problem.white import column_units, is_white
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import NoOutlierWarning, recovered_subspace, subspace_error
-from .refine import (EXACT, descend, exponents, features, hermite_table, search_span,
-                                            unknowns)
+from .refine import (
+    EXACT, descend, exponents, features, gcv_score, hermite_table, search_span, unknowns, usable_degrees)
 from ..sweeps import Sweep, product
 from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
                                         check_paired, is_lazy, take_rows)
@@ -411,13 +411,11 @@ def _fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int) -> tuple[flo
 def _best_polynomial(X, y, V: Float[np.ndarray, "r d"]) -> Model:
     "The degree with the least generalised cross-validation score, or the first that is certified."
     (r, d), n, found = V.shape, len(y), []
-    for p in range(1, 6):
-        if p > 1 and (unknowns(r, d, p) > n / 2 or math.comb(r + p, p) > 500):
-            break
+    for p in usable_degrees(n, d, r, 500):
         value, model = _fit_polynomial(X, y, V, p)
         if model.certified:
             return model
-        found.append((value / max(1 - unknowns(r, d, p) / n, 1e-3) ** 2, p, model))
+        found.append((gcv_score(value, n, unknowns(r, d, p)), p, model))
     return min(found, key=lambda entry: entry[:2])[2]
 
 # %% ../../nbs/24_regressor.ipynb #1ac6eb0d
