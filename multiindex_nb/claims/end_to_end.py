@@ -278,5 +278,5 @@ CLAIMS = (
           _c11_judge, _c11_draw,
           source="the paper's theorem: the test error goes to zero",
           ran="the power limit on streamed S, m = 256, readout in the span of the neurons",
-          reservation="d to 2000, where the errors are still far from zero"),
+          reservation="d to 2000, where the errors are still far from zero and (log d)^3 grows like d^.54"),
 )
