@@ -13,7 +13,7 @@ from conftest import ROOT
 
 LIVE = ROOT / "nbs" / "live"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
-PAGES = {"losses": "index.html", "spectrum": "0a_signal.html", "steps": "0c_power.html", "stop": "0d_readout.html"}
+PAGES = {"losses": "index.html", "spectrum": "0a_signal.html", "steps": "0c_power.html", "stop": "0d_readout.html", "explore": "explore.html"}
 
 
 # Against Python, with Node
@@ -207,7 +207,7 @@ def test_address_restores_the_state(figure):
     assert "after 16 steps" in say(page) and "lost the other direction (coverage 0.00)" in say(page) and "the lead of the stronger by" in say(page)
     assert page.get_by_role("button", name="Stop in time").get_attribute("aria-pressed") == "false"  # another seed
     page = figure(state="t=900&d=77&ratio=abc&target=q(z1)&loss=none&seed=-3")
-    assert page.locator(".mi-live").evaluate("e => e.figure.state") == {"target": "h4(z1)+h4(z2)", "loss": "huber:1", "d": 100, "ratio": 100, "noise": 0, "seed": 0, "t": 16}
+    assert page.locator(".mi-live").evaluate("e => e.figure.state") == {"target": "h4(z1)+h4(z2)", "left": "mse", "loss": "huber:1", "d": 100, "ratio": 100, "m": 512, "noise": 0, "seed": 0, "t": 16}
 
 
 def test_newest_request_wins_and_nothing_is_stale(figure):
