@@ -142,6 +142,7 @@ class Figure {
     new ResizeObserver(() => this.render()).observe(this.pic);
     addEventListener('hashchange', () => { const found = this.fromHash(); if (found) this.go({ ...this.base, ...found }); });
     this.ask();
+    this.render();  // the room that the picture will take
     if (location.hash.startsWith(`#${box.id}?`)) box.scrollIntoView();
   }
 
@@ -332,10 +333,10 @@ class Figure {
     const W = Math.floor(this.pic.clientWidth), [places, H] = this.places(W);
     this.svg.setAttribute('viewBox', `0 0 ${W} ${H}`);
     this.svg.style.height = `${H}px`;
+    const { s, asked } = this.sides[0], { target, loss, d, ratio } = s ?? asked, own = this.kind.sides[0].target;
+    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(Math.round(ratio * d))} rows${own ? `, ${LOSSES[loss] ?? loss}` : ''}.`;
     if (!W || !this.sides.every(S => S.L)) return;
     this.svg.innerHTML = places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
-    const { n, values: { length: d } } = this.sides[0].L, own = this.kind.sides[0].target;
-    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${this.sides[0].s.target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(n)} rows${own ? `, ${this.sides[0].name === own ? LOSSES[this.sides[0].s.loss] ?? this.sides[0].s.loss : ''}` : ''}.`;
     const words = SAY[this.name](this.sides, Math.round(this.t));
     this.svg.setAttribute('aria-label', `${this.kind.title}. ${words}`);
     if (this.say.textContent !== words) this.say.textContent = words;
