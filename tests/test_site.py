@@ -161,7 +161,7 @@ def test_axe(browser, pages, address, mode):
     script = axe()
     SHOTS.mkdir(parents=True, exist_ok=True)
     page, wrong = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=mode), {}
-    for name in ("index.html", "api.html", "31_explorer.html"):
+    for name in ("index.html", "explore.html", "api.html", "31_explorer.html"):
         page.goto(address + name)
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         page.evaluate(script)
@@ -186,12 +186,31 @@ def axe() -> str:
 
 def test_search_finds_a_word_without_a_network(browser, address):
     "The index is part of the site."
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(address + "index.html")
-    page.locator("#quarto-search input").fill("Huber")
-    page.locator(".smalldocs-search-results a").first.wait_for(timeout=10_000)
-    assert page.locator(".smalldocs-search-results a").count() > 0
-    page.close()
+    for mode in ("light", "dark"):
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=mode, reduced_motion="reduce")
+        page.goto(address + "map.html")
+        page.locator("#quarto-search input").fill("Huber")
+        page.locator(".smalldocs-search-results a").first.wait_for(timeout=10_000)
+        page.locator("#quarto-search input").press("ArrowDown")  # one of them is the current one
+        assert page.locator(".smalldocs-search-results .active").count() == 1 and page.evaluate(CONTRAST) == []
+        page.screenshot(path=SHOTS / f"site-search-{mode}.png")
+        page.close()
+
+
+def test_weight_paint_and_shift(browser, site, address):
+    "Below 1.5 MB for each of the longest pages; first paint and layout shift are printed, and where a figure is computed nothing moves."
+    longest = sorted(site.glob("*.html"), key=lambda path: -path.stat().st_size)[:5]
+    for name in ("index.html", "explore.html", *(path.name for path in longest)):
+        page, sizes = browser.new_page(viewport={"width": 1280, "height": 900}), []
+        page.add_init_script("window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(e => { shift += e.value; })).observe({ type: 'layout-shift', buffered: true })")
+        page.on("response", lambda r, sizes=sizes: sizes.append(int(r.headers.get("content-length", 0))))
+        page.goto(address + name)
+        page.wait_for_function("() => [...document.querySelectorAll('.mi-live')].every(e => e.figure?.box.dataset.ms)", timeout=30_000)
+        page.wait_for_timeout(500)
+        paint, shift = page.evaluate("() => [performance.getEntriesByName('first-contentful-paint')[0].startTime, shift]")
+        print(f"\n{name}: {sum(sizes) / 1e6:.2f} MB, first paint {paint:.0f} ms, layout shift {shift:.3f}")
+        assert sum(sizes) < 1.5e6 and (shift < 0.05 or name not in ("index.html", "explore.html")), name
+        page.close()
 
 
 def test_config_is_valid_and_names_real_files():
