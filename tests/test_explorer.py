@@ -56,7 +56,7 @@ def server():
 def ask(url, **headers):
     "Status and text of the answer to one request."
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=20) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -74,7 +74,7 @@ def test_answers_on_this_machine_only_and_to_its_name(server):
 def test_browser_is_opened_at_the_printed_address_and_hangup_ends_it(tmp_path):
     "Also one that does not return before it is closed; SIGHUP costs one line and 129, and the port is free at once."
     seen = tmp_path / "seen"
-    (tmp_path / "browser").write_text(f'#!/bin/sh\necho "$1" >>{seen}\nsleep 5\n')
+    (tmp_path / "browser").write_text(f'#!/bin/sh\necho "$1" >>{seen}\nexec sleep 30 >/dev/null 2>&1\n')
     (tmp_path / "browser").chmod(0o755)
     with serving(BROWSER=f"{tmp_path}/browser %s") as server:
         assert ask(server.address)[0] == 200
@@ -199,9 +199,9 @@ def test_never_stale_and_never_stuck(page):
     "A target that cannot be read, then a loss, then ten seeds: what is old is marked, and the last setting is shown in the end."
     shown = page()
     shown.locator("summary").click()
-    field = shown.get_by_label("Target")
-    field.fill("h2(z1)+h9(q)")
-    wait, busy = shown.locator(".mi-wait"), shown.locator(".mi-pic")
+    field, wait, busy = shown.get_by_label("Target"), shown.locator(".mi-wait"), shown.locator(".mi-pic")
+    field.fill("z1*z2"), field.fill("h2(z1)+h9(q)")  # what is under way for the first must not answer for the second
+    shown.wait_for_timeout(1500)
     assert "at column" in wait.text_content() and field.get_attribute("aria-invalid") == busy.get_attribute("aria-busy") == "true"
     shown.get_by_label("Loss on the right").select_option("pinball:0.9")
     field.fill("h2(z1)+z2**2")
@@ -259,7 +259,7 @@ def test_every_control_is_named(page):
         found = shown.evaluate("async () => (await axe.run(document, {resultTypes: ['violations']})).violations.map(v => [v.id, v.impact, v.nodes[0].html.slice(0, 120)])")
         assert found == []
         names = shown.locator(".mi-live :is(input, select, button)").evaluate_all("all => all.map(e => e.labels?.[0]?.textContent || e.getAttribute('aria-label') || e.textContent)")
-        assert len(names) >= 20 and all(names)
+        assert len(names) >= 20 and all(re.search("[A-Za-z]{3}", name) for name in names)
 
 
 def test_phone(page):
