@@ -18,13 +18,15 @@ SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
 CHAPTERS = sorted((p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb")), key=lambda name: (name[1].isdigit(), name))  # the hour first
 
 
-def test_every_chapter_is_listed_and_built(pages):
-    "In the sidebar, once, the hour first, and as a page; on the map too."
+def test_every_chapter_is_listed_and_built(pages, site):
+    "In the sidebar, once, the hour first, and as a page; on the map and in llms.txt too; its notebook can be had."
     links = [a["href"] for a in pages["index.html"].select("#quarto-sidebar a[href]")]
     shown = [h for h in links if h[0].isdigit()]
     assert sorted(shown) == sorted(f"{name}.html" for name in CHAPTERS) and [h[:2] for h in shown[:4]] == ["0a", "0b", "0c", "0d"]
     assert {a["href"].split("#")[0] for a in pages["map.html"].select("main table a[href]")} >= set(shown)
-    assert all(f"{name}.html" in pages for name in CHAPTERS)
+    assert all(f"{name}.html" in pages for name in CHAPTERS) and "reproduction/REPRODUCTION.html" in links
+    listed = (site / "llms.txt").read_text(encoding="utf-8")
+    assert all(f"]({name}.html): " in listed and pages[f"{name}.html"].select_one(f'a[download][href="{name}.ipynb"]') for name in [*CHAPTERS, "explore"])
 
 
 def test_links_and_anchors_lead_somewhere(pages, site):

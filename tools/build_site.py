@@ -3,6 +3,7 @@
 import argparse
 import ast
 import json
+import logging
 import os
 import re
 import shutil
@@ -154,8 +155,18 @@ def finish(soup, name: str) -> None:
     for image in soup.select("main img"):
         heading = image.find_previous(["h1", "h2", "h3"])
         image["alt"] = image.get("alt") or f"Figure in the section “{heading.get_text().strip() if heading else name}”"
+    if (ROOT / "nbs" / (notebook := Path(name).with_suffix(".ipynb"))).is_file() and (actions := soup.select_one(".toc-actions")) and not actions.select("a[download]"):
+        actions.append(link := soup.new_tag("a", href=str(notebook), download="", attrs={"class": "toc-action"}))
+        link.string = "Download this notebook"
     for block in soup.select("main pre, main table"):
         block["tabindex"] = "0"  # what scrolls must be reachable by the keyboard
+
+
+def summary(pages: dict) -> str:
+    "Every page with its question, for programs that read a site by a list (llms.txt)."
+    said = {name: (soup.select_one("h1"), soup.select_one("main .description, header .description, .subtitle")) for name, soup in pages.items()}
+    lines = [f"- [{title.get_text().strip()}]({name})" + (f": {words.get_text().strip()}" if words else "") for name, (title, words) in said.items() if title]
+    return "\n".join(["# multiindex-nb", "", "> " + pages["index.html"].select_one(".description, .subtitle").get_text().strip(), "", "## Pages", "", *lines, ""])
 
 
 def polish(site: Path) -> None:
@@ -170,6 +181,9 @@ def polish(site: Path) -> None:
         link_chapters(soup, name, chapters)
         finish(soup, name)
         (site / name).write_text(str(soup), encoding="utf-8")
+    (site / "llms.txt").write_text(summary(pages), encoding="utf-8")
+    for notebook in (ROOT / "nbs").glob("*.ipynb"):
+        shutil.copy(notebook, site)
     for path in (site / "site_libs" / "themes").glob("*.css"):
         path.write_text(re.sub(r"@import url\([^)]*\);?", "", path.read_text(encoding="utf-8")), encoding="utf-8")  # web fonts
     dist = package("katex", KATEX, ROOT / ".cache") / "dist"
@@ -222,6 +236,7 @@ def lighten(site: Path) -> None:
     (icons / "fonts" / "bootstrap-icons.woff2").unlink(missing_ok=True)
     codes = {int(code, 16) for path in (sheet, site / "site_libs" / "smalldocs.css") for code in re.findall(r"\\(f[\da-f]{3})\b", path.read_text(encoding="utf-8"))}
     name, options = str(icons / "fonts" / "bootstrap-icons.woff"), Options(flavor="woff")
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of two spare bytes
     font, cut = load_font(name, options), Subsetter(options)
     cut.populate(unicodes=codes)
     cut.subset(font)
