@@ -17,11 +17,11 @@ setup(
     license="Apache-2.0",
     url=cfg["git_url"],
     packages=find_packages(include=[cfg["lib_path"], cfg["lib_path"] + ".*"]),
-    package_data={cfg["lib_path"]: ["*.mplstyle", "py.typed"]},
+    package_data={cfg["lib_path"]: ["*.mplstyle", "py.typed", "live/index.html", "live/core.js", "live/figure.js", "live/worker.js"]},  # noqa: E501
     install_requires=cfg["requirements"].split(),
     extras_require={
         name: cfg[f"{key}_requirements"].split()
-        for name, key in {"dev": "dev", "lazy": "lazy", "explore": "explore", "peers": "peer"}.items()
+        for name, key in {"dev": "dev", "lazy": "lazy", "peers": "peer"}.items()
     },
     python_requires=">=" + cfg["min_python"],
     entry_points={"console_scripts": cfg["console_scripts"].split()},

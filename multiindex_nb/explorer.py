@@ -17,16 +17,19 @@ from torch import Tensor
 
 from .gate import check_int, check_real, flag, instance
 from .engine.learner import auto_scale, relative_error
-from .problem.losses import Loss, Spectrum, as_loss, label_slope, plot_spectrum, second_order_matrix
+from .problem.losses import (Loss, Spectrum, as_loss, label_slope, plot_spectrum,
+                                          second_order_matrix)
 from .engine.network import TwoLayerNet, index_basis, symmetric_init
 from .view.pictures import plot_errors, plot_neurons
 from .engine.power_iteration import History, auto_lr, auto_steps, plot_history, train_first_layer
 from .engine.readout import train_readout
-from .engine.recovery import candidate_losses, diagnose_neurons, diagnose_spectrum, independent_neurons
+from .engine.recovery import (candidate_losses, diagnose_neurons, diagnose_spectrum,
+                                           independent_neurons)
 from .sweeps import STYLE
 from .problem.rows import HopelessWarning
 from .problem.targets import Target, random_subspace, sample
-from .theory.prediction import NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law
+from .theory.prediction import (
+    NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law)
 
 # %% auto #0
 __all__ = ['Setting', 'same', 'judge', 'Explorer', 'work_off']
@@ -59,9 +62,11 @@ def _check_setting(s: Setting) -> Target:
     "The target, after every knob has been checked; `ValueError`, `TypeError`."
     target = Target.parse(instance(Setting)(s, "setting").target)
     as_loss(s.loss)
-    for name, low, high in (("d", max(2, target.r), 2000), ("n_per_d", 1, 10_000), ("steps", 1, 64), ("width", 2, 4096), ("seed", 0, 2**31)):
+    for name, low, high in (("d", max(2, target.r), 2000), ("n_per_d", 1, 10_000), ("steps", 1, 64),
+                            ("width", 2, 4096), ("seed", 0, 2**31)):
         check_int(getattr(s, name), name, low, high)
-    for knob, least, most in (("lr", 1e-6, 1e6), ("decay", 0, 1e6), ("noise", 0, 1e6), ("condition", 1, 1e6), ("scale", -30, 30)):
+    for knob, least, most in (("lr", 1e-6, 1e6), ("decay", 0, 1e6), ("noise", 0, 1e6), ("condition", 1, 1e6),
+                              ("scale", -30, 30)):
         check_real(getattr(s, knob), knob, least, most)
     return target
 
@@ -95,7 +100,8 @@ def _draw_data(s: Setting, target: Target, U: Tensor, part: int) -> tuple[Tensor
 
 
 def _quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
-    "Spectrum of S from rows in single precision; its edge is the one that chapter 28 predicts from the labels, in place of label shuffles."
+    """Spectrum of S from rows in single precision; its edge is the one that chapter 28 predicts from the
+    labels, in place of label shuffles."""
     (n, d), slopes = X.shape, label_slope(y.double(), as_loss(loss)).numpy()
     values, vectors = torch.linalg.eigh(second_order_matrix(X, y, loss).double())
     order = values.abs().argsort(descending=True)
@@ -125,11 +131,13 @@ def _train(s: Setting, X: Tensor, y: Tensor, U: Tensor, spectrum: Spectrum) -> H
     "Stage 1 in the small-weight limit, through S."
     S, net = spectrum.matrix, symmetric_init(s.width, s.d, auto_scale(s.chosen) * 10**s.scale, s.seed)
     lr = s.lr * auto_lr(net, S, s.chosen)
-    return train_first_layer(net, X, y, s.loss, s.steps, lr, s.decay / lr, "power", U=U, keep_weights=True, progress=False, S=S)
+    return train_first_layer(net, X, y, s.loss, s.steps, lr, s.decay / lr, "power", U=U, keep_weights=True,
+                             progress=False, S=S)
 
 
 def _other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | None:
-    "A symmetric or an asymmetric loss that shows more directions on the same data; two tries only, for speed."
+    """A symmetric or an asymmetric loss that shows more directions on the same data; two tries only, for
+    speed."""
     _, huber, _, pinball, _ = candidate_losses(y)
     seen = [(loss, min(_quick_spectrum(X, y, loss).n_outliers, r)) for loss in (huber, pinball)]
     best = max(seen, key=lambda pair: pair[1])
@@ -142,23 +150,28 @@ def _watched(history: History) -> tuple[Tensor, Tensor, Tensor]:
     return history.weights, history.alignment, history.coverage
 
 
-def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None, history: History) -> tuple[str, str, str]:
+def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None,
+          history: History) -> tuple[str, str, str]:
     "Verdict, reason and remedy after the automatic number of steps, by the rules of chapter 05."
     if found < r:
         return diagnose_spectrum(found, r, as_loss(s.loss), better)
     W, aligned, covered = (curve[s.chosen] for curve in _watched(history))
-    return diagnose_neurons(independent_neurons(W, r), r, history.norm[s.chosen].item(), aligned.item(), covered.item(), s.decay)
+    return diagnose_neurons(independent_neurons(W, r), r, history.norm[s.chosen].item(), aligned.item(),
+                            covered.item(), s.decay)
 
 # %% ../nbs/31_explorer.ipynb #21f5af0c
 def _add_theory(
     view: _View,  # from `_look_at`
 ) -> _View:  # the same with `theory`, if there is one
-    "Add the prediction of chapter 28, where the method is the power method and the equations have a solution."
+    """Add the prediction of chapter 28, where the method is the power method and the equations have a
+    solution."""
     s = view.setting
     factor = (view.U.double() @ index_basis(view.U).T).numpy()
     try:
         law = slope_law(view.target, s.loss, s.noise, log2_points=14, factor=factor)
-        return replace(view, theory=(law, predict_neurons(law, n_per_d=s.n_per_d, d=s.d, steps=s.steps, width=2000)))
+        return replace(view,
+                       theory=(law,
+                               predict_neurons(law, n_per_d=s.n_per_d, d=s.d, steps=s.steps, width=2000)))
     except (ArithmeticError, ValueError):
         return view
 
@@ -173,7 +186,8 @@ def _test_errors(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)
         for t, (W, norm) in enumerate(zip(_watched(view.history)[0], view.history.norm)):
-            # the automatic step and start give size one after t steps, whatever t is; other steps and starts give this instead
+            # the automatic step and start give size one after t steps, whatever t is; other steps and starts
+            # give this instead
             size = norm.clamp(min=1e-300) / (s.lr**t * 10**s.scale) if s.decay == 1 else 1.0
             net = TwoLayerNet(W / size, start.a.clone(), start.b.clone())
             train_readout(net, X, y, seed=s.seed, progress=False)
@@ -188,30 +202,38 @@ def _draw_spectrum(view: _View, errors: list[float], step: int, ax) -> str:
         plot_prediction(view.theory[0], view.setting.n_per_d, view.setting.d, ax)
     ax.set_title(f"{k} outlier{'s' * (k != 1)} for r = {r}")
     places = ", ".join(f"{value:.2f}" for value in view.spectrum.values[: min(k, 6)].tolist()) or "none"
-    return f"Histogram of the eigenvalues of S. Edge of the bulk {view.spectrum.edge:.2f}, outliers at: {places}."
+    return (
+        f"Histogram of the eigenvalues of S. Edge of the bulk {view.spectrum.edge:.2f}, outliers at: "
+        f"{places}.")
 
 
 def _draw_plane(view: _View, errors: list[float], step: int, ax) -> str:
     "The second picture, and what it shows."
     weights, aligned, _ = _watched(view.history)
     plot_neurons(weights[step], view.U, ax).set_title(f"neurons after {step} step{'s' * (step != 1)}")
-    return f"Neurons after {step} steps on the plane of u1 and u2, at distance {aligned[step]:.2f} from the centre in the median."
+    return (
+        f"Neurons after {step} steps on the plane of u1 and u2, at distance {aligned[step]:.2f} from the "
+        f"centre in the median.")
 
 
 def _draw_steps(view: _View, errors: list[float], step: int, ax) -> str:
     "The third picture, and what it shows."
     _, aligned, covered = _watched(view.history)
-    plot_history(view.history, ax, legend=False, color="0.2").set_title("alignment (solid) and coverage (dashed)")
+    plot_history(view.history, ax, legend=False,
+                 color="0.2").set_title("alignment (solid) and coverage (dashed)")
     if view.theory is not None and view.setting.decay == 1:
         ax.plot(view.theory[1].alignment, ":", color="C4"), ax.plot(view.theory[1].coverage, ":", color="C4")
     ax.axvline(step, color="0.7", lw=6, alpha=0.5, zorder=0)
-    return f"Alignment {aligned[step]:.2f} and coverage {covered[step]:.2f} after {step} of {view.setting.steps} steps."
+    return (
+        f"Alignment {aligned[step]:.2f} and coverage {covered[step]:.2f} after {step} of "
+        f"{view.setting.steps} steps.")
 
 
 def _draw_errors(view: _View, errors: list[float], step: int, ax) -> str:
     "The fourth picture, and what it shows."
     s = view.setting
-    plot_errors(errors, s.chosen, ax, s.steps, legend=False).set_title(f"test error, T₁ = {s.chosen} chosen" if len(errors) > s.steps else "test error, being computed")
+    plot_errors(errors, s.chosen, ax, s.steps, legend=False).set_title(
+        f"test error, T₁ = {s.chosen} chosen" if len(errors) > s.steps else "test error, being computed")
     known = f"{errors[s.chosen]:.2f}" if len(errors) > s.chosen else "not yet known"
     return f"Test error over the variance by number of steps: {known} at the automatic number, {s.chosen}."
 
@@ -236,10 +258,14 @@ def _draw_view(
 
 
 _CAPTIONS = {
-    "spectrum": "Eigenvalues of S. Filled triangles: outliers, coloured by the direction they are closest to. Dotted lines: edge of the noise. Black curve and hollow triangles: theory.",
-    "plane": "A dot is a neuron, u1 and u2 the first two hidden directions. On the circle it lies in their plane entirely, in the centre it knows nothing of them.",
-    "steps": "Solid: share of a neuron in the hidden directions. Dashed: whether all directions are reached. Dotted: theory. Bar: the step shown.",
-    "errors": "Test error of the whole method if the first layer stops after so many steps; one is no better than predicting the mean.",
+    "spectrum": "Eigenvalues of S. Filled triangles: outliers, coloured by the direction they are closest "
+                "to. Dotted lines: edge of the noise. Black curve and hollow triangles: theory.",
+    "plane": "A dot is a neuron, u1 and u2 the first two hidden directions. On the circle it lies in their "
+             "plane entirely, in the centre it knows nothing of them.",
+    "steps": "Solid: share of a neuron in the hidden directions. Dashed: whether all directions are reached. "
+             "Dotted: theory. Bar: the step shown.",
+    "errors": "Test error of the whole method if the first layer stops after so many steps; one is no better "
+              "than predicting the mean.",
 }
 
 
@@ -249,7 +275,8 @@ def _picture_html(
     errors: list[float],  # from `_test_errors`, as many as there are
     step: int,  # which step the neurons show
 ) -> str:
-    "One picture as an image element with its description; margins are fixed, ticks few and the file hardly compressed: all for speed."
+    """One picture as an image element with its description; margins are fixed, ticks few and the file hardly
+    compressed: all for speed."""
     from base64 import b64encode
     from html import escape
     from io import BytesIO
@@ -264,7 +291,9 @@ def _picture_html(
         words = _PICTURES[name](view, errors, step, ax)
         ax.locator_params(axis="both" if ax.get_yscale() == "linear" else "x", nbins=4)
         figure.savefig(file, format="png", pil_kwargs={"compress_level": 1})
-    image = f'<img alt="{escape(words)}" style="max-width:100%" src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">'
+    image = (
+        f'<img alt="{escape(words)}" style="max-width:100%" '
+        f'src="data:image/png;base64,{b64encode(file.getvalue()).decode()}">')
     return f'{image}<p style="font-size:0.8em;line-height:1.3;margin:0 1em 1em">{_CAPTIONS[name]}</p>'
 
 # %% ../nbs/31_explorer.ipynb #28fdfd04
@@ -280,8 +309,10 @@ _STORIES = {
 
 # %% ../nbs/31_explorer.ipynb #0a80fa61
 _INTRODUCTION = """<h1 style="font-size:1.3em;margin:0">Feature learning in multi-index models</h1>
-<p>Rows x with labels y = g(Ux) are drawn, a two-layer network is trained on them, first layer first, and the pictures show what the first layer finds of the hidden
-directions u1, u2, ..., the rows of U. S is the mean of l'(c, y) x x', whose large eigenvalues it amplifies step by step. Choose a story, or turn a knob.
+<p>Rows x with labels y = g(Ux) are drawn, a two-layer network is trained on them, first layer first, and
+the pictures show what the first layer finds of the hidden
+directions u1, u2, ..., the rows of U. S is the mean of l'(c, y) x x', whose large eigenvalues it amplifies
+step by step. Choose a story, or turn a knob.
 Chapter 31 of the documentation explains every part, the notation page every word.</p>"""
 
 
@@ -294,17 +325,24 @@ def _make_knobs(s: Setting) -> dict:
 
     def slider(kind, value, low, high, step, text):
         low, high = min(low, value), max(high, value)  # a setting from outside is shown as it is
-        return kind(value=value, min=low, max=high, step=step, description=text, tooltip=text, continuous_update=False, **look)
+        return kind(value=value, min=low, max=high, step=step, description=text, tooltip=text,
+                    continuous_update=False, **look)
 
     return {
-        "target": w.Text(s.target, description="target g(z1, z2, ...)", tooltip="a polynomial: z1*z2, z1**3, h4(z1)+h4(z2)", placeholder="z1*z2, z1**3, h4(z1)+h4(z2)", continuous_update=True, **look),
-        "loss": w.Combobox(value=s.loss, options=losses, description="loss of stage 1", tooltip="a name, with a parameter after a colon: huber:0.5", continuous_update=False, **look),
+        "target": w.Text(s.target, description="target g(z1, z2, ...)",
+                         tooltip="a polynomial: z1*z2, z1**3, h4(z1)+h4(z2)",
+                         placeholder="z1*z2, z1**3, h4(z1)+h4(z2)", continuous_update=True, **look),
+        "loss": w.Combobox(value=s.loss, options=losses, description="loss of stage 1",
+                           tooltip="a name, with a parameter after a colon: huber:0.5",
+                           continuous_update=False, **look),
         "d": slider(w.IntSlider, s.d, 10, 200, 10, "dimension d"),
         "n_per_d": slider(w.IntSlider, s.n_per_d, 2, 100, 2, "samples n / d"),
         "condition": slider(w.FloatSlider, s.condition, 1, 10, 0.5, "condition of U"),
         "noise": slider(w.FloatSlider, s.noise, 0, 2, 0.1, "label noise"),
         "steps": slider(w.IntSlider, s.steps, 1, 24, 1, "steps T1 up to"),
-        "lr": w.FloatLogSlider(value=s.lr, min=min(-2, math.log10(s.lr)), max=max(2, math.log10(s.lr)), step=0.1, description="eta1 / automatic", tooltip="eta1 / automatic", continuous_update=False, **look),
+        "lr": w.FloatLogSlider(value=s.lr, min=min(-2, math.log10(s.lr)), max=max(2, math.log10(s.lr)),
+                               step=0.1, description="eta1 / automatic", tooltip="eta1 / automatic",
+                               continuous_update=False, **look),
         "decay": slider(w.FloatSlider, s.decay, 0, 1, 0.1, "eta1 * beta1"),
         "width": slider(w.IntSlider, s.width, 8, 512, 8, "neurons m"),
         "scale": slider(w.FloatSlider, s.scale, -2, 6, 0.5, "start, log10 e0"),
@@ -317,12 +355,17 @@ def _verdict_html(view: _View) -> str:
     from html import escape
 
     s, (name, reason, remedy) = view.setting, view.verdict
-    for code, knobs in (('lr="auto"', "eta1 / automatic = 1 and start = 0"), ("weight_decay=\"auto\"", "eta1 * beta1 = 1")):
+    for code, knobs in (('lr="auto"', "eta1 / automatic = 1 and start = 0"),
+                        ("weight_decay=\"auto\"", "eta1 * beta1 = 1")):
         remedy = remedy.replace(code, knobs)
     facts = f"n = {s.n_per_d * s.d} rows for each stage, m = {s.width}, automatic T1 = {auto_steps(s.d)}"
     if gaps := _absent(view.target):
-        facts += f"; {', '.join(gaps)} of {view.target.r} variables do not occur in the target: number them without gaps"
-    return f"<p>After T1 = {s.chosen} steps, <b>{escape(name)}</b>: {escape(reason)}{'; ' + escape(remedy) if remedy else ''}.</p><p>{escape(facts)}</p>"
+        facts += (
+            f"; {', '.join(gaps)} of {view.target.r} variables do not occur in the target: number them "
+            f"without gaps")
+    return (
+        f"<p>After T1 = {s.chosen} steps, <b>{escape(name)}</b>: "
+        f"{escape(reason)}{'; ' + escape(remedy) if remedy else ''}.</p><p>{escape(facts)}</p>")
 
 
 def _absent(target: Target) -> list[str]:
@@ -339,7 +382,8 @@ class Explorer:
     def __init__(
         self,
         setting: Setting = Setting(),  # where to begin
-        wait: bool = False,  # finish all work before a change returns, for scripts; otherwise in the event loop
+        # finish all work before a change returns, for scripts; otherwise in the event loop
+        wait: bool = False,
     ):
         import ipywidgets as w
 
@@ -349,14 +393,20 @@ class Explorer:
         self.errors: list[float] = []
         self.knobs = _make_knobs(setting)
         wide = {"description_width": "9.5em"}
-        self.story = w.Dropdown(options=["choose ...", *_STORIES], description="story", style=wide, layout=w.Layout(width="24em", max_width="100%"))
-        self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown", style=wide)
-        self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600, description="play the steps", tooltip="play the steps")
+        self.story = w.Dropdown(options=["choose ...", *_STORIES], description="story", style=wide,
+                                layout=w.Layout(width="24em", max_width="100%"))
+        self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown",
+                                style=wide)
+        self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600,
+                           description="play the steps", tooltip="play the steps")
         w.link((self.play, "value"), (self.step, "value"))
-        self.words, self.pictures = w.HTML(), {name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in _PICTURES}
+        self.words, self.pictures = w.HTML(), {
+            name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in _PICTURES}
         flow = w.Layout(flex_flow="row wrap", width="100%")
         knobs = [self.story, *self.knobs.values()]
-        self.box = w.VBox([w.HTML(_INTRODUCTION), w.Box(knobs, layout=flow), self.words, w.HBox([self.step, self.play], layout=flow), w.Box(list(self.pictures.values()), layout=flow)])
+        self.box = w.VBox([w.HTML(_INTRODUCTION), w.Box(knobs, layout=flow), self.words,
+                           w.HBox([self.step, self.play], layout=flow),
+                           w.Box(list(self.pictures.values()), layout=flow)])
         for knob in self.knobs.values():
             knob.observe(lambda change: self.renew(), "value")
         self.story.observe(lambda change: self.tell(change["new"]), "value")
@@ -391,8 +441,10 @@ class Explorer:
         try:
             self.view, self.errors = _look_at(self.setting, self.view), []
         except (ValueError, TypeError, ArithmeticError) as error:
-            still = f" The pictures still show {self.view.target}, {self.view.setting.loss}." if self.view is not None else ""
-            self.words.value = f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b>{escape(still)}</p>'
+            still = (f" The pictures still show {self.view.target}, {self.view.setting.loss}."
+                     if self.view is not None else "")
+            self.words.value = (
+                f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b>{escape(still)}</p>')
             return
         self.quiet = True  # the step that the verdict speaks of, without drawing yet
         self.step.max = self.play.max = self.view.setting.steps
@@ -421,7 +473,8 @@ class Explorer:
 
 # %% ../nbs/31_explorer.ipynb #2b8f1314
 def work_off(parts: Iterator[None], wait: bool, wanted):
-    "Do parts of a work, at once (also where no event loop runs) or in the event loop, as long as it is wanted."
+    """Do parts of a work, at once (also where no event loop runs) or in the event loop, as long as it is
+    wanted."""
     import asyncio
 
     async def live():

@@ -65,10 +65,14 @@ def contents(wheel: Path) -> dict[str, bytes]:
 
 
 def test_sdist_gives_the_same_wheel(built):
-    "A file that MANIFEST.in forgets is missing here; so is the mark that the package has types."
+    """A file that MANIFEST.in forgets is missing here; so are the mark that the package has types and the
+    explorer's page, which comes without its tests."""
     direct, again = (contents(next(folder.glob("*.whl"))) for folder in (built, built / "again"))
     assert direct == again
     assert {"multiindex_nb/py.typed", "multiindex_nb/style.mplstyle"} <= set(direct)
+    assert {name
+            for name in direct if "/live/" in name} == {
+                f"multiindex_nb/live/{name}" for name in ("index.html", "core.js", "figure.js", "worker.js")}
 
 
 @pytest.mark.parametrize("source, versions", [("*.tar.gz", "lowest-direct"), ("*.whl", "highest")])

@@ -13,7 +13,8 @@ from conftest import ROOT
 
 LIVE = ROOT / "nbs" / "live"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
-PAGES = {"losses": "index.html", "spectrum": "0a_signal.html", "steps": "0c_power.html", "stop": "0d_readout.html"}
+PAGES = {"losses": "index.html", "spectrum": "0a_signal.html", "steps": "0c_power.html",
+         "stop": "0d_readout.html", "explore": "explore.html"}
 
 
 # Against Python, with Node
@@ -22,7 +23,9 @@ PAGES = {"losses": "index.html", "spectrum": "0a_signal.html", "steps": "0c_powe
 def node(*words):
     "The finished process of a call of Node; a skip that says so where there is none."
     if shutil.which("node") is None:
-        (pytest.fail if os.environ.get("CI_BROWSER") == "1" else pytest.skip)("no node on the PATH: the JavaScript of the live figures was not compared with Python")
+        (pytest.fail if os.environ.get("CI_BROWSER") == "1"
+         else pytest.skip)(
+             "no node on the PATH: the JavaScript of the live figures was not compared with Python")
     return subprocess.run(["node", *map(str, words)], capture_output=True, text=True)
 
 
@@ -77,11 +80,13 @@ def figure(browser, address):
     open_pages, said = [], []
 
     def opened(kind="losses", state="", wait=True, **options):
-        page = browser.new_page(**{"viewport": {"width": 1280, "height": 1100}, "accept_downloads": True, **options})
+        page = browser.new_page(**{"viewport": {"width": 1280, "height": 1100}, "accept_downloads": True,
+                                   **options})
         open_pages.append(page)
         page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
         page.on("pageerror", lambda e: said.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:")) else said.append(r.url))
+        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:"))
+                else said.append(r.url))
         page.goto(f"{address}{PAGES[kind]}{state and f'#live-{kind}?{state}'}")
         if wait:
             ready(page)
@@ -95,7 +100,9 @@ def figure(browser, address):
 
 def ready(page):
     "Wait until nothing is being computed."
-    page.wait_for_function("() => { const f = document.querySelector('.mi-live').figure; return f?.box.dataset.ms && !f.wait.textContent }", timeout=30_000)
+    page.wait_for_function(
+        "() => { const f = document.querySelector('.mi-live').figure; return f?.box.dataset.ms && "
+        "!f.wait.textContent }", timeout=30_000)
 
 
 def say(page):
@@ -108,7 +115,9 @@ def dots(page, side=0):
 
 def turn(page, name, value):
     "Put a slider at a place, as a drag does."
-    page.locator(".mi-live").get_by_label(re.compile(f"^{name}")).evaluate("(e, v) => { e.value = v; e.dispatchEvent(new Event('input', { bubbles: true })); e.dispatchEvent(new Event('change', { bubbles: true })) }", str(value))
+    page.locator(".mi-live").get_by_label(re.compile(f"^{name}")).evaluate(
+        "(e, v) => { e.value = v; e.dispatchEvent(new Event('input', { bubbles: true })); "
+        "e.dispatchEvent(new Event('change', { bubbles: true })) }", str(value))
 
 
 @pytest.mark.parametrize("kind", PAGES)
@@ -118,12 +127,19 @@ def test_figure_draws(figure, kind):
     for mode, width in (("light", 1280), ("dark", 1280), ("light", 390), ("dark", 390)):
         page = figure(kind, color_scheme=mode, viewport={"width": width, "height": 844})
         if kind == "stop":
-            page.wait_for_function("() => document.querySelector('.mi-live').figure.sides[0].known().length === 17", timeout=120_000)
+            page.wait_for_function(
+                "() => document.querySelector('.mi-live').figure.sides[0].known().length === 17",
+                timeout=120_000)
         box = page.locator(".mi-live")
-        assert box.locator("svg path[d*='M']").count() >= 5 and len(say(page)) > 60 and "NaN" not in box.inner_html()
+        assert box.locator("svg path[d*='M']").count() >= 5 and len(
+            say(page)) > 60 and "NaN" not in box.inner_html()
         assert box.locator(".mi-pic > svg").get_attribute("aria-label").endswith(say(page))
-        assert page.evaluate("() => document.documentElement.scrollWidth <= innerWidth && [...document.querySelectorAll('.mi-live *')].every(e => e.closest('svg') || e.getBoundingClientRect().right <= innerWidth)")
-        box.screenshot(path=SHOTS / f"live-{kind}-{width}-{mode}.png", style=".navbar, .quarto-secondary-nav, header { visibility: hidden }")
+        assert page.evaluate(
+            "() => document.documentElement.scrollWidth <= innerWidth && "
+            "[...document.querySelectorAll('.mi-live *')].every(e => e.closest('svg') || "
+            "e.getBoundingClientRect().right <= innerWidth)")
+        box.screenshot(path=SHOTS / f"live-{kind}-{width}-{mode}.png",
+                       style=".navbar, .quarto-secondary-nav, header { visibility: hidden }")
 
 
 def test_first_screen_tells_the_losses_apart(figure):
@@ -131,11 +147,13 @@ def test_first_screen_tells_the_losses_apart(figure):
     page = figure()
     text = say(page)
     assert "Squared loss: nothing stands out; after 3 steps the neurons are near the centre" in text
-    assert "two eigenvalues stand out; after 3 steps the neurons reach the circle" in text and "pass on 0.00 and −0.23" in text
+    assert ("two eigenvalues stand out; after 3 steps the neurons reach the circle" in text
+            and "pass on 0.00 and −0.23" in text)
     with page.expect_download() as caught:
         page.get_by_role("button", name="Download as JSON").click()
     left, right = json.loads(Path(caught.value.path()).read_text(encoding="utf-8"))
-    assert (left["verdict"], right["verdict"]) == ("blind-loss", "recovered") and right["setting"]["loss"] == "huber:1"
+    assert (left["verdict"], right["verdict"]) == ("blind-loss", "recovered") and right["setting"][
+        "loss"] == "huber:1"
     assert len(right["eigenvalues"]) == 100 and right["alignment"][3] > 0.9 > 0.5 > left["alignment"][3]
 
 
@@ -158,13 +176,15 @@ def test_a_knob_changes_picture_sentence_and_address(figure):
     assert dots(page, 1) == before
     page.get_by_label("Loss on the right").select_option("l1")
     ready(page)
-    assert page.locator("text.h").nth(1).text_content() == "Absolute loss" and "Absolute loss: two eigenvalues" in say(page)
+    assert page.locator("text.h").nth(
+        1).text_content() == "Absolute loss" and "Absolute loss: two eigenvalues" in say(page)
 
 
 STORIES = {
     "Huber sees h4": "Why: of degree two",
     "Too few rows": "Huber, δ = 1: nothing stands out; after 3 steps the neurons are near the centre",
-    "Stop in time": "Huber, δ = 1: two eigenvalues stand out; after 16 steps the neurons have gathered along one line and lost the other direction",
+    "Stop in time": "Huber, δ = 1: two eigenvalues stand out; after 16 steps the neurons have gathered along "
+                    "one line and lost the other direction",
     "An odd target": "Pinball, τ = 0.9: two eigenvalues stand out; after 3 steps the neurons",
 }
 
@@ -175,7 +195,8 @@ def test_stories(figure):
     for name, words in STORIES.items():
         page.get_by_role("button", name=name).click()
         ready(page)
-        assert words in say(page) and page.get_by_role("button", name=name).get_attribute("aria-pressed") == "true"
+        assert words in say(page) and page.get_by_role("button", name=name).get_attribute(
+            "aria-pressed") == "true"
     page = figure()
     page.get_by_role("button", name="Too few rows").click()
     page.get_by_role("button", name="Pause").wait_for()
@@ -183,7 +204,7 @@ def test_stories(figure):
 
 
 def test_a_step_is_drawn_at_once(figure):
-    "All steps are there with the first picture: below 50 ms on the page's own thread."
+    "All steps are there with the first picture: a step costs a fraction of one S by plain loops."
     page = figure(state="d=200&ratio=100")
     first, work = (int(page.locator(".mi-live").get_attribute(f"data-{name}")) for name in ("ms", "work"))
     drag = page.evaluate("""() => {
@@ -197,17 +218,23 @@ def test_a_step_is_drawn_at_once(figure):
         return n ** 3 / Math.min(...times) / 1e6;
     }""")
     plain = 20_000 * 200**2 / rate / 1e6
-    print(f"\nd = 200, n = 20 000, m = 512 in Chromium: both panels {first} ms, one worker {work} ms, a step {drag[8]:.1f} ms (slowest {drag[-1]:.1f}); products {rate:.2f} a nanosecond, S by them {plain:.0f} ms, ratio {work / plain:.2f}")
-    assert drag[8] < 50 and work < 10 * plain and "after 16 steps" in say(page)
+    print(f"\nd = 200, n = 20 000, m = 512 in Chromium: both panels {first} ms, one worker {work} ms, a step "
+          f"{drag[8]:.1f} ms (slowest {drag[-1]:.1f}); products {rate:.2f} a nanosecond, S by them "
+          f"{plain:.0f} ms, ratio {work / plain:.2f}")
+    assert drag[8] < plain / 4 and work < 10 * plain and "after 16 steps" in say(page)
 
 
 def test_address_restores_the_state(figure):
     "A link is a figure; what in it makes no sense is left out."
     page = figure(state="target=h2(z1)%2Bh4(z2)&t=16&seed=1")
-    assert "after 16 steps" in say(page) and "lost the other direction (coverage 0.00)" in say(page) and "the lead of the stronger by" in say(page)
-    assert page.get_by_role("button", name="Stop in time").get_attribute("aria-pressed") == "false"  # another seed
+    assert "after 16 steps" in say(page) and "lost the other direction (coverage 0.00)" in say(
+        page) and "the lead of the stronger by" in say(page)
+    # another seed
+    assert page.get_by_role("button", name="Stop in time").get_attribute("aria-pressed") == "false"
     page = figure(state="t=900&d=77&ratio=abc&target=q(z1)&loss=none&seed=-3")
-    assert page.locator(".mi-live").evaluate("e => e.figure.state") == {"target": "h4(z1)+h4(z2)", "loss": "huber:1", "d": 100, "ratio": 100, "noise": 0, "seed": 0, "t": 16}
+    assert page.locator(".mi-live").evaluate("e => e.figure.state") == {
+        "target": "h4(z1)+h4(z2)", "left": "mse", "loss": "huber:1", "d": 100, "ratio": 100, "m": 512,
+        "noise": 0, "seed": 0, "t": 16}
 
 
 def test_newest_request_wins_and_nothing_is_stale(figure):
@@ -215,14 +242,16 @@ def test_newest_request_wins_and_nothing_is_stale(figure):
     page = figure()
     page.locator(".mi-live summary").click()
     turn(page, "Dimension", 3)
-    assert page.locator(".mi-wait").text_content() == "computing …" and page.locator(".mi-pic").get_attribute("aria-busy") == "true"
+    assert page.locator(".mi-wait").text_content() == "computing …" and page.locator(".mi-pic").get_attribute(
+        "aria-busy") == "true"
     for seed in range(1, 6):
         turn(page, "Seed", seed)
     page.get_by_label("Target").fill("h3(z1)+h3(z2)")
     page.get_by_label("Loss on the right").select_option("pinball:0.9")
     turn(page, "Dimension", 1)
     ready(page)
-    sides = page.locator(".mi-live").evaluate("e => e.figure.sides.map(S => [S.s.target, S.s.loss, S.s.d, S.s.seed, S.L.values.length])")
+    sides = page.locator(".mi-live").evaluate(
+        "e => e.figure.sides.map(S => [S.s.target, S.s.loss, S.s.d, S.s.seed, S.L.values.length])")
     assert sides == [["h3(z1)+h3(z2)", loss, 50, 5, 50] for loss in ("mse", "pinball:0.9")]
 
 
@@ -245,7 +274,8 @@ def test_a_target_that_cannot_be_read(figure):
     page.locator(".mi-live summary").click()
     field = page.get_by_label("Target")
     field.fill("h2(z1)+q")
-    assert page.locator(".mi-wait").text_content() == "not drawn: a variable such as z1 is missing at column 8" and field.get_attribute("aria-invalid") == "true"
+    assert page.locator(
+        ".mi-wait").text_content() == "not drawn: a variable such as z1 is missing at column 8" and field.get_attribute("aria-invalid") == "true"
     field.fill("h2(z1)")
     assert "use both z1 and z2" in page.locator(".mi-wait").text_content()
     field.fill("z1*z2")
@@ -257,12 +287,15 @@ def test_a_target_that_cannot_be_read(figure):
 def test_play(figure, motion):
     "From the start to the chosen step; between steps only for those who like motion."
     page = figure(reduced_motion=motion)
-    page.evaluate("() => { const f = document.querySelector('.mi-live').figure, draw = f.render.bind(f); window.seen = []; f.render = () => { seen.push(f.t); draw(); } }")
+    page.evaluate(
+        "() => { const f = document.querySelector('.mi-live').figure, draw = f.render.bind(f); window.seen = "
+        "[]; f.render = () => { seen.push(f.t); draw(); } }")
     page.get_by_role("button", name="Play").click()
     page.get_by_role("button", name="Pause").wait_for()
     page.get_by_role("button", name="Play").wait_for(timeout=10_000)
     seen = page.evaluate("() => seen")
-    assert seen[0] < 1 and seen[-1] == 3 and ({*seen} == {0, 1, 2, 3} if motion == "reduce" else len({*seen}) > 4)
+    assert seen[0] < 1 and seen[-1] == 3 and (
+        {*seen} == {0, 1, 2, 3} if motion == "reduce" else len({*seen}) > 4)
 
 
 def test_downloads(figure):
@@ -273,7 +306,8 @@ def test_downloads(figure):
         with page.expect_download() as caught:
             page.get_by_role("button", name=f"Download as {kind}").click()
         files[kind] = Path(caught.value.path()).read_bytes()
-    assert files["SVG"].startswith(b"<svg") and b"--b:#c14f00" in files["SVG"] and files["PNG"][:4] == b"\x89PNG" and len(files["PNG"]) > 10_000
+    assert files["SVG"].startswith(b"<svg") and b"--b:#c14f00" in files["SVG"] and files["PNG"][
+        :4] == b"\x89PNG" and len(files["PNG"]) > 10_000
     head, *rows = files["CSV"].decode().split()
     assert head.startswith("target,loss") and len([r for r in rows if ",eigenvalues," in r]) == 100
 
@@ -287,16 +321,21 @@ def test_controls_have_names_and_contrast(figure, kind):
         page = figure(kind, color_scheme=mode)
         page.locator(".mi-live summary").click()
         page.evaluate(axe())
-        found = page.evaluate("async () => (await axe.run({include: [['.mi-live']]}, {resultTypes: ['violations']})).violations.map(v => [v.id, v.impact, v.nodes[0].html.slice(0, 120)])")
+        found = page.evaluate(
+            "async () => (await axe.run({include: [['.mi-live']]}, {resultTypes: "
+            "['violations']})).violations.map(v => [v.id, v.impact, v.nodes[0].html.slice(0, 120)])")
         assert [f for f in found if f[1] in ("serious", "critical")] == []
-        names = page.locator(".mi-live :is(input, select, button)").evaluate_all("all => all.map(e => e.labels?.[0]?.textContent || e.getAttribute('aria-label') || e.textContent)")
+        names = page.locator(".mi-live :is(input, select, button)").evaluate_all(
+            "all => all.map(e => e.labels?.[0]?.textContent || e.getAttribute('aria-label') || e.textContent)")
         assert len(names) >= 9 and all(names)
 
 
 def test_phone(figure):
     "The picture and its three knobs fit on one screen."
     page = figure(viewport={"width": 390, "height": 844})
-    top, bottom = page.evaluate("() => { const f = document.querySelector('.mi-live').figure; return [f.svg.getBoundingClientRect().top, f.inputs.t.input.getBoundingClientRect().bottom] }")
+    top, bottom = page.evaluate(
+        "() => { const f = document.querySelector('.mi-live').figure; return "
+        "[f.svg.getBoundingClientRect().top, f.inputs.t.input.getBoundingClientRect().bottom] }")
     assert bottom - top < 844 - 130  # below the bars at the top of the page
 
 

@@ -15,16 +15,25 @@ import multiindex_nb
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
-CHAPTERS = sorted((p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb")), key=lambda name: (name[1].isdigit(), name))  # the hour first
+# the hour first
+CHAPTERS = sorted((p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb")),
+                  key=lambda name: (name[1].isdigit(), name))
 
 
-def test_every_chapter_is_listed_and_built(pages):
-    "In the sidebar, once, the hour first, and as a page; on the map too."
+def test_every_chapter_is_listed_and_built(pages, site):
+    """In the sidebar, once, the hour first, and as a page; on the map and in llms.txt too; its notebook can
+    be had."""
     links = [a["href"] for a in pages["index.html"].select("#quarto-sidebar a[href]")]
     shown = [h for h in links if h[0].isdigit()]
-    assert sorted(shown) == sorted(f"{name}.html" for name in CHAPTERS) and [h[:2] for h in shown[:4]] == ["0a", "0b", "0c", "0d"]
+    assert sorted(shown) == sorted(f"{name}.html"
+                                   for name in CHAPTERS) and [h[:2] for h in shown[:4]] == [
+                                       "0a", "0b", "0c", "0d"]
     assert {a["href"].split("#")[0] for a in pages["map.html"].select("main table a[href]")} >= set(shown)
-    assert all(f"{name}.html" in pages for name in CHAPTERS)
+    assert all(f"{name}.html" in pages for name in CHAPTERS) and "reproduction/REPRODUCTION.html" in links
+    listed = (site / "llms.txt").read_text(encoding="utf-8")
+    assert all(f"]({name}.html): " in listed
+               and pages[f"{name}.html"].select_one(f'a[download][href="{name}.ipynb"]')
+               for name in [*CHAPTERS, "explore"])
 
 
 def test_links_and_anchors_lead_somewhere(pages, site):
@@ -45,23 +54,29 @@ def test_names_and_chapters_in_the_prose_are_links(pages):
     "Where a chapter is named by its number, or a public name is set as code."
     loose, public = [], set(multiindex_nb.__all__) | {"MultiIndexRegressor"}
     for name, soup in pages.items():
-        for text in soup.select_one("main").find_all(string=re.compile(r"[Cc]hapter \d\d")) if soup.find("main") else ():
+        for text in soup.select_one("main").find_all(string=re.compile(r"[Cc]hapter \d\d")) if soup.find(
+            "main") else ():
             number = re.search(r"[Cc]hapter (\d\d)", text)[1]
-            if not text.find_parent(["a", "pre", "code", "script", "h1", "h2", "h3"]) and not name.startswith(number):
+            if not text.find_parent(
+                ["a", "pre", "code", "script", "h1", "h2", "h3"]) and not name.startswith(number):
                 loose.append((name, str(text)[:60]))
-        loose += [(name, c.get_text()) for c in soup.select("main code") if c.get_text() in public and not c.find_parent(["a", "pre", "h1", "h2", "h3", "h4"])]
+        loose += [(name, c.get_text()) for c in soup.select("main code") if c.get_text() in public
+                  and not c.find_parent(["a", "pre", "h1", "h2", "h3", "h4"])]
     assert loose == []
 
 
 def test_nothing_is_loaded_from_elsewhere(pages):
     "Scripts, styles and pictures are files of the site."
-    outside = [(name, tag.get("src") or tag.get("href")) for name, soup in pages.items() for tag in soup.select("script[src], link[rel=stylesheet], img[src], iframe") if urlparse(tag.get("src") or tag.get("href") or "").scheme in ("http", "https")]
+    outside = [(name, tag.get("src") or tag.get("href")) for name, soup in pages.items()
+               for tag in soup.select("script[src], link[rel=stylesheet], img[src], iframe")
+               if urlparse(tag.get("src") or tag.get("href") or "").scheme in ("http", "https")]
     assert outside == []
 
 
 def test_pictures_say_what_they_show(pages):
     "An alternative text for each, written for it and not made from a heading."
-    poor = [(name, image["alt"][:60]) for name, soup in pages.items() for image in soup.select("main img") if len(image.get("alt", "")) < 25 or image["alt"].startswith("Figure in the section")]
+    poor = [(name, image["alt"][:60]) for name, soup in pages.items() for image in soup.select("main img")
+            if len(image.get("alt", "")) < 25 or image["alt"].startswith("Figure in the section")]
     assert poor == []
 
 
@@ -93,7 +108,8 @@ CONTRAST = """() => {
     return poor;
 }"""
 WIDE = """() => [document.documentElement, document.querySelector('#quarto-content'), document.querySelector('main')]
-    .filter(e => e.scrollWidth > e.clientWidth + 8).map(e => e.id || e.tagName)"""  # the container clips, so the page alone would never tell; an empty box of KaTeX may hang over by a few
+    # the container clips, so the page alone would never tell; an empty box of KaTeX may hang over by a few
+    .filter(e => e.scrollWidth > e.clientWidth + 8).map(e => e.id || e.tagName)"""
 RAW = """() => {
     const copy = document.querySelector('main').cloneNode(true);
     copy.querySelectorAll('.katex, pre, code, script').forEach(e => e.remove());
@@ -102,14 +118,16 @@ RAW = """() => {
 
 
 def faults(page, name, address):
-    "Console errors, requests that leave the site, formulas that did not come out, pictures that did not load."
+    """Console errors, requests that leave the site, formulas that did not come out, pictures that did not
+    load."""
     found, forget = [], []
     listen = lambda event, f: (page.on(event, f), forget.append((event, f)))
     listen("console", lambda m: found.append(m.text) if m.type == "error" else None)
     listen("pageerror", lambda e: found.append(str(e)))
     listen("request", lambda r: None if r.url.startswith((address, "data:")) else found.append(r.url))
     page.goto(address + name)
-    page.wait_for_function("() => !document.querySelector('.math') || document.querySelector('.katex')", timeout=15_000)
+    page.wait_for_function("() => !document.querySelector('.math') || document.querySelector('.katex')",
+                           timeout=15_000)
     found += page.evaluate("""() => [
         ...[...document.querySelectorAll('.katex-error')].map(e => 'formula: ' + e.textContent),
         ...[...document.querySelectorAll('.math')].filter(e => !e.querySelector('.katex')).map(e => 'not a formula: ' + e.textContent),
@@ -120,7 +138,8 @@ def faults(page, name, address):
 
 
 def test_every_page_in_a_browser(browser, pages, address):
-    "No fault, nothing wider than the screen, every text readable; on a phone by day, then on a desk by night."
+    """No fault, nothing wider than the screen, every text readable; on a phone by day, then on a desk by
+    night."""
     page, wrong = browser.new_page(reduced_motion="reduce"), {}
     SHOTS.mkdir(parents=True, exist_ok=True)
     for name in pages:
@@ -129,7 +148,9 @@ def test_every_page_in_a_browser(browser, pages, address):
             page.emulate_media(color_scheme=mode)
             page.set_viewport_size({"width": width, "height": 844})
             found += faults(page, name, address) + page.evaluate(RAW) if mode == "light" else []
-            page.wait_for_function("dark => document.documentElement.classList.contains('quarto-dark') === dark", arg=mode == "dark", timeout=5_000)
+            page.wait_for_function(
+                "dark => document.documentElement.classList.contains('quarto-dark') === dark",
+                arg=mode == "dark", timeout=5_000)
             found += [f"wider than {width} pixels: {text}" for text in page.evaluate(WIDE)]
             found += page.evaluate(CONTRAST)
             if name == "04_power_iteration.html":
@@ -161,13 +182,17 @@ def test_axe(browser, pages, address, mode):
     script = axe()
     SHOTS.mkdir(parents=True, exist_ok=True)
     page, wrong = browser.new_page(viewport={"width": 1280, "height": 1000}, color_scheme=mode), {}
-    for name in ("index.html", "api.html", "31_explorer.html"):
+    for name in ("index.html", "explore.html", "api.html", "31_explorer.html"):
         page.goto(address + name)
         page.evaluate("() => document.querySelectorAll('details').forEach(d => d.open = true)")
         page.evaluate(script)
-        result = page.evaluate("async () => (await axe.run({exclude: [['.katex']]}, {resultTypes: ['violations'], runOnly: ['color-contrast', 'image-alt', 'label', 'link-name', 'button-name', 'html-has-lang', 'document-title']})).violations")
+        result = page.evaluate(
+            "async () => (await axe.run({exclude: [['.katex']]}, {resultTypes: ['violations'], runOnly: "
+            "['color-contrast', 'image-alt', 'label', 'link-name', 'button-name', 'html-has-lang', "
+            "'document-title']})).violations")
         if result:
-            wrong[name] = [(v["id"], v["nodes"][0]["html"][:120], v["nodes"][0]["failureSummary"][-160:]) for v in result]
+            wrong[name] = [(v["id"], v["nodes"][0]["html"][:120], v["nodes"][0]["failureSummary"][-160:])
+                           for v in result]
         page.screenshot(path=SHOTS / f"site-{name.split('.')[0]}-{mode}.png")
     page.close()
     assert wrong == {}
@@ -186,12 +211,39 @@ def axe() -> str:
 
 def test_search_finds_a_word_without_a_network(browser, address):
     "The index is part of the site."
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    page.goto(address + "index.html")
-    page.locator("#quarto-search input").fill("Huber")
-    page.locator(".smalldocs-search-results a").first.wait_for(timeout=10_000)
-    assert page.locator(".smalldocs-search-results a").count() > 0
-    page.close()
+    for mode in ("light", "dark"):
+        page = browser.new_page(viewport={"width": 1280, "height": 900}, color_scheme=mode,
+                                reduced_motion="reduce")
+        page.goto(address + "map.html")
+        page.locator("#quarto-search input").fill("Huber")
+        page.locator(".smalldocs-search-results a").first.wait_for(timeout=10_000)
+        page.locator("#quarto-search input").press("ArrowDown")  # one of them is the current one
+        assert page.locator(
+            ".smalldocs-search-results .active").count() == 1 and page.evaluate(CONTRAST) == []
+        page.screenshot(path=SHOTS / f"site-search-{mode}.png")
+        page.close()
+
+
+def test_weight_paint_and_shift(browser, site, address):
+    """Below 1.5 MB for each of the longest pages; first paint and layout shift are printed, and where a
+    figure is computed nothing moves."""
+    longest = sorted(site.glob("*.html"), key=lambda path: -path.stat().st_size)[:5]
+    for name in ("index.html", "explore.html", *(path.name for path in longest)):
+        page, sizes = browser.new_page(viewport={"width": 1280, "height": 900}), []
+        page.add_init_script(
+            "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(e => { shift += "
+            "e.value; })).observe({ type: 'layout-shift', buffered: true })")
+        page.on("response", lambda r, sizes=sizes: sizes.append(int(r.headers.get("content-length", 0))))
+        page.goto(address + name)
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.mi-live')].every(e => e.figure?.box.dataset.ms)",
+            timeout=30_000)
+        page.wait_for_timeout(500)
+        paint, shift = page.evaluate(
+            "() => [performance.getEntriesByName('first-contentful-paint')[0].startTime, shift]")
+        print(f"\n{name}: {sum(sizes) / 1e6:.2f} MB, first paint {paint:.0f} ms, layout shift {shift:.3f}")
+        assert sum(sizes) < 1.5e6 and (shift < 0.05 or name not in ("index.html", "explore.html")), name
+        page.close()
 
 
 def test_config_is_valid_and_names_real_files():
@@ -202,4 +254,5 @@ def test_config_is_valid_and_names_real_files():
     listed = json.dumps(config["website"]["sidebar"])
     for name in [*CHAPTERS, "index", "notation", "api"]:
         assert listed.count(f'"{name}.ipynb"') == 1
-    assert all((ROOT / "nbs" / name).is_file() for name in (config["bibliography"], *config["format"]["html"]["css"]))
+    assert all((ROOT / "nbs" / name).is_file()
+               for name in (config["bibliography"], *config["format"]["html"]["css"]))

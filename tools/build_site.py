@@ -1,9 +1,9 @@
-"""Build the documentation site from nbs/ and _quarto.yml: with quarto where it is installed, else with
-smalldocs."""
+"""Build the documentation site from nbs/ and _quarto.yml: with quarto where it is installed, else with smalldocs."""  # noqa: E501
 
 import argparse
 import ast
 import json
+import logging
 import os
 import re
 import shutil
@@ -23,6 +23,7 @@ HERE = """{
   while (box && box !== bar && box.scrollHeight <= box.clientHeight) box = box.parentElement;
   if (box) box.scrollTop += link.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
 }"""  # noqa: E501
+COMMENT, BRACE = re.compile(r"/\*.*?\*/", re.S), re.compile(r"[{}]")
 DOC = re.compile(r"show_doc\((\w+)\)")
 KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "styles.css")
 STAGE = (
@@ -170,8 +171,26 @@ def finish(soup, name: str) -> None:
         heading = image.find_previous(["h1", "h2", "h3"])
         image["alt"] = image.get(
             "alt") or f"Figure in the section “{heading.get_text().strip() if heading else name}”"
+    if (ROOT / "nbs" / (notebook := Path(name).with_suffix(".ipynb"))).is_file() and (
+        actions := soup.select_one(".toc-actions")) and not actions.select("a[download]"):
+        actions.append(link := soup.new_tag("a", href=str(notebook), download="",
+                                            attrs={"class": "toc-action"}))
+        link.string = "Download this notebook"
     for block in soup.select("main pre, main table"):
         block["tabindex"] = "0"  # what scrolls must be reachable by the keyboard
+
+
+def summary(pages: dict) -> str:
+    "Every page with its question, for programs that read a site by a list (llms.txt)."
+    said = {name: (soup.select_one("h1"),
+                   soup.select_one("main .description, header .description, .subtitle"))
+                   for name, soup in pages.items()}
+    lines = [f"- [{title.get_text().strip()}]({name})" + (f": {words.get_text().strip()}" if words else "")
+             for name, (title, words) in said.items() if title]
+    return "\n".join(
+        ["# multiindex-nb", "",
+         "> " + pages["index.html"].select_one(".description, .subtitle").get_text().strip(), "", "## Pages",
+         "", *lines, ""])
 
 
 def polish(site: Path) -> None:
@@ -187,6 +206,9 @@ def polish(site: Path) -> None:
         link_chapters(soup, name, chapters)
         finish(soup, name)
         (site / name).write_text(str(soup), encoding="utf-8")
+    (site / "llms.txt").write_text(summary(pages), encoding="utf-8")
+    for notebook in (ROOT / "nbs").glob("*.ipynb"):
+        shutil.copy(notebook, site)
     for path in (site / "site_libs" / "themes").glob("*.css"):
         # web fonts
         path.write_text(re.sub(r"@import url\([^)]*\);?", "", path.read_text(encoding="utf-8")),
@@ -212,6 +234,49 @@ def slim(folder: Path) -> None:
         call([tool, script, "--module", "--compress", "--mangle", "--output", script])
 
 
+def without(css: str, used: set[str]) -> str:
+    "A style sheet without the selectors that name a class which is no word of any page or script."
+    kept, start = [], 0
+    while (brace := css.find("{", start)) >= 0:
+        depth, end = 1, brace + 1
+        while depth:
+            found = BRACE.search(css, end)
+            depth, end = depth + (1 if found[0] == "{" else -1), found.end()
+        head, body = css[start:brace], css[brace + 1 : end - 1]
+        rule, start = COMMENT.sub("", head).rpartition(";")[2].strip(), end
+        if rule.startswith(("@media", "@supports")):
+            body = without(body, used)
+        elif not rule.startswith("@"):
+            bare = {part: re.sub(r"\([^()]*\)", "", part) for part in re.split(r",(?![^(]*\))", rule)}
+            rule = ",".join(part for part, name in bare.items() if "\\" in name
+                            or set(re.findall(r"\.([\w-]+)", name)) <= used)
+        kept += [*re.findall(r"/\*!.*?\*/|@(?:charset|import)[^;]*;", head, re.S), f"{rule}{{{body}}}" if rule
+                 and body else ""]
+    return "".join(kept)
+
+
+def lighten(site: Path) -> None:
+    "Leave out of the themes and the icons what no page uses: some 500 KB that each page would load."
+    from fontTools.subset import Options, Subsetter, load_font, save_font
+
+    texts = [path.read_text(encoding="utf-8") for kind in ("html", "js") for path in site.rglob(f"*.{kind}")]
+    used = {word for text in texts for word in re.findall(r"[\w-]+", text)}
+    icons = site / "site_libs" / "bootstrap-icons"
+    for path in (*(site / "site_libs" / "themes").glob("*.css"), sheet := icons / "bootstrap-icons.min.css"):
+        path.write_text(without(path.read_text(encoding="utf-8"), used), encoding="utf-8")
+    sheet.write_text(re.sub(r'url\("[^"]*woff2[^"]*"\) format\("woff2"\),', "",
+                            sheet.read_text(encoding="utf-8")), encoding="utf-8")
+    (icons / "fonts" / "bootstrap-icons.woff2").unlink(missing_ok=True)
+    codes = {int(code, 16) for path in (sheet, site / "site_libs" / "smalldocs.css")
+             for code in re.findall(r"\\(f[\da-f]{3})\b", path.read_text(encoding="utf-8"))}
+    name, options = str(icons / "fonts" / "bootstrap-icons.woff"), Options(flavor="woff")
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of two spare bytes
+    font, cut = load_font(name, options), Subsetter(options)
+    cut.populate(unicodes=codes)
+    cut.subset(font)
+    save_font(font, name, options)
+
+
 def build(out: Path) -> int:
     "Build into `out`; the number of pages."
     package("katex", KATEX, ROOT / ".cache")
@@ -220,6 +285,7 @@ def build(out: Path) -> int:
     call([BIN / "smalldocs", "render", "."], cwd=folder)
     polish(folder / "_docs")
     slim(folder / "_docs" / "live")
+    lighten(folder / "_docs")
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(folder / "_docs", out)
     return len(list(out.rglob("*.html")))

@@ -21,10 +21,14 @@ __all__ = ['REPRODUCE']
 def _add_reproduce_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex reproduce`."
     p.add_argument("--claim", nargs="+", metavar="C", help="claims to test, such as C1 C6 (default all)")
-    p.add_argument("--scale", choices=("small", "full"), default="small", help="size of the grids (default %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR", help="folder for figures and report (default %(default)s)")
-    p.add_argument("--store", type=Path, metavar="DIR", help="folder for results, read and completed (default DIR/results)")
-    p.add_argument("--jobs", type=int, default=-1, help="worker processes, -1 (default) or at least 1; -1 is one for each core")
+    p.add_argument("--scale", choices=("small", "full"), default="small",
+                   help="size of the grids (default %(default)s)")
+    p.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR",
+                   help="folder for figures and report (default %(default)s)")
+    p.add_argument("--store", type=Path, metavar="DIR",
+                   help="folder for results, read and completed (default DIR/results)")
+    p.add_argument("--jobs", type=int, default=-1,
+                   help="worker processes, -1 (default) or at least 1; -1 is one for each core")
 
 # %% ../../nbs/58_verdicts.ipynb #check-jobs-code
 def _check_jobs(jobs: int) -> None:
@@ -43,14 +47,19 @@ def _run_reproduce(args: argparse.Namespace) -> None:
     check_folder("--out", args.out)
     check_folder("--store", args.store)
     kept = "finished cells are kept and the same command goes on from there"
-    with nullcontext() if args.jobs == 1 else unheard(), no_orphans(args.store or args.out, kept), parallel_config(n_jobs=args.jobs):
+    with nullcontext() if args.jobs == 1 else unheard(), no_orphans(
+        args.store or args.out, kept), parallel_config(n_jobs=args.jobs):
         found = reproduce(args.claim, args.scale, args.out, args.store)
     for claim, verdict in found:
         say(f"{claim.id:4s} {verdict.holds:14s} {claim.statement}\n{'':19s} {verdict.measured}")
     left = not_judged(found)
     say(f"wrote {args.out / 'REPRODUCTION.md'} and {len(found) - len(left)} figures")
     if left:
-        raise ValueError(f"{', '.join(left)} not judged, for cells that failed: the report says why, and the same command computes those again")
+        raise ValueError(
+            f"{', '.join(left)} not judged, for cells that failed: the report says why, and the same command "
+            f"computes those again")
 
 # %% ../../nbs/58_verdicts.ipynb #run-reproduce-end-code
-REPRODUCE = Subcommand("reproduce", "Test the claims of the paper: sweep, judge, draw, and write REPRODUCTION.md.", _add_reproduce_options, _run_reproduce)
+REPRODUCE = Subcommand("reproduce",
+                       "Test the claims of the paper: sweep, judge, draw, and write REPRODUCTION.md.",
+                       _add_reproduce_options, _run_reproduce)

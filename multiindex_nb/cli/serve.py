@@ -6,229 +6,59 @@
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
-import tempfile
-import time
+import re
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
+from socketserver import ThreadingTCPServer
 
 import multiindex_nb
 from .words import Subcommand
 
 # %% auto #0
-__all__ = ['PAGES', 'EXPLORE', 'serve', 'wait_for']
-
-# %% ../../nbs/36_serve.ipynb #guard
-class _Guard:
-    "Who may talk to the explorer: a browser on this machine that came by the printed address."
-
-    def __init__(self, port: int, token: str, once: str):
-        import secrets
-
-        names = ("127.0.0.1", "localhost", "[::1]")
-        self.hosts = {f"{name}:{port}" for name in names} | set(names if port == 80 else ())
-        self.cookie, self.secret = f"multiindex-{port}", secrets.token_urlsafe(32)
-        self.token, self.tokens = token, {token, once}
-
-    def judge(self, request) -> int:
-        "0 for a request that may go on; at the front door 302 for a right token and 200 for a passer-by, told where to look; 403 for any other."
-        from hmac import compare_digest
-
-        headers, host = request.headers, request.headers.get("Host", "").lower()
-        if host not in self.hosts or headers.get("Origin", f"http://{host}").lower() != f"http://{host}":
-            return 403
-        asked = request.query_arguments.get("token", [b""])[-1]
-        known = {token for token in self.tokens if compare_digest(asked, token.encode())}
-        if request.method == "GET" and request.path == "/" and known:
-            self.tokens -= known - {self.token}
-            return 302
-        shown = request.cookies.get(self.cookie)
-        if headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):  # a page on another port is the same site
-            return 403
-        if shown is None:
-            return 200 if (request.method, request.path, asked) == ("GET", "/", b"") else 403
-        return 0 if compare_digest(shown.value.encode(), self.secret.encode()) else 403
-
-# %% ../../nbs/36_serve.ipynb #pages
-class _Pages:
-    "The open pages, each with a kernel, and no more than `most` at a time."
-
-    def __init__(self, kernels, most: int):
-        self.kernels, self.start, self.most = kernels, kernels.start_kernel, most
-        self.starting = 0  # kernels that are not listed yet
-        self.words = f"{most} pages are open: close one, or wait a minute for one that is closed."
-
-    def full(self) -> bool:
-        return len(self.kernels.list_kernel_ids()) + self.starting >= self.most
-
-    async def start_kernel(self, *args, **more):
-        "What the kernel manager would do, unless by now there are too many."
-        from tornado.web import HTTPError
-
-        if self.full():
-            raise HTTPError(503, reason=self.words)
-        self.starting += 1
-        try:
-            return await self.start(*args, **more)
-        finally:
-            self.starting -= 1
-
-# %% ../../nbs/36_serve.ipynb #answers
-def _answer_class(guard: _Guard, full: str):
-    "The handler of answers that are not Voila's: the cookie and the way in, a refusal, or `full`."
-    from tornado.web import RequestHandler, stream_request_body
-
-    @stream_request_body  # to answer at once, whatever is still to come
-    class Answer(RequestHandler):
-        def initialize(self, status: int):
-            self.status = status
-
-        def prepare(self):
-            if self.status == 302:
-                self.set_cookie(guard.cookie, guard.secret, httponly=True, samesite="Strict")
-                self.set_header("Cache-Control", "no-store")
-                return self.redirect("/")
-            self.set_status(self.status)
-            self.set_header("Content-Type", "text/plain")
-            way = "Open the address that multiindex explore has printed, as it stands there, with cookies allowed."
-            self.finish(f"{full if self.status == 503 else way}\n")
-
-        def data_received(self, chunk):
-            pass
-
-    return Answer
-
-# %% ../../nbs/36_serve.ipynb #guarded
-def _guarded_class(guard: _Guard, most: int, alone):
-    "Voila behind a `_Guard`, with `most` pages, until it is `alone`."
-    from pathlib import Path
-
-    from tornado.ioloop import IOLoop, PeriodicCallback
-    from voila.app import Voila
-
-    class Guarded(Voila):
-        def listen(self):
-            pages, find = _Pages(self.kernel_manager, most), self.app.find_handler
-            answer = _answer_class(guard, pages.words)
-
-            def find_handler(request, **more):
-                status = guard.judge(request) or (503 if request.path == "/" and pages.full() else 0)
-                return self.app.get_handler_delegate(request, answer, {"status": status}) if status else find(request, **more)
-
-            self.app.find_handler, self.kernel_manager.start_kernel = find_handler, pages.start_kernel
-            self.app.settings["log_function"] = lambda handler: None  # or whoever is refused could fill the disk
-            IOLoop.current().add_callback(Path("ready").touch)
-            PeriodicCallback(lambda: alone() and IOLoop.current().stop(), 500).start()
-            super().listen()
-
-    return Guarded
-
-# %% ../../nbs/36_serve.ipynb #serve
-def serve() -> None:
-    "What the child process runs: Voila behind a `_Guard`, until its parent has gone."
-    import json
-    import os
-    import shutil
-
-    given = json.loads(os.environ.pop("MULTIINDEX_SERVE"))  # kernels need not know it
-    alone = lambda: os.getppid() != given["parent"]
-    _guarded_class(_Guard(given["port"], given["token"], given["once"]), given["pages"], alone).launch_instance()
-    if alone():
-        shutil.rmtree(os.getcwd(), ignore_errors=True)
+__all__ = ['EXPLORE']
 
 # %% ../../nbs/36_serve.ipynb #page
-_EXPLORER_CODE = "from multiindex_nb.explorer import Explorer\n\nExplorer().box"
-_EXPLORER_TEMPLATE = """{% extends "voila/templates/lab/index.html.j2" %}
-{% block notebook_css %}{{ super() | replace("https://cdn.jsdelivr.net/npm/@fortawesome/fontawesome-free@^5/css/", "data:text/css,") }}{% endblock %}
-"""
+class _Page(SimpleHTTPRequestHandler):
+    "The files of the explorer, for a browser that asks for this machine by name; nothing is logged."
 
+    # whatever the system's own table says
+    extensions_map = {**SimpleHTTPRequestHandler.extensions_map, ".js": "text/javascript"}
 
-def _write_page(folder: Path) -> None:
-    "Write the explorer's notebook and its template into `folder`."
-    template = folder / "voila" / "templates" / "offline"
-    template.mkdir(parents=True)
-    (template / "conf.json").write_text('{"base_template": "lab"}')
-    (template / "index.html.j2").write_text(_EXPLORER_TEMPLATE)
-    cell: dict = {"cell_type": "code", "id": "explorer", "execution_count": None, "metadata": {}, "outputs": [], "source": _EXPLORER_CODE}
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}, "title": "multiindex explorer"}
-    (folder / "explorer.ipynb").write_text(json.dumps({"cells": [cell], "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
+    def __init__(self, *args):
+        super().__init__(*args, directory=str(Path(multiindex_nb.__file__).parent / "live"))
+
+    def send_head(self):
+        if re.fullmatch(r"(127\.0\.0\.1|localhost)(:\d+)?", self.headers.get("Host", "").lower()):
+            return super().send_head()
+        self.send_error(403)
+
+    def end_headers(self):
+        self.send_header("Cache-Control", "no-cache")  # or a newer version would run old scripts
+        super().end_headers()
+
+    def log_message(self, *args):
+        pass
+
+# %% ../../nbs/36_serve.ipynb #server
+class _Server(ThreadingTCPServer):
+    """Answers side by side; a port whose last server has just stopped is free, and a browser that hangs up is
+    no error."""
+
+    allow_reuse_address = daemon_threads = True
+
+    def handle_error(self, *args):
+        pass
 
 # %% ../../nbs/36_serve.ipynb #port
-def _check_port(port: int) -> None:
-    "An `OSError` for a port that cannot be listened on."
+def _listen(port: int) -> _Server:
+    "The server on a port of this machine; `OSError` for one that cannot be had."
     import errno
-    import socket
 
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port whose last server has just stopped is free
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            raise OSError(f"port {port} {why}, choose another with --port") from None
-
-# %% ../../nbs/36_serve.ipynb #settings
-PAGES = 8  # at a time, each with a kernel
-_STATE = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_DATA_DIR": "data", "JUPYTER_RUNTIME_DIR": "runtime", "IPYTHONDIR": "ipython", "MPLCONFIGDIR": "matplotlib"}
-
-
-def _server_words(port: int) -> list[str]:
-    "The options of Voila."
-    widgets = ("@jupyter-widgets/jupyterlab-manager", "@voila-dashboards/widgets-manager8")
-    words = ["--Voila.ip=127.0.0.1", f"--port={port}", "--Voila.port_retries=0", "--no-browser", "--template=offline", "--Application.log_level=ERROR"]
-    words += [f"--VoilaConfiguration.extension_allowlist={name}" for name in widgets]
-    gone = ["--MappingKernelManager.cull_idle_timeout=60", "--MappingKernelManager.cull_interval=20"]  # a page that is gone leaves a kernel behind
-    return [*words, *gone, "--KernelManager.shutdown_wait_time=1"]
-
-# %% ../../nbs/36_serve.ipynb #server-environment-code
-def _server_environment(folder: Path, given: dict) -> dict[str, str]:
-    "Ours, but for what Jupyter, IPython and matplotlib read and write, which is in `folder`."
-    own = {name: str(folder / place) for name, place in _STATE.items()}  # a home that is missing, full or set up otherwise changes nothing
-    paths = {"JUPYTER_PATH": str(folder), "PYTHONPATH": str(Path(multiindex_nb.__file__).parents[1])}
-    first = {name: os.pathsep.join(filter(None, [place, os.environ.get(name)])) for name, place in paths.items()}
-    return {**os.environ, **own, **first, "TMPDIR": str(folder), "MULTIINDEX_SERVE": json.dumps(given)}
-
-# %% ../../nbs/36_serve.ipynb #7571730c
-def _start_voila(folder: Path, port: int, token: str, once: str):
-    "The server, as a process whose last words are in `folder`/log; `OSError` if the port is taken."
-    import inspect
-    import subprocess
-
-    _check_port(port)
-    parts = [inspect.getsource(part) for part in (_Guard, _Pages, _answer_class, _guarded_class, serve)]
-    (folder / "serve.py").write_text("\n\n".join([*parts, "serve()\n"]))
-    given = {"port": port, "token": token, "once": once, "pages": PAGES, "parent": os.getpid()}
-    command = [sys.executable, "serve.py", "explorer.ipynb", *_server_words(port)]
-    with (folder / "log").open("w") as log:
-        return subprocess.Popen(command, cwd=folder, env=_server_environment(folder, given), stdout=log, stderr=log, start_new_session=True)
-
-# %% ../../nbs/36_serve.ipynb #wait
-def wait_for(server, folder: Path, seconds: float = 60) -> None:
-    "Return when the server says that it listens; `OSError` with its last words if it stops or takes too long."
-    for _ in range(int(20 * seconds)):
-        if (folder / "ready").exists():
-            return
-        if server.poll() is not None:
-            break
-        time.sleep(0.05)
-    raise OSError("voila did not start: " + _last_words(folder))
-
-# %% ../../nbs/36_serve.ipynb #last-words-code
-def _last_words(folder: Path) -> str:
-    "The last line of the server's log."
-    return ((folder / "log").read_text().strip().splitlines() or ["no message"])[-1]
-
-# %% ../../nbs/36_serve.ipynb #stop
-def _stop_server(server) -> None:
-    "Ask a process to end, and end it if it does not."
-    import subprocess
-
-    server.terminate()
     try:
-        server.wait(10)
-    except subprocess.TimeoutExpired:
-        server.kill()
+        return _Server(("127.0.0.1", port), _Page)
+    except OSError as error:
+        why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise OSError(f"port {port} {why}, choose another with --port") from None
 
 # %% ../../nbs/36_serve.ipynb #options
 def _add_explore_options(p: argparse.ArgumentParser) -> None:
@@ -236,42 +66,27 @@ def _add_explore_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--port", type=int, default=8866, help="port on 127.0.0.1 (default %(default)s)")
     p.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
 
-# %% ../../nbs/36_serve.ipynb #attend-code
-def _attend(server, folder: Path, place: str, token: str, once: str | None) -> None:
-    "Say where the explorer is, open it with the token that works once, and wait for the server's end."
-    import webbrowser
-
-    wait_for(server, folder)
-    print(f"explorer at {place}{token} (Ctrl-C ends it)", flush=True)  # never folded: an address is copied
-    if once is not None:
-        webbrowser.open(place + once)
-    if server.wait() != 0:
-        raise OSError("voila stopped: " + _last_words(folder))
-
 # %% ../../nbs/36_serve.ipynb #84556991
 def _run_explore(args: argparse.Namespace) -> None:
     "`multiindex explore`."
-    import secrets
-    from importlib.util import find_spec
+    import threading
+    import webbrowser
 
     if not 1 <= args.port <= 65535:
         raise ValueError(f"--port must be in [1, 65535], got {args.port}")
-    if find_spec("voila") is None:
-        raise ImportError("explore needs the package voila, which comes with multiindex-nb[explore]")
-    token, once = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        _write_page(folder)
-        server = _start_voila(folder, args.port, token, once)
+    place = f"http://127.0.0.1:{args.port}/"
+    with _listen(args.port) as server:
         try:
-            _attend(server, folder, f"http://127.0.0.1:{args.port}/?token=", token, None if args.no_browser else once)
+            print(f"explorer at {place} (Ctrl-C ends it)", flush=True)  # never folded: an address is copied
+            if not args.no_browser:
+                threading.Thread(target=webbrowser.open, args=(place,), daemon=True).start()
+            server.serve_forever()
         except KeyboardInterrupt as error:
-            error.add_note("the server and its kernels are ended")
             if error.args:  # a signal, not Ctrl-C
                 raise
             print()
-        finally:
-            _stop_server(server)
 
 # %% ../../nbs/36_serve.ipynb #run-explore-end-code
-EXPLORE = Subcommand("explore", "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it.", _add_explore_options, _run_explore)
+EXPLORE = Subcommand("explore",
+                     "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it.",
+                     _add_explore_options, _run_explore)

@@ -78,7 +78,8 @@ def _error_curve(value, name: str) -> list[float]:
 
 @gated(errors=_error_curve, chosen=count(0), ax=drawing, steps=count(0), legend=flag)
 def plot_errors(
-    errors: Sequence[float] | Float[np.ndarray, "times"],  # test error over the variance after 0, 1, ... steps
+    # test error over the variance after 0, 1, ... steps
+    errors: Sequence[float] | Float[np.ndarray, "times"],
     chosen: int | None = None,  # a number of steps to mark
     ax=None,  # matplotlib Axes, a new one if None
     steps: int | None = None,  # how far the axis goes, if not all errors are known yet

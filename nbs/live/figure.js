@@ -1,27 +1,32 @@
-// Live figures: <div class="mi-live" data-figure="losses"></div>, one of losses, spectrum, steps, stop.
+// Live figures: <div class="mi-live" data-figure="losses"></div>, one of losses, spectrum, steps, stop, explore.
 import { parseLoss, parseTarget, verdict } from './core.js';
 
-const RATIOS = [3, 6, 10, 15, 25, 40, 60, 100, 160, 250, 400], SIZES = [25, 50, 100, 200], STEPS = 16;
+const RATIOS = [3, 6, 10, 15, 25, 40, 60, 100, 160, 250, 400], SIZES = [25, 50, 100, 200], WIDTHS = [32, 64, 128, 256, 512], STEPS = 16;
 const TARGETS = ['h4(z1)+h4(z2)', 'h2(z1)+h4(z2)', 'h2(z1)+h2(z2)', 'h3(z1)*z2', 'z1*z2', 'h3(z1)+h3(z2)'];
 const LOSSES = { mse: 'Squared loss', 'huber:0.3': 'Huber, δ = 0.3', 'huber:1': 'Huber, δ = 1', 'huber:3': 'Huber, δ = 3', l1: 'Absolute loss', 'pinball:0.9': 'Pinball, τ = 0.9', 'pinball:0.1': 'Pinball, τ = 0.1' };
-const START = { target: TARGETS[0], loss: 'huber:1', d: 100, ratio: 100, noise: 0, seed: 0, t: 3 };
+const START = { target: TARGETS[0], left: 'mse', loss: 'huber:1', d: 100, ratio: 100, m: 512, noise: 0, seed: 0, t: 3 };
+const STORIES = { 'Huber sees h4': {}, 'Too few rows': { ratio: 6 }, 'Stop in time': { target: TARGETS[1], t: 16 }, 'An odd target': { target: TARGETS[5], loss: 'pinball:0.9', ratio: 250 } };
+const BOTH = 'Discs: the hidden plane. A dot is a pair of neurons: on the circle it lies in the plane, in the centre it knows nothing of it. Bars: the eigenvalues of S, which is all that tiny neurons see of the data; dashed, the edge of the noise. Curves: what each loss passes on of a label, on average at z. Squared loss passes the label itself, Huber clips it. Dashed: the part of degree two, the only one that S sees.';
+const ERRORS = 'test error of the whole method if stage 1 stops after so many steps (the second layer sees at most 10\u202f000 rows of its own); 1 is no better than predicting the mean. Dashed: the default, the square root of log d rounded up.';
 const FIGURES = {
   losses: {
-    title: 'Same rows, same network, two losses', sides: [{ loss: 'mse' }, {}], charts: ['plane', 'spectrum', 'passed'], knobs: ['loss', 'ratio', 't'], more: ['target', 'd', 'noise', 'seed'], m: 512,
-    stories: { 'Huber sees h4': {}, 'Too few rows': { ratio: 6 }, 'Stop in time': { target: TARGETS[1], t: 16 }, 'An odd target': { target: TARGETS[5], loss: 'pinball:0.9', ratio: 250 } },
-    note: 'Discs: the hidden plane. A dot is a pair of neurons: on the circle it lies in the plane, in the centre it knows nothing of it. Bars: the eigenvalues of S, which is all that tiny neurons see of the data; dashed, the edge of the noise. Curves: what each loss passes on of a label, on average at z. Squared loss passes the label itself, Huber clips it. Dashed: the part of degree two, the only one that S sees.',
+    title: 'Same rows, same network, two losses', sides: [{ loss: 'left' }, {}], charts: ['plane', 'spectrum', 'passed'], knobs: ['loss', 'ratio', 't'], more: ['target', 'd', 'noise', 'seed'], stories: STORIES, note: BOTH,
+  },
+  explore: {
+    title: 'The method under two losses', sides: [{ loss: 'left' }, {}], charts: ['plane', 'spectrum', 'passed', 'curves', 'errors'], knobs: ['loss', 'ratio', 't'], more: ['target', 'left', 'd', 'm', 'noise', 'seed'], start: { m: 256 }, stories: STORIES, errors: true,
+    note: `${BOTH} Then, by step: how far out the median neuron is (alignment) and how evenly the neurons cover the plane (coverage, dashed); and the ${ERRORS}`,
   },
   spectrum: {
-    title: 'What S sees, as rows are added', sides: [{}], charts: ['spectrum', 'passed'], knobs: ['loss', 'ratio'], more: ['target', 'd', 'noise', 'seed'], m: 64,
+    title: 'What S sees, as rows are added', sides: [{}], charts: ['spectrum', 'passed'], knobs: ['loss', 'ratio'], more: ['target', 'd', 'noise', 'seed'], start: { m: 64 },
     note: 'Bars: eigenvalues of S; dashed, the edge of the noise; triangles, where the two hidden directions would be with endless rows. Curve: the label as the loss passes it on, on average at z; dashed, its part of degree two.',
   },
   steps: {
-    title: 'The neurons, step by step', sides: [{ target: TARGETS[0] }, { target: TARGETS[1] }], charts: ['plane', 'curves'], knobs: ['t', 'ratio'], more: ['loss', 'd', 'noise', 'seed'], m: 512, start: { t: 3 },
+    title: 'The neurons, step by step', sides: [{ target: TARGETS[0] }, { target: TARGETS[1] }], charts: ['plane', 'curves'], knobs: ['t', 'ratio'], more: ['loss', 'd', 'noise', 'seed'],
     note: 'Discs: the hidden plane; a dot is a pair of neurons. Below, by step: how far out the median neuron is (alignment) and how evenly the neurons cover the plane (coverage, dashed).',
   },
   stop: {
-    title: 'When to stop', sides: [{}], charts: ['errors', 'plane'], knobs: ['target', 't', 'ratio'], more: ['loss', 'd', 'noise', 'seed'], m: 256, start: { target: TARGETS[1], d: 50 }, errors: true,
-    note: 'Curve: test error of the whole method if stage 1 stops after so many steps; 1 is no better than predicting the mean. Dashed: the default, the square root of log d rounded up. Disc: the neurons after the chosen step, on the hidden plane.',
+    title: 'When to stop', sides: [{}], charts: ['errors', 'plane'], knobs: ['target', 't', 'ratio'], more: ['loss', 'd', 'noise', 'seed'], start: { target: TARGETS[1], d: 50, m: 256 }, errors: true,
+    note: `Curve: ${ERRORS} Disc: the neurons after the chosen step, on the hidden plane.`,
   },
 };
 const DRAWN = `text{font:12px system-ui,sans-serif;fill:currentColor}.h{font-weight:600;font-size:13px}.l,.c,.n{fill:none;stroke:currentColor;stroke-opacity:.55}.g{stroke-opacity:.2}.n{stroke-linecap:round;stroke-width:5}.c{stroke-width:2.2}.k{stroke-dasharray:5 4}.b{fill:currentColor;fill-opacity:.38}.m{text-anchor:middle}.e{text-anchor:end}.s0{stroke:var(--a)}.s1{stroke:var(--b)}.c.s0,.c.s1{stroke-opacity:1}.f0{fill:var(--a)}.f1{fill:var(--b)}`;
@@ -31,7 +36,7 @@ const CSS = `.mi-live{--a:#0072b2;--b:#c14f00;--edge:color-mix(in srgb,currentCo
 .mi-knobs{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.8rem,1fr));gap:.5rem 1rem;align-items:end}label{display:grid;gap:.1rem;font-size:.9em}label span{display:flex;justify-content:space-between;gap:.4rem}label b{font-variant-numeric:tabular-nums}
 input,select,button{width:100%;min-height:2rem;font:inherit;color:inherit;accent-color:var(--b)}select,input[list],button{border:1px solid var(--edge);border-radius:6px;background:transparent;padding:.15rem .5rem}option{color:#111;background:#fff}
 button{width:auto;cursor:pointer}button:disabled{opacity:.65;cursor:default}button[aria-pressed=true]{background:color-mix(in srgb,currentColor 15%,transparent)}.mi-play{background:var(--a);border-color:var(--a);color:#fff;font-weight:600}.quarto-dark & .mi-play{color:#111}
-details{margin-top:.7rem}:focus-visible{outline:3px solid #e69f00;outline-offset:2px}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
+@media(max-width:600px){&[data-figure=explore]>.mi-knobs{position:sticky;bottom:0;z-index:1;border-top:1px solid var(--edge);padding:.4rem 0;background:var(--bs-body-bg,Canvas)}}details{margin-top:.7rem}:focus-visible{outline:3px solid #e69f00;outline-offset:2px}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
 
 const fix = (v, k = 2) => (Math.abs(v) < 0.5 * 10 ** -k ? 0 : v).toFixed(k).replace('-', '−'), many = n => n.toLocaleString('en').replaceAll(',', '\u202f'), clip = (v, low, high) => Math.min(high, Math.max(low, v));
 const steps = t => t ? `after ${t} step${t === 1 ? '' : 's'}` : 'before the first step', range = n => Array.from({ length: n }, (_, i) => i), size = v => Math.max(...v.map(Math.abs));
@@ -42,8 +47,8 @@ function valid(from) {
   const out = {}, ok = f => { try { return f(); } catch { return false; } };
   const near = (list, v) => list.reduce((x, y) => Math.abs(y - v) < Math.abs(x - v) ? y : x);
   for (const [k, v] of Object.entries(from)) {
-    if (k === 'target' && ok(() => parseTarget(v).r === 2) || k === 'loss' && ok(() => parseLoss(v))) out[k] = v;
-    else if (v !== '' && isFinite(v) && k in START && typeof START[k] === 'number') out[k] = k === 'd' ? near(SIZES, +v) : k === 'ratio' ? near(RATIOS, +v) : k === 't' ? clip(Math.round(+v), 0, STEPS) : k === 'seed' ? clip(Math.round(+v), 0, 99) : clip(+v, 0, 2);
+    if (k === 'target' && ok(() => parseTarget(v).r === 2) || (k === 'loss' || k === 'left') && ok(() => parseLoss(v))) out[k] = v;
+    else if (v !== '' && isFinite(v) && k in START && typeof START[k] === 'number') out[k] = k === 'd' ? near(SIZES, +v) : k === 'm' ? near(WIDTHS, +v) : k === 'ratio' ? near(RATIOS, +v) : k === 't' ? clip(Math.round(+v), 0, STEPS) : k === 'seed' ? clip(Math.round(+v), 0, 99) : clip(+v, 0, 2);
   }
   return out;
 }
@@ -83,9 +88,9 @@ const CHARTS = {
       + [-2, 0, 2].map(u => text(p.x + X(u), p.y + p.h - 4, fix(u, 0), 'm')).join('') + text(p.x + X(1), p.y + p.h - 4, Math.abs(v[1]) < 0.1 ? 'z₁' : Math.abs(v[0]) < 0.1 ? 'z₂' : 'z', 'm');
   },
   curves: (p, S, t) => bySteps(p, t, `alignment ${strong(fix(S.L.aligned[Math.round(t)]))}${p.w > 210 ? `, coverage ${strong(fix(S.L.covered[Math.round(t)]))}` : ''}`, 1, (X, Y) => path(`c s${S.k}`, curve(S.L.aligned, X, Y)) + path(`c k s${S.k}`, curve(S.L.covered, X, Y))),
-  errors(p, S, t) {
-    const known = S.known();
-    return bySteps(p, t, `test error${known.length <= STEPS ? `, ${known.length} of ${STEPS + 1} computed` : ''}`, 1.1, (X, Y) => path('l k', `M${X(usual(S.s.d))} ${Y(0)}V${Y(1.1)}`) + (known.length ? path(`c s${S.k}`, curve(known, i => X(known[i]), i => Y(S.errors[i]))) : '') + known.map(i => `<circle class="f${S.k}" cx="${X(i)}" cy="${Y(S.errors[i])}" r="${i === Math.round(t) ? 7 : 3.5}"/>`).join(''), 'steps of stage 1');
+  errors(p, S, t, all) {
+    const known = S.known(), here = S.errors[Math.round(t)];
+    return bySteps(p, t, `test error ${here === undefined ? '' : strong(fix(here))}${known.length <= STEPS ? `${p.w > 210 ? ', ' : ' '}${known.length} of ${STEPS + 1}${p.w > 210 ? ' computed' : ''}` : ''}`, 1.1, (X, Y) => path('l k', `M${X(usual(S.s.d))} ${Y(0)}V${Y(1.1)}`) + (known.length ? path(`c s${S.k}`, curve(known, i => X(known[i]), i => Y(S.errors[i]))) : '') + known.map(i => `<circle class="f${S.k}" cx="${X(i)}" cy="${Y(S.errors[i])}" r="${i === Math.round(t) ? 7 : 3.5}"/>`).join(''), all.length > 1 ? '' : 'steps of stage 1');
   },
 };
 const usual = d => Math.ceil(Math.sqrt(Math.log(d)));
@@ -110,6 +115,10 @@ const SAY = {
     const told = all.map(S => `${S.name}: ${outside(S.L)}; ${steps(t)} the neurons ${whereabouts(S.L, t)}.`).join(' ');
     return told.includes('stop earlier') ? told : `${told} ${why}`;
   },
+  explore(all, t) {
+    const [one, two] = all.map(({ errors }) => errors[t] === undefined ? 'not yet known' : fix(errors[t]));
+    return `${SAY.losses(all, t)} Test error, ${steps(t)}: ${one} on the left, ${two} on the right.`;
+  },
   spectrum([{ L, name }]) {
     const most = size(L.passed.seen), hidden = L.outliers.length < 2;
     return `${name}, ${many(L.n)} rows: ${outside(L)} of the noise, which ends at ±${fix(L.edge)}. ${most < 0.01 ? 'This loss passes on nothing of degree two: more rows cannot help.' : `With endless rows the hidden directions are at ${seen(L)}${hidden ? ': more rows would narrow the noise' : ''}.`}`;
@@ -133,6 +142,7 @@ class Figure {
     new ResizeObserver(() => this.render()).observe(this.pic);
     addEventListener('hashchange', () => { const found = this.fromHash(); if (found) this.go({ ...this.base, ...found }); });
     this.ask();
+    this.render();  // the room that the picture will take
     if (location.hash.startsWith(`#${box.id}?`)) box.scrollIntoView();
   }
 
@@ -147,10 +157,10 @@ class Figure {
   }
 
   knob(key) {
-    const show = element('b'), label = { loss: this.name === 'losses' ? 'Loss on the right' : 'Loss', ratio: 'Rows, n/d', t: 'Steps', target: 'Target g', d: 'Dimension d', noise: 'Noise', seed: 'Seed' }[key];
-    const list = { ratio: RATIOS, d: SIZES }[key];
+    const show = element('b'), label = { left: 'Loss on the left', loss: this.kind.sides[0].loss ? 'Loss on the right' : 'Loss', m: 'Neurons m', ratio: 'Rows, n/d', t: 'Steps', target: 'Target g', d: 'Dimension d', noise: 'Noise', seed: 'Seed' }[key];
+    const list = { ratio: RATIOS, d: SIZES, m: WIDTHS }[key];
     let input, read, write;
-    if (key === 'loss') {
+    if (key === 'loss' || key === 'left') {
       input = element('select', {}, ...Object.entries(LOSSES).map(([value, text]) => element('option', { value }, text)));
       read = () => input.value;
       write = v => { if (![...input.options].some(o => o.value === v)) input.append(element('option', { value: v }, v)); input.value = v; };
@@ -158,7 +168,7 @@ class Figure {
       const id = `${this.box.id}-targets`;
       input = element('input', { type: 'text', list: id, spellcheck: false, autocomplete: 'off' });
       this.lists = element('datalist', { id }, ...TARGETS.map(value => element('option', { value })));
-      read = () => input.value.trim(), write = v => { input.value = v; };
+      read = () => input.value.trim(), write = v => { input.setAttribute('aria-invalid', false); if (read() !== v) input.value = v; };  // a space at the end may be followed by more
     } else {
       const [min, max, step] = list ? [0, list.length - 1, 1] : { t: [0, STEPS, 1], noise: [0, 2, 0.1], seed: [0, 99, 1] }[key];
       input = element('input', { type: 'range', min, max, step });
@@ -208,8 +218,8 @@ class Figure {
   turn(key, value, input) {
     this.next = false;
     const bad = key === 'target' && !valid({ target: value }).target;
-    input.setAttribute('aria-invalid', bad);
     if (bad) {
+      input.setAttribute('aria-invalid', true);
       let why = 'use both z1 and z2';
       try { parseTarget(value); } catch (error) { why = error.message; }
       this.ids++;  // what is still being computed is no longer wanted
@@ -241,7 +251,8 @@ class Figure {
     this.broken = false;
     this.sign('computing …');
     for (const S of this.sides) {
-      const { t, ...s } = { ...this.state, ...S.own, m: this.kind.m, T: STEPS };
+      const { t, left, ...state } = this.state, s = { ...state, ...S.own, T: STEPS };
+      if (s.loss === 'left') s.loss = left;
       if (!S.worker) {
         S.worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
         S.worker.onmessage = e => this.answer(S, e.data);
@@ -322,10 +333,10 @@ class Figure {
     const W = Math.floor(this.pic.clientWidth), [places, H] = this.places(W);
     this.svg.setAttribute('viewBox', `0 0 ${W} ${H}`);
     this.svg.style.height = `${H}px`;
+    const { s, asked } = this.sides[0], { target, loss, d, ratio } = s ?? asked, own = this.kind.sides[0].target;
+    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(Math.round(ratio * d))} rows${own ? `, ${LOSSES[loss] ?? loss}` : ''}.`;
     if (!W || !this.sides.every(S => S.L)) return;
     this.svg.innerHTML = places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
-    const { n, values: { length: d } } = this.sides[0].L, own = this.kind.sides[0].target;
-    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${this.sides[0].s.target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(n)} rows${own ? `, ${this.sides[0].name === own ? LOSSES[this.sides[0].s.loss] ?? this.sides[0].s.loss : ''}` : ''}.`;
     const words = SAY[this.name](this.sides, Math.round(this.t));
     this.svg.setAttribute('aria-label', `${this.kind.title}. ${words}`);
     if (this.say.textContent !== words) this.say.textContent = words;

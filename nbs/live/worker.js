@@ -2,19 +2,18 @@
 import * as core from './core.js';
 
 let newest = 0;
-const kept = new Map();  // the last few results by setting
+const kept = new Map(), known = new Map();  // the last few results by setting; test errors, which are numbers, are many
 const pause = () => new Promise(go => setTimeout(go));  // lets a newer request in
 
-function keep(key, make) {
-  if (!kept.has(key)) {
-    if (kept.size > 5) kept.delete(kept.keys().next().value);
-    kept.set(key, make());
-  }
-  return kept.get(key);
+function keep(key, make, store = kept, most = 6) {
+  const value = store.has(key) ? store.get(key) : make();
+  store.delete(key), store.set(key, value);  // the last to go
+  if (store.size > most) store.delete(store.keys().next().value);
+  return value;
 }
 
 async function answer({ id, s, errors }) {
-  const rows = [s.target, s.d, s.ratio, s.noise, s.seed].join(), data = stream => keep(`${rows} ${stream}`, () => core.draw(s, stream, stream === 2 ? 3000 : undefined));
+  const rows = [s.target, s.d, s.ratio, s.noise, s.seed].join(), data = stream => keep(`${rows} ${stream}`, () => core.draw(s, stream, [undefined, Math.min(10_000, Math.round(s.ratio * s.d)), 3000][stream]));
   const start = performance.now(), first = data(0);
   await pause();
   if (id !== newest) return;
@@ -26,7 +25,7 @@ async function answer({ id, s, errors }) {
       if (id !== newest) return;
       data(stream);
     }
-    const error = keep(`${rows} ${s.loss} ${s.m} error ${t}`, () => core.testError(s, L, data(1), data(2), t));
+    const error = keep(`${rows} ${s.loss} ${s.m} error ${t}`, () => core.testError(s, L, data(1), data(2), t), known, 500);
     await pause();
     if (id !== newest) return;
     postMessage({ id, t, error });
