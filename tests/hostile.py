@@ -136,7 +136,7 @@ CALLS = {
     "best_of_family": (mi.best_of_family, dict(target="h2(z1)", family="huber", cosine=0.9, noise=0.0, points=3), dict(target="target", family="word", cosine="real", noise="real", points="count")),
     "best_loss": (mi.best_loss, dict(target="h2(z1)", direction=[1.0], noise=0.0, floor=0.2, centred=True), dict(target="target", direction="vector", noise="real", floor="real", centred="flag")),
     "best_ratio": (mi.best_ratio, dict(target="h2(z1)", noise=0.0), dict(target="target", noise="real")),
-    "critical_ratio": (mi.critical_ratio, dict(target=LAW, loss="mse", k=1, noise=0.0), dict(target="target", loss="loss", k="count", noise="real")),
+    "critical_ratio": (mi.critical_ratio, dict(target=LAW, loss="mse", k=1, noise=0.0, method="outliers"), dict(target="target", loss="loss", k="count", noise="real", method="word")),
     "plot_neurons": (mi.plot_neurons, dict(W=X, U=U, ax=ax()), dict(W="matrix", U="matrix", ax="object")),
     "plot_errors": (mi.plot_errors, dict(errors=[1.0, 0.5], chosen=1, ax=ax(), steps=3, legend=False), dict(errors="vector", chosen="count", ax="object", steps="count", legend="flag")),
     "animate_neurons": (film, dict(runs={"a": HISTORY}, U=U, frames=1, fps=1), dict(runs="object", U="matrix", path="text", frames="count", fps="count")),
