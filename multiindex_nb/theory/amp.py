@@ -103,7 +103,8 @@ def denoise(
     root = vectors * values.clamp(min=1e-12).sqrt()  # z = omega + root s
     grid, found = _lattice(r, cells), []
     shift = grid.ends() @ root.T
-    for part, label in zip(omega.split(many := max(1, 2**21 // len(shift))), y.split(many)):
+    many = max(1, 2**16 // len(shift))  # rows at a time, so that a block stays in the cache
+    for part, label in zip(omega.split(many), y.split(many)):
         g = link((part[:, None] + shift).flatten(0, 1)).double().reshape(len(part), -1, cells + 1)
         found.append(_label_moments(label, g, noise, grid))
     total = torch.cat(found)
@@ -343,5 +344,5 @@ def full_recovery(
     overlaps = 1 - np.geomspace(0.8, 0.02, 12)
     values = [needed(q) for q in overlaps]
     ratio, at = max(values), overlaps[int(np.argmax(values))]
-    error = abs(needed(at, 1, int(cells / 1.4)) - ratio)
+    error = abs(needed(at, 1, int(cells / 1.4)) - ratio)  # with other points and coarser cells
     return Threshold(max(ratio, link.r, weak_recovery(link)[-1].ratio), error)
