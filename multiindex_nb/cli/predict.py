@@ -131,7 +131,7 @@ def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
     easy, all_of_them = best_ratio(target, noise)
     say(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of them below {all_of_them:.2f}")
     amp = [found.ratio for found in weak_recovery(target, noise)]
-    say(f"        message passing that knows the link shows one at {amp[0]:.2f}, all at {amp[-1]:.2f} (chapter 51)\n")
+    say(f"        told the link, message passing needs {amp[0]:.2f} for one, {amp[-1]:.2f} for all\n")
     say("\n".join(_need_lines(needs, d, args.cosine)))
     if args.tune:
         say(f"tuned: {', '.join(tuned) or 'no member of these families is enough'}")
