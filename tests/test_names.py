@@ -32,7 +32,7 @@ SIGNATURES = {
     "predict_neurons": ["target", "loss", "n_per_d", "d", "steps", "noise", "seed"],
     "predict_errors": ["target", "loss", "n_per_d", "d", "steps", "width", "noise", "seed"],
     "samples_needed": ["target", "d", "losses", "cosine", "noise"],
-    "critical_ratio": ["target", "loss", "k", "noise"],
+    "critical_ratio": ["target", "loss", "k", "noise", "method"],
     "best_ratio": ["target", "noise"],
     "best_loss": ["target", "direction", "noise", "floor", "centred"],
     "best_of_family": ["target", "family", "cosine", "noise"],

@@ -20,6 +20,7 @@ from .words import Subcommand, fill, refuse, say, short
 from ..problem.losses import LOSSES, as_loss
 from ..problem.targets import Target
 from ..problem.white import ConstantColumnWarning, is_white, whiten
+from ..theory.amp import weak_recovery
 from ..theory.prediction import (
     count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law)
 from ..theory.samples import (RANGES, SampleNeed, best_of_family, best_ratio, predict_from_data,
@@ -155,7 +156,9 @@ def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
     needs = samples_needed(target, d, losses, args.cosine, noise)
     easy, all_of_them = best_ratio(target, noise)
     say(f"target  {target}: no weight of the labels shows a direction below n/d = {easy:.2f}, nor all of "
-        f"them below {all_of_them:.2f}\n")
+        f"them below {all_of_them:.2f}")
+    amp = [found.ratio for found in weak_recovery(target, noise)]
+    say(f"        told the link, message passing needs {amp[0]:.2f} for one, {amp[-1]:.2f} for all\n")
     say("\n".join(_need_lines(needs, d, args.cosine)))
     if args.tune:
         say(f"tuned: {', '.join(tuned) or 'no member of these families is enough'}")

@@ -19,6 +19,7 @@ from ..gate import Array, check_int, count, flag, gated, one_of, or_none, real, 
 from ..problem.losses import Loss, as_loss, label_slope, second_order_matrix
 from ..problem.targets import Target, as_target
 from ..problem.rows import check_data
+from .amp import weak_recovery
 from .prediction import (
     DIMENSION, NOISE, SlopeLaw, bin_law, bulk_edges, count_directions, edge_point, edge_weight, label_points,
     place, predict_neurons, predict_spectrum,
@@ -88,15 +89,21 @@ def _whole_target(value, name: str) -> Target | SlopeLaw:
     return target
 
 
-@gated(target=_whole_target, loss=as_loss, k=count(1), noise=NOISE)
+@gated(target=_whole_target, loss=as_loss, k=count(1), noise=NOISE, method=one_of("outliers", "amp"))
 def critical_ratio(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
-    loss: Loss | str = "huber",  # loss of stage 1; not used with a law
+    loss: Loss | str = "huber",  # loss of stage 1; not used with a law, nor by "amp"
     k: int | None = None,  # directions to see; None is all
     noise: float = 0.0,  # standard deviation of the label noise; not used with a law
+    method: str = "outliers",  # of S; or "amp", message passing that knows the link, see `weak_recovery`
 ) -> float:  # n / d, infinity if the loss is blind
     """n/d at which the outliers of S show k directions (phase transition of Mondelli and Montanari 2018);
     warns where slopes are unbounded and no limit exists."""
+    if method == "amp":
+        if isinstance(target, SlopeLaw):
+            raise TypeError("target must be a link for method = 'amp', got a SlopeLaw")
+        found = weak_recovery(target, noise)
+        return found[check_int(len(found) if k is None else k, "k", 1, len(found)) - 1].ratio
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
     k = law.C.shape[1] if k is None else check_int(k, "k", 1, law.C.shape[1])
     ratio = _law_ratio(law, k, _LIMIT if not isinstance(target, SlopeLaw)
