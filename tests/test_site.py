@@ -107,8 +107,8 @@ CONTRAST = """() => {
     }
     return poor;
 }"""
+# the container clips, so the page alone would never tell; an empty box of KaTeX may hang over by a few
 WIDE = """() => [document.documentElement, document.querySelector('#quarto-content'), document.querySelector('main')]
-    # the container clips, so the page alone would never tell; an empty box of KaTeX may hang over by a few
     .filter(e => e.scrollWidth > e.clientWidth + 8).map(e => e.id || e.tagName)"""
 RAW = """() => {
     const copy = document.querySelector('main').cloneNode(true);
