@@ -73,7 +73,7 @@ def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Float[Tensor, "m"],
 def _second_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
     "S for each row of T: in each bin one Gram matrix for each rank of the weights serves all losses."
     q, (n, d), unit = len(T), X.shape, _unit(X)
-    S, gram = (torch.zeros(k, (d + 1) ** 2, device=X.device) for k in (q, q))
+    S, gram = torch.zeros(2, q, (d + 1) ** 2, dtype=torch.float32, device=X.device)
     for rows in T.sum(dim=0).argsort(stable=True).tensor_split(_bins_of(n)):
         mix, size, weights = torch.linalg.svd(T[:, rows], full_matrices=False)
         k = int((size.square() > 1e-4 * n).sum())
@@ -117,7 +117,7 @@ def _label_parts(
     """Sorted weights in bins: the first columns are means; each other one goes with a row of unit length of
     what varies within the bin named."""
     q, n = T.shape
-    spaced = torch.linspace(0, n - 1, n // bins * bins, device=T.device).round().long()
+    spaced = torch.linspace(0, n - 1, n // bins * bins, dtype=torch.float64, device=T.device).round().long()
     blocks = T[:, T.sum(dim=0).argsort(stable=True)[spaced]].view(q, bins, -1).transpose(0, 1)
     means = blocks.mean(dim=2)
     mix, size, rows = torch.linalg.svd(blocks - means[:, :, None], full_matrices=False)
@@ -136,13 +136,13 @@ def _shuffled_tops(
     (n, d), bins, unit = X.shape, _bins_of(len(X)), _unit(X)
     named, parts, weights = _label_parts(T, bins)
     groups = torch.randperm(n, generator=gen)[: n // bins * bins].view(bins, -1)
-    grams = torch.zeros(parts.shape[1], (d + 1) ** 2, device=X.device)
-    S = torch.empty(len(T), d + 1, d + 1, device=X.device)
+    grams = torch.zeros(parts.shape[1], (d + 1) ** 2, dtype=torch.float32, device=X.device)
+    S = torch.empty(len(T), d + 1, d + 1, dtype=torch.float32, device=X.device)
     for rows, out in zip(groups.to(X.device), grams):
         _bordered(X[rows], unit, torch.ones_like(rows), out)
     while True:
         place = torch.randperm(bins, generator=gen)  # of each bin of labels among the groups of rows
-        order = torch.rand(groups.shape, generator=gen).argsort(dim=1)  # of labels within a bin
+        order = torch.rand(groups.shape, generator=gen, dtype=torch.float32).argsort(dim=1)  # within a bin
         rows = groups[place].gather(1, order).to(X.device)
         for j, w, out in zip(named, weights, grams[bins:]):
             _bordered(X[rows[j]], unit, w, out)
