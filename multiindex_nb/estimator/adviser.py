@@ -314,7 +314,7 @@ def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
     found, q = [], len(names)
     for i, name in enumerate(names):
         cut = view.null.cut[i]
-        values = torch.linalg.eigvalsh((view.S[i] / cut).float()).double()
+        values = torch.linalg.eigvalsh(view.S[i]) / cut
         sizes = values.abs().sort(descending=True).values
         out = int((sizes > 1).sum())
         score = sum(expected_cos2((s * cut / view.null.typical[i]).item(), 2) for s in sizes[:out])
