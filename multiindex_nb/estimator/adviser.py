@@ -58,7 +58,7 @@ def _bins_of(n: int) -> int:
 
 def _unit(X: Float[Tensor, "n d"]) -> float:
     "Root mean square of the entries, by which they are divided before they are rounded to float32."
-    return X.norm().item() / math.sqrt(X.numel())
+    return X.norm().item() / math.sqrt(X.numel()) or 1.0
 
 
 def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Float[Tensor, "m"],
@@ -313,14 +313,13 @@ def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
     "Rows of the table with their spectra, best first."
     found, q = [], len(names)
     for i, name in enumerate(names):
-        cut = view.null.cut[i]
-        values = torch.linalg.eigvalsh(view.S[i]) / cut
+        values = torch.linalg.eigvalsh(view.S[i])
         sizes = values.abs().sort(descending=True).values
-        out = int((sizes > 1).sum())
-        score = sum(expected_cos2((s * cut / view.null.typical[i]).item(), 2) for s in sizes[:out])
-        over = tuple(sizes[:4].tolist())
+        out = int((sizes > view.null.cut[i]).sum())
+        score = sum(expected_cos2((s / view.null.typical[i]).item(), 2) for s in sizes[:out])
+        over = tuple((sizes[:4] / view.null.cut[i]).tolist())
         found.append((Row(name, out, over, (view.v[i].norm() / view.null.cut[q + i]).item(), score),
-                      values))
+                      values / view.null.cut[i]))
     return sorted(found, key=lambda pair: (pair[0].score, pair[0].sizes[0]), reverse=True)
 
 
