@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from tqdm import tqdm
 
 from ..gate import Array, drawing, count, flag, gated, instance, real, shown
 from ..problem.losses import Huber, LogCosh, Loss, as_loss
-from ..problem.blocks import Totals, row_sums, weighted_gram
+from ..problem.blocks import Totals, add_gram, mirror, row_sums
 from ..problem.white import is_white
 from ..problem.rows import HopelessWarning, check_data, is_lazy
 from ..problem.targets import generator, seed_gate
@@ -50,10 +51,54 @@ def _first_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tens
     return T @ X / len(X)
 
 
-def _top_sizes(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "2*q"]:
-    "Largest |eigenvalue| of S for each row of T, then the length of each first-order average."
-    spectra = torch.stack([torch.linalg.eigvalsh(weighted_gram(X, t)) for t in T])
-    return torch.cat([spectra.abs().amax(dim=1), _first_order(X, T).norm(dim=1)])
+def _bins_of(n: int) -> int:
+    "Bins of similar labels, cut where the listed pinball losses have kinks; one for few rows."
+    return 40 if n >= 4000 else 1
+
+
+def _unit(X: Float[Tensor, "n d"]) -> float:
+    "Root mean square of the entries, by which they are divided before they are rounded to float32."
+    return X.norm().item() / math.sqrt(X.numel()) or 1.0
+
+
+def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Shaped[Tensor, "m"],
+              out: Float[Tensor, "k"]) -> None:
+    "sum_i w_i (x_i, 1)(x_i, 1)^T in float32, flat, for x in this unit."
+    rows = torch.nn.functional.pad((X / unit).float(), (0, 1), value=1)
+    S = out.zero_().view(rows.shape[1], -1)
+    add_gram(S, rows, weights.float())
+    mirror(S)
+
+
+def _second_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
+    "S for each row of T: in each bin one Gram matrix for each rank of the weights serves all losses."
+    q, (n, d), unit = len(T), X.shape, _unit(X)
+    S, gram = torch.zeros(2, q, (d + 1) ** 2, dtype=torch.float32, device=X.device)
+    for rows in T.sum(dim=0).argsort(stable=True).tensor_split(_bins_of(n)):
+        mix, size, weights = torch.linalg.svd(T[:, rows], full_matrices=False)
+        k = int((size.square() > 1e-4 * n).sum())
+        for w, out in zip(weights[:k], gram):
+            _bordered(X[rows], unit, w, out)
+        S.addmm_((mix[:, :k] * size[:k] / n).float(), gram[:k])
+    return S.view(q, d + 1, d + 1)[:, :d, :d].double() * unit**2
+
+
+def _top(S: Float[Tensor, "d d"], tol: float = 1e-6) -> tuple[Tensor, Float[Tensor, "d"]]:
+    """Eigenvalue of largest magnitude and its vector; by Lanczos steps, until the residual is below `tol`
+    times it, where S is large."""
+    if len(S) <= 100 or not S.any():
+        values, vectors = torch.linalg.eigh(S)
+        k = values.abs().argmax()
+        return values[k], vectors[:, k]
+    from scipy.sparse.linalg import LinearOperator, eigsh
+
+    like = S[0].cpu().numpy()
+    product = LinearOperator(S.shape, lambda v: (S @ torch.from_numpy(v.ravel()).to(S)).cpu().numpy(),
+                             dtype=like.dtype)
+    start = np.random.default_rng(0).standard_normal(len(S)).astype(like.dtype)
+    values, vectors = eigsh(product, 1, which="LM", v0=start, ncv=32, tol=tol)
+    return torch.from_numpy(values).to(S)[0], torch.from_numpy(vectors[:, 0]).to(S)
+
 
 # %% ../../nbs/23_adviser.ipynb #b1d23373
 @dataclass(frozen=True)
@@ -65,6 +110,63 @@ class Null:
     cut: Float[Tensor, "k"]  # exceeded by any of the 2q in a share `level` of unrelated data sets
 
 
+def _label_parts(
+    T: Float[Tensor, "q n"],  # from `_label_slopes`
+    bins: int,  # of equal size m; up to `bins` - 1 rows are left out
+) -> tuple[Int[Tensor, "bins"], Float[Tensor, "q k"], Float[Tensor, "h m"]]:
+    """Sorted weights in bins: the first columns are means; each other one goes with a row of unit length of
+    what varies within the bin named."""
+    q, n = T.shape
+    spaced = torch.linspace(0, n - 1, n // bins * bins, dtype=torch.float64, device=T.device).round().long()
+    blocks = T[:, T.sum(dim=0).argsort(stable=True)[spaced]].view(q, bins, -1).transpose(0, 1)
+    means = blocks.mean(dim=2)
+    mix, size, rows = torch.linalg.svd(blocks - means[:, :, None], full_matrices=False)
+    j, k = (size.square() > 4e-3 * n).nonzero(as_tuple=True)
+    parts = torch.cat([means.T, (mix.transpose(1, 2)[j, k] * size[j, k, None]).T], dim=1)
+    kept = (means.square().sum(dim=0) * (n // bins) + parts[:, bins:].square().sum(dim=1)).sqrt()
+    return j, parts * (T.norm(dim=1) / kept.clamp(min=1e-9) / n)[:, None], rows[j, k]
+
+
+def _shuffled_tops(
+    X: Float[Tensor, "n d"],  # inputs
+    T: Float[Tensor, "q n"],  # from `_label_slopes`
+    gen: torch.Generator,  # draws the shuffles
+) -> Iterator[Float[Tensor, "tops"]]:
+    "Largest |eigenvalue| of S for each row of T, then the length of each first-order average, in shuffles."
+    (n, d), bins, unit = X.shape, _bins_of(len(X)), _unit(X)
+    named, parts, weights = _label_parts(T, bins)
+    groups = torch.randperm(n, generator=gen)[: n // bins * bins].view(bins, -1)
+    grams = torch.zeros(parts.shape[1], (d + 1) ** 2, dtype=torch.float32, device=X.device)
+    S = torch.empty(len(T), d + 1, d + 1, dtype=torch.float32, device=X.device)
+    for rows, out in zip(groups.to(X.device), grams):
+        _bordered(X[rows], unit, torch.ones_like(rows), out)
+    while True:
+        place = torch.randperm(bins, generator=gen)  # of each bin of labels among the groups of rows
+        order = torch.rand(groups.shape, generator=gen, dtype=torch.float32).argsort(dim=1)  # within a bin
+        rows = groups[place].gather(1, order).to(X.device)
+        for j, w, out in zip(named, weights, grams[bins:]):
+            _bordered(X[rows[j]], unit, w, out)
+        moved = torch.cat([parts[:, place.argsort().to(X.device)], parts[:, bins:]], dim=1)
+        torch.mm(moved.float(), grams, out=S.view(len(T), -1))
+        sizes = torch.stack([_top(one[:d, :d], 0.02)[0].abs() for one in S])
+        yield torch.cat([sizes * unit**2, S[:, d, :d].norm(dim=1) * unit]).double()
+
+
+def _threshold(tops: Float[Tensor, "k tops"], level: float) -> Null:
+    "Thresholds for all losses and both orders at once, from k shuffles."
+    from scipy.stats import norm, pearson3, t
+
+    logs, k = tops.clamp(min=1e-12).log(), len(tops)
+    dev = logs - logs.mean(dim=0)
+    spread = torch.stack([half.square().sum().div(half.shape[1] * (k - 1)).sqrt()
+                          for half in dev.chunk(2, dim=1)]).repeat_interleave(dev.shape[1] // 2)
+    z = (dev / spread.clamp(min=1e-6)).amax(dim=1) * (k / (k - 1))
+    unsure = math.sqrt(1 + 1 / k) * t.isf(level, k - 1) / norm.isf(level) if level < 0.5 else 1.0
+    factor = z.mean().item() + float(pearson3.isf(level, 1.0)) * unsure * z.std().item()
+    factor = factor if factor < 1e6 else 1e6  # finite at any level
+    return Null(logs.mean(dim=0).exp(), (logs.mean(dim=0) + factor * spread).clamp(max=700).exp())
+
+
 def _permutation_null(
     X: Float[Tensor, "n d"],  # inputs
     T: Float[Tensor, "q n"],  # from `_label_slopes`
@@ -73,23 +175,10 @@ def _permutation_null(
     gen: torch.Generator,  # draws them
     hide: bool | None = None,  # hide the progress bar
 ) -> Null:
-    "Thresholds for all losses and both orders at once."
-    from scipy.stats import norm, pearson3, t
-
+    "Thresholds from shuffled labels."
     shuffles = tqdm(range(permutations), desc="null", disable=hide, delay=2, leave=False)
-    logs = torch.stack([_top_sizes(X, T[:, torch.randperm(len(X), generator=gen)]) for _ in shuffles]).clamp(
-        min=1e-12).log()
-    dev = logs - logs.mean(dim=0)
-    spread = torch.stack([half.square().sum().div(half.shape[1] * (permutations - 1)).sqrt()
-                          for half in dev.chunk(2, dim=1)])
-    z = (dev / spread.repeat_interleave(len(T)).clamp(min=1e-6)).amax(dim=1) * (
-        permutations / (permutations - 1))
-    unsure = math.sqrt(1 + 1 / permutations) * t.isf(level, permutations - 1) / norm.isf(
-        level) if level < 0.5 else 1.0
-    factor = z.mean().item() + float(pearson3.isf(level, 1.0)) * unsure * z.std().item()
-    factor = factor if factor < 1e6 else 1e6  # finite at any level
-    return Null(logs.mean(dim=0).exp(),
-                (logs.mean(dim=0) + factor * spread.repeat_interleave(len(T))).clamp(max=700).exp())
+    return _threshold(torch.stack([top for _, top in zip(shuffles, _shuffled_tops(X, T, gen))]), level)
+
 
 # %% ../../nbs/23_adviser.ipynb #5c2eb739
 def expected_cos2(
@@ -129,49 +218,41 @@ def look(X, y, losses, labels: str, level: float, permutations: int, gen, hide) 
     T = _label_slopes((y - y.mean()) / y.std(), losses)
     null = _permutation_null(X, T, level, permutations, gen, hide)
     orders = (2, 1) if labels == "y" else (2,)
-    return View(labels, torch.stack([weighted_gram(X, t) for t in T]), _first_order(X, T), null, orders)
+    return View(labels, _second_order(X, T), _first_order(X, T), null, orders)
 
 # %% ../../nbs/23_adviser.ipynb #a05a78a8
-def _best_direction(view: View, names: Sequence[str], Q: Float[Tensor, "d k"],
-                    again: bool) -> Direction | None:
-    """The candidate with the largest expected cosine within the columns of Q; None if nothing exceeds its
-    threshold."""
+def _best_direction(view: View, names: Sequence[str], taken: Float[Tensor, "k d"]) -> Direction | None:
+    """The candidate with the largest expected cosine orthogonal to the rows of `taken`; None if nothing
+    exceeds its threshold."""
     q = len(names)
     found: list[Direction] = []
-    values, vectors = torch.linalg.eigh(Q.T @ view.S @ Q)
-    firsts = view.v @ Q
+    rest = lambda M: M - (M @ taken.T) @ taken
+    firsts = rest(view.v)
     for i, name in enumerate(names):
-        k = values[i].abs().argmax()
-        pairs = ((2, values[i, k].abs(), vectors[i, :, k], 1.0, i),
-                 (1, firsts[i].norm(), firsts[i], math.sqrt(2) if again else 1.0, q + i))
+        value, vector = _top(rest(rest(view.S[i]).T))
+        pairs = ((2, value.abs(), vector, 1.0, i),
+                 (1, firsts[i].norm(), firsts[i], math.sqrt(2) if len(taken) else 1.0, q + i))
         for order, size, w, margin, j in pairs:
             strength = (size / view.null.cut[j]).item() / margin
             if strength > 1 and order in view.orders:
-                u = Q @ w / w.norm()
-                found.append(Direction(u, name, order, view.labels, strength,
+                found.append(Direction(w / w.norm(), name, order, view.labels, strength,
                                        expected_cos2((size / view.null.typical[j]).item(), order)))
     return max(found, key=lambda direction: direction.cos2, default=None)
 
 
-def _complement(found: Sequence[Direction], like: Float[Tensor, "d"]) -> Float[Tensor, "d k"]:
-    "Orthonormal columns that span everything orthogonal to the directions found, beside `like`."
-    if not found:
-        return torch.eye(len(like), dtype=like.dtype, device=like.device)
-    return torch.linalg.svd(torch.stack([f.vector for f in found]))[2][len(found):].T
-
-
 def _collect(views: Sequence[View], names: Sequence[str], max_rank: int) -> list[Direction]:
     "Every direction that the views show, surest first."
-    like = views[0].v[0]
     found: list[Direction] = []
-    while len(found) < min(max_rank, len(like)):
-        Q = _complement(found, like)
-        seen = [_best_direction(view, names, Q, bool(found)) for view in views]
+    taken = views[0].v[:0]
+    while len(found) < min(max_rank, views[0].v.shape[1]):
+        seen = [_best_direction(view, names, taken) for view in views]
         following = max((f for f in seen if f), key=lambda f: f.cos2, default=None)
         if following is None:
             break
         found.append(following)
+        taken = torch.stack([f.vector for f in found])
     return found
+
 
 # %% ../../nbs/23_adviser.ipynb #786d43b2
 @dataclass(frozen=True)
