@@ -511,7 +511,7 @@ def test_reproduce_ends_its_workers(name, code, group, tmp_path):
     assert len(below) >= 2 and psutil.wait_procs(below, timeout=10)[1] == []
     assert (process.returncode,
             out) == (code,
-                     "") and err == f"multiindex reproduce: ended by {name}, finished cells are kept and the same command goes on from there\n"  # noqa: E501  # noqa: E501
+                     "") and err == f"multiindex reproduce: ended by {name}, finished cells are kept and the same command goes on from there\n"  # noqa: E501
     assert list(tmp_path.rglob("*.parquet")) and list(tmp_path.rglob("*.part")) == []
 
 

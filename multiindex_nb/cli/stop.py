@@ -96,12 +96,15 @@ def unheard() -> Iterator[None]:
     numbers, done = {signal.SIGINT, signal.SIGHUP}, threading.Event()
     # hears what this thread and its children block; the answer is given here
     threading.Thread(target=done.wait, daemon=True).start()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    before, filters = signal.pthread_sigmask(signal.SIG_BLOCK, numbers), os.environ.get("PYTHONWARNINGS", "")
+    # joblib's helper may clear away what a worker that ends is clearing away too, and would say so
+    os.environ["PYTHONWARNINGS"] = f"{filters},ignore:resource_tracker".strip(",")
     resource_tracker.ensure_running()  # joblib's helper, which would lift the block when it is started
     signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
     finally:
+        os.environ["PYTHONWARNINGS"] = filters
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         done.set()
 
