@@ -43,8 +43,8 @@ class _Lattice:
         if self.r == 1:
             return weight[:, None] * torch.stack([torch.ones_like(b), b, square], 1)
         a, weight = self.mean[j], weight * self.mass[j]
-        return weight[:,
-                      None] * torch.stack([torch.ones_like(b), a, b, self.square[j], a * b, a * b, square], 1)
+        products = torch.ones_like(b), a, b, self.square[j], a * b, a * b, square
+        return weight[:, None] * torch.stack(products, 1)
 
 
 def _lattice(r: int, cells: int, reach: float = 5.0) -> _Lattice:
@@ -164,9 +164,9 @@ def run_amp(
 ) -> tuple[AmpState, ...]:  # the start and the state after each step
     "Bayes-optimal approximate message passing; `ValueError` for bad values."
     X, y = (t.double() for t in check_data(X, y))
-    path = [start]
+    link, path = as_target(target), [start]
     for _ in range(steps):
-        path.append(_amp_step(X, y, as_target(target), path[-1], noise, damping, cells))
+        path.append(_amp_step(X, y, link, path[-1], noise, damping, cells))
     return tuple(path)
 
 
