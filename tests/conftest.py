@@ -1,6 +1,7 @@
 """A browser for the tests that need one, the order in which two workers share the work, and what took
 longest."""
 
+import contextlib
 import functools
 import http.server
 import os
@@ -122,3 +123,36 @@ def address(site):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+@contextlib.contextmanager
+def watched(browser, home):
+    "Opens pages; at the end what a console said, and a request that left `home`, is a failure."
+    opened, said = [], []
+
+    def show(place, **options):
+        page = browser.new_page(**{"accept_downloads": True, **options})
+        opened.append(page)
+        page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
+        page.on("pageerror", lambda e: said.append(str(e)))
+        page.on("request", lambda r: None if r.url.startswith((home, "data:", "blob:"))
+                else said.append(r.url))
+        page.goto(f"{home}{place}")
+        return page
+
+    yield show
+    for page in opened:
+        page.close()
+    assert said == []
+
+
+def settled(page):
+    "Wait until no picture is being computed; test errors may follow."
+    page.wait_for_function(
+        "() => { const f = document.querySelector('.mi-live').figure; return f?.box.dataset.ms && "
+        "!f.wait.textContent }", timeout=30_000)
+
+
+def say(page):
+    "The sentence below a live figure."
+    return page.locator(".mi-say").text_content()

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from conftest import say, settled, watched
 
 pytestmark = pytest.mark.usefixtures("plain_signals")
 SCRIPT = Path(sys.executable).with_name("multiindex")
@@ -118,32 +119,15 @@ def test_taken_port_costs_one_line(tmp_path):
 
 @pytest.fixture
 def page(browser, server):
-    "Open the explorer; fail at the end on what the console said and on a request to another host."
-    pages, said = [], []
+    "Open the explorer and wait for its picture."
+    with watched(browser, server.address) as show:
+        def opened(state="", **options):
+            page = show(state and f"#live-explore?{state}", **{
+                "viewport": {"width": 1280, "height": 900}, "reduced_motion": "reduce", **options})
+            settled(page)
+            return page
 
-    def opened(state="", **options):
-        page = browser.new_page(**{"viewport": {"width": 1280, "height": 900}, "accept_downloads": True,
-                                   "reduced_motion": "reduce", **options})
-        pages.append(page)
-        page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: said.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith((server.address, "data:", "blob:"))
-                else said.append(r.url))
-        page.goto(f"{server.address}{state and f'#live-explore?{state}'}")
-        settled(page)
-        return page
-
-    yield opened
-    for page in pages:
-        page.close()
-    assert said == []
-
-
-def settled(page):
-    "Wait until no picture is being computed; test errors may follow."
-    page.wait_for_function(
-        "() => { const f = document.querySelector('.mi-live').figure; return f?.box.dataset.ms && "
-        "!f.wait.textContent }", timeout=30_000)
+        yield opened
 
 
 def errors(page, count=17):
@@ -152,10 +136,6 @@ def errors(page, count=17):
         "n => document.querySelector('.mi-live').figure.sides.every(S => S.known().length >= n)", arg=count,
         timeout=120_000)
     return page.evaluate("() => document.querySelector('.mi-live').figure.sides.map(S => S.errors)")
-
-
-def say(page):
-    return page.locator(".mi-say").text_content()
 
 
 def press(page, name):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from chapters import run_chapter
-from conftest import ROOT
+from conftest import ROOT, say, settled, watched
 
 LIVE = ROOT / "nbs" / "live"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
@@ -76,37 +76,16 @@ def test_drift_of_python_is_noticed(copy):
 
 @pytest.fixture
 def figure(browser, address):
-    "Open a page, wait for its figure, and fail at the end on what the console said."
-    open_pages, said = [], []
+    "Open a page and wait for its figure."
+    with watched(browser, address) as show:
+        def opened(kind="losses", state="", wait=True, **options):
+            page = show(f"{PAGES[kind]}{state and f'#live-{kind}?{state}'}", **{
+                "viewport": {"width": 1280, "height": 1100}, **options})
+            if wait:
+                settled(page)
+            return page
 
-    def opened(kind="losses", state="", wait=True, **options):
-        page = browser.new_page(**{"viewport": {"width": 1280, "height": 1100}, "accept_downloads": True,
-                                   **options})
-        open_pages.append(page)
-        page.on("console", lambda m: said.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda e: said.append(str(e)))
-        page.on("request", lambda r: None if r.url.startswith((address, "data:", "blob:"))
-                else said.append(r.url))
-        page.goto(f"{address}{PAGES[kind]}{state and f'#live-{kind}?{state}'}")
-        if wait:
-            ready(page)
-        return page
-
-    yield opened
-    for page in open_pages:
-        page.close()
-    assert said == []
-
-
-def ready(page):
-    "Wait until nothing is being computed."
-    page.wait_for_function(
-        "() => { const f = document.querySelector('.mi-live').figure; return f?.box.dataset.ms && "
-        "!f.wait.textContent }", timeout=30_000)
-
-
-def say(page):
-    return page.locator(".mi-say").text_content()
+        yield opened
 
 
 def dots(page, side=0):
@@ -164,18 +143,18 @@ def test_a_knob_changes_picture_sentence_and_address(figure):
     slider = page.locator(".mi-live").get_by_label(re.compile("^Rows"))
     for _ in range(6):
         slider.press("ArrowLeft")
-    ready(page)
+    settled(page)
     page.wait_for_function("() => location.hash.endsWith('?ratio=6')")
     assert dots(page, 1) != before and "nothing stands out" in say(page).split("Huber")[1]
     page.get_by_role("button", name="Undo").click()
-    ready(page)
+    settled(page)
     page.wait_for_function("() => location.hash.endsWith('?ratio=10')")
     page.get_by_role("button", name="Reset").click()
-    ready(page)
+    settled(page)
     page.wait_for_function("() => location.hash === '#live-losses'")
     assert dots(page, 1) == before
     page.get_by_label("Loss on the right").select_option("l1")
-    ready(page)
+    settled(page)
     assert page.locator("text.h").nth(
         1).text_content() == "Absolute loss" and "Absolute loss: two eigenvalues" in say(page)
 
@@ -194,7 +173,7 @@ def test_stories(figure):
     page = figure(reduced_motion="reduce")
     for name, words in STORIES.items():
         page.get_by_role("button", name=name).click()
-        ready(page)
+        settled(page)
         assert words in say(page) and page.get_by_role("button", name=name).get_attribute(
             "aria-pressed") == "true"
     page = figure()
@@ -249,7 +228,7 @@ def test_newest_request_wins_and_nothing_is_stale(figure):
     page.get_by_label("Target").fill("h3(z1)+h3(z2)")
     page.get_by_label("Loss on the right").select_option("pinball:0.9")
     turn(page, "Dimension", 1)
-    ready(page)
+    settled(page)
     sides = page.locator(".mi-live").evaluate(
         "e => e.figure.sides.map(S => [S.s.target, S.s.loss, S.s.d, S.s.seed, S.L.values.length])")
     assert sides == [["h3(z1)+h3(z2)", loss, 50, 5, 50] for loss in ("mse", "pinball:0.9")]
@@ -263,7 +242,7 @@ def test_a_worker_that_does_not_start(browser, address):
     page.get_by_text("could not compute here").wait_for()
     page.unroute("**/worker.js")
     turn(page, "Steps", 2)
-    ready(page)
+    settled(page)
     assert "after 2 steps" in say(page)
     page.close()
 
@@ -279,7 +258,7 @@ def test_a_target_that_cannot_be_read(figure):
     field.fill("h2(z1)")
     assert "use both z1 and z2" in page.locator(".mi-wait").text_content()
     field.fill("z1*z2")
-    ready(page)
+    settled(page)
     assert field.get_attribute("aria-invalid") == "false" and "two eigenvalues stand out" in say(page)
 
 
