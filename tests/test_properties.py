@@ -137,6 +137,7 @@ def test_subspace_error_is_a_distance_between_spans(r, seed):
     error = mi.subspace_error(V, U)
     assert 0 <= error <= 1 and abs(error - mi.subspace_error(U, V)) < 1e-12
     assert mi.subspace_error(B @ V, V) < 1e-7 and abs(mi.subspace_error(B @ V, U) - error) < 1e-7
+    assert mi.subspace_error(mi.random_subspace(r, r, seed=seed), B) < 1e-7  # both are the whole space
 
 
 @given(st.integers(1, 4), st.floats(1e-8, 1e8), seeds)
