@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['features', 'ridge', 'choose_ridge', 'test_error']
+__all__ = ['features', 'ridge', 'choose_ridge', 'test_errors']
 
 # %% ../../nbs/0d_readout.ipynb #ridge
 def features(X: Float[Tensor, "n d"], W: Float[Tensor, "m d"], b: Float[Tensor, "m"]) -> Float[Tensor, "n m"]:
@@ -20,9 +20,9 @@ def features(X: Float[Tensor, "n d"], W: Float[Tensor, "m d"], b: Float[Tensor, 
 
 def ridge(Phi: Float[Tensor, "n m"], t: Float[Tensor, "n"], *decays: float) -> Float[Tensor, "m k"]:
     "For each decay, the second layer a that minimises |Phi a - t|^2 / n + decay |a|^2."
-    G, g = Phi.T @ Phi / len(t), Phi.T @ t / len(t)
-    return torch.stack([torch.linalg.solve(G + decay * torch.eye(len(G)).to(G), g) for decay in decays],
-                       dim=1)
+    values, Q = torch.linalg.eigh(Phi.T @ Phi / len(t))
+    inverse = 1 / (values.clamp(min=0)[:, None] + values.new_tensor(decays))
+    return Q @ (inverse * (Q.T @ (Phi.T @ t / len(t)))[:, None])
 
 # %% ../../nbs/0d_readout.ipynb #error
 def choose_ridge(Phi: Float[Tensor, "n m"], t: Float[Tensor, "n"]) -> Float[Tensor, "m"]:
@@ -32,9 +32,9 @@ def choose_ridge(Phi: Float[Tensor, "n m"], t: Float[Tensor, "n"]) -> Float[Tens
     return ridge(Phi, t, grid[held_out.argmin()])[:, 0]
 
 
-def test_error(W: Float[Tensor, "m d"], b: Float[Tensor, "m"], train: tuple[Tensor, Tensor],
-               test: tuple[Tensor, Tensor]) -> float:
-    "Mean squared error over the variance of y on fresh rows: 0 perfect, 1 no better than the mean."
+def test_errors(W: Float[Tensor, "m d"], b: Float[Tensor, "m"], train: tuple[Tensor, Tensor],
+                test: tuple[Tensor, Tensor], *decays: float) -> Float[Tensor, "k"]:
+    "For each decay, squared error over the variance of y on fresh rows: 0 perfect, 1 as the mean."
     (X, y), (X_test, y_test) = train, test
-    a = choose_ridge(features(X, W, b), y - y.mean())
-    return ((y.mean() + features(X_test, W, b) @ a - y_test).square().mean() / y_test.var()).item()
+    A = ridge(features(X, W, b), y - y.mean(), *decays)
+    return (y.mean() + features(X_test, W, b) @ A - y_test[:, None]).square().mean(dim=0) / y_test.var()
