@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..gate import Array, check_bytes, count, flag, gated, one_of, real
-from .decay import FEW, fit_solver, held_losses, holdout_scores, ridge_scores
+from .decay import FEW, choice, fit_solver, held_losses, holdout_scores, ridge_scores
 from .dual import Features, RidgePath, hidden_rows
 from .kinks import Fit, bound, curvature, gradient_at, gram
 from .network import NET, TwoLayerNet
@@ -102,7 +102,7 @@ def _choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed,
     top = _gram_top(rows) / (y.std().item() if loss.kinked else 1.0)
     grid = [top * 10.0**-k for k in range(1, 12, 2)]
     found = holdout_scores(rows, y, c, loss, grid, seed, progress)
-    return None, dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]
+    return None, dict(zip(grid, found.average)), grid[choice(found, len(y) < FEW)]
 
 # %% ../../nbs/06_readout.ipynb #x-gram-top
 def _gram_top(rows: Features) -> float:
