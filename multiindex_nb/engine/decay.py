@@ -84,7 +84,8 @@ def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> _
 
     def add(totals: Totals, Phi: Tensor, y: Tensor) -> None:
         losses = loss.value(c + Phi @ readouts, y[:, None])
-        totals[0].add_(losses.sum(dim=0)), totals[1].add_(losses.T @ losses)
+        totals[0].add_(losses.sum(dim=0))
+        totals[1].add_(losses.T @ losses)
 
     total, squares = rows.sums([y], lambda: (rows.zeros(k), rows.zeros(k, k)), add)
     return _HeldOut(total, squares, len(y))
