@@ -501,7 +501,8 @@ class Explorer(_Screen):
         # finish all work before a change returns, for scripts; otherwise in the event loop
         wait: bool = False,
     ):
-        _check_setting(setting), flag(wait, "wait")
+        _check_setting(setting)
+        flag(wait, "wait")
         super().__init__(setting)
         self.wait, self.turn = wait, 0
         for knob in self.knobs.values():
