@@ -32,7 +32,7 @@ from .theory.prediction import (
     NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law)
 
 # %% auto #0
-__all__ = ['Setting', 'same', 'judge', 'Explorer', 'work_off']
+__all__ = ['Setting', 'same', 'judge', 'work_off', 'Explorer']
 
 # %% ../nbs/31_explorer.ipynb #66139af8
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Setting:
         "The automatic number of steps, or the last one that is computed."
         return min(auto_steps(self.d), self.steps)
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-check
 def _check_setting(s: Setting) -> Target:
     "The target, after every knob has been checked; `ValueError`, `TypeError`."
     target = Target.parse(instance(Setting)(s, "setting").target)
@@ -71,9 +71,6 @@ def _check_setting(s: Setting) -> Target:
     return target
 
 # %% ../nbs/31_explorer.ipynb #2153b45b
-_DATA_KNOBS = ("target", "d", "n_per_d", "condition", "noise", "seed")
-
-
 @dataclass(frozen=True)
 class _View:
     "What one setting leads to, without the readouts."
@@ -87,6 +84,9 @@ class _View:
     verdict: tuple[str, str, str]  # name, reason, remedy after the automatic number of steps
     theory: tuple[SlopeLaw, NeuronPrediction] | None = None  # what chapter 28 predicts, once it is computed
 
+# %% ../nbs/31_explorer.ipynb #explorer-data
+_DATA_KNOBS = ("target", "d", "n_per_d", "condition", "noise", "seed")
+
 
 def same(s: Setting, before: _View | None, knobs: tuple[str, ...]) -> bool:
     "Whether a view was made with the same values of some knobs."
@@ -98,7 +98,7 @@ def _draw_data(s: Setting, target: Target, U: Tensor, part: int) -> tuple[Tensor
     n, noise = (2000, 0.0) if part == 2 else (s.n_per_d * s.d, s.noise)
     return sample(target, U.float(), n, noise, seed=3 * s.seed + part)
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-spectrum
 def _quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
     """Spectrum of S from rows in single precision; its edge is the one that chapter 28 predicts from the
     labels, in place of label shuffles."""
@@ -107,6 +107,39 @@ def _quick_spectrum(X: Tensor, y: Tensor, loss: str | Loss) -> Spectrum:
     order = values.abs().argsort(descending=True)
     edge = max(map(abs, bulk_edges(bin_law(slopes, np.ones((n, 1))), n / d)))
     return Spectrum(values[order], vectors.T[order], edge * (1 + 2 * d ** (-2 / 3)))
+
+# %% ../nbs/31_explorer.ipynb #explorer-train
+def _train(s: Setting, X: Tensor, y: Tensor, U: Tensor, spectrum: Spectrum) -> History:
+    "Stage 1 in the small-weight limit, through S."
+    S, net = spectrum.matrix, symmetric_init(s.width, s.d, auto_scale(s.chosen) * 10**s.scale, s.seed)
+    lr = s.lr * auto_lr(net, S, s.chosen)
+    return train_first_layer(net, X, y, s.loss, s.steps, lr, s.decay / lr, "power", U=U, keep_weights=True,
+                             progress=False, S=S)
+
+
+def _watched(history: History) -> tuple[Tensor, Tensor, Tensor]:
+    "Weights, median alignment and coverage by step, which `_train` has asked for."
+    assert history.weights is not None and history.alignment is not None and history.coverage is not None
+    return history.weights, history.alignment, history.coverage
+
+# %% ../nbs/31_explorer.ipynb #explorer-judge
+def _other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | None:
+    """A symmetric or an asymmetric loss that shows more directions on the same data; two tries only, for
+    speed."""
+    _, huber, _, pinball, _ = candidate_losses(y)
+    seen = [(loss, min(_quick_spectrum(X, y, loss).n_outliers, r)) for loss in (huber, pinball)]
+    best = max(seen, key=lambda pair: pair[1])
+    return best if best[1] > found else None
+
+
+def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None,
+          history: History) -> tuple[str, str, str]:
+    "Verdict, reason and remedy after the automatic number of steps, by the rules of chapter 05."
+    if found < r:
+        return diagnose_spectrum(found, r, as_loss(s.loss), better)
+    W, aligned, covered = (curve[s.chosen] for curve in _watched(history))
+    return diagnose_neurons(independent_neurons(W, r), r, history.norm[s.chosen].item(), aligned.item(),
+                            covered.item(), s.decay)
 
 # %% ../nbs/31_explorer.ipynb #17d88253
 def _look_at(
@@ -125,39 +158,6 @@ def _look_at(
         found = min(spectrum.n_outliers, target.r)
         better = _other_loss(X, y, target.r, found) if found < target.r else None
     return _View(s, target, U, (X, y), spectrum, history, judge(s, target.r, found, better, history))
-
-
-def _train(s: Setting, X: Tensor, y: Tensor, U: Tensor, spectrum: Spectrum) -> History:
-    "Stage 1 in the small-weight limit, through S."
-    S, net = spectrum.matrix, symmetric_init(s.width, s.d, auto_scale(s.chosen) * 10**s.scale, s.seed)
-    lr = s.lr * auto_lr(net, S, s.chosen)
-    return train_first_layer(net, X, y, s.loss, s.steps, lr, s.decay / lr, "power", U=U, keep_weights=True,
-                             progress=False, S=S)
-
-
-def _other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | None:
-    """A symmetric or an asymmetric loss that shows more directions on the same data; two tries only, for
-    speed."""
-    _, huber, _, pinball, _ = candidate_losses(y)
-    seen = [(loss, min(_quick_spectrum(X, y, loss).n_outliers, r)) for loss in (huber, pinball)]
-    best = max(seen, key=lambda pair: pair[1])
-    return best if best[1] > found else None
-
-
-def _watched(history: History) -> tuple[Tensor, Tensor, Tensor]:
-    "Weights, median alignment and coverage by step, which `_train` has asked for."
-    assert history.weights is not None and history.alignment is not None and history.coverage is not None
-    return history.weights, history.alignment, history.coverage
-
-
-def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None,
-          history: History) -> tuple[str, str, str]:
-    "Verdict, reason and remedy after the automatic number of steps, by the rules of chapter 05."
-    if found < r:
-        return diagnose_spectrum(found, r, as_loss(s.loss), better)
-    W, aligned, covered = (curve[s.chosen] for curve in _watched(history))
-    return diagnose_neurons(independent_neurons(W, r), r, history.norm[s.chosen].item(), aligned.item(),
-                            covered.item(), s.decay)
 
 # %% ../nbs/31_explorer.ipynb #21f5af0c
 def _add_theory(
@@ -193,7 +193,7 @@ def _test_errors(
             train_readout(net, X, y, seed=s.seed, progress=False)
             yield relative_error(net(X_test), y_test)
 
-# %% ../nbs/31_explorer.ipynb #081f0301
+# %% ../nbs/31_explorer.ipynb #explorer-draw-1
 def _draw_spectrum(view: _View, errors: list[float], step: int, ax) -> str:
     "The first picture, and what it shows."
     k, r = view.spectrum.n_outliers, len(view.U)
@@ -206,7 +206,7 @@ def _draw_spectrum(view: _View, errors: list[float], step: int, ax) -> str:
         f"Histogram of the eigenvalues of S. Edge of the bulk {view.spectrum.edge:.2f}, outliers at: "
         f"{places}.")
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-draw-2
 def _draw_plane(view: _View, errors: list[float], step: int, ax) -> str:
     "The second picture, and what it shows."
     weights, aligned, _ = _watched(view.history)
@@ -215,7 +215,7 @@ def _draw_plane(view: _View, errors: list[float], step: int, ax) -> str:
         f"Neurons after {step} steps on the plane of u1 and u2, at distance {aligned[step]:.2f} from the "
         f"centre in the median.")
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-draw-3
 def _draw_steps(view: _View, errors: list[float], step: int, ax) -> str:
     "The third picture, and what it shows."
     _, aligned, covered = _watched(view.history)
@@ -228,7 +228,7 @@ def _draw_steps(view: _View, errors: list[float], step: int, ax) -> str:
         f"Alignment {aligned[step]:.2f} and coverage {covered[step]:.2f} after {step} of "
         f"{view.setting.steps} steps.")
 
-
+# %% ../nbs/31_explorer.ipynb #081f0301
 def _draw_errors(view: _View, errors: list[float], step: int, ax) -> str:
     "The fourth picture, and what it shows."
     s = view.setting
@@ -256,7 +256,7 @@ def _draw_view(
             draw(view, errors, step, ax)
     return figure
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-captions
 _CAPTIONS = {
     "spectrum": "Eigenvalues of S. Filled triangles: outliers, coloured by the direction they are closest "
                 "to. Dotted lines: edge of the noise. Black curve and hollow triangles: theory.",
@@ -268,15 +268,14 @@ _CAPTIONS = {
               "than predicting the mean.",
 }
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-html
 def _picture_html(
     name: str,  # one of PICTURES
     view: _View,  # from `_look_at`
     errors: list[float],  # from `_test_errors`, as many as there are
     step: int,  # which step the neurons show
 ) -> str:
-    """One picture as an image element with its description; margins are fixed, ticks few and the file hardly
-    compressed: all for speed."""
+    "One picture as an image element with its description."
     from base64 import b64encode
     from html import escape
     from io import BytesIO
@@ -307,47 +306,54 @@ _STORIES = {
     "odd link, asymmetric loss": Setting(target="h3(z1)+h3(z2)", loss="expectile:0.9"),
 }
 
+# %% ../nbs/31_explorer.ipynb #explorer-slider
+# least and most, step and label of a slider
+_RANGES = {"d": (10, 200, 10, "dimension d"), "n_per_d": (2, 100, 2, "samples n / d"),
+           "condition": (1, 10, 0.5, "condition of U"), "noise": (0, 2, 0.1, "label noise"),
+           "steps": (1, 24, 1, "steps T1 up to"), "lr": (-2, 2, 0.1, "eta1 / automatic"),
+           "decay": (0, 1, 0.1, "eta1 * beta1"), "width": (8, 512, 8, "neurons m"),
+           "scale": (-2, 6, 0.5, "start, log10 e0"), "seed": (0, 20, 1, "seed")}
+
+# %% ../nbs/31_explorer.ipynb #explorer-one-slider
+def _look() -> dict:
+    "Place and width of a knob."
+    import ipywidgets as w
+
+    return dict(style={"description_width": "9.5em"}, layout=w.Layout(width="24em", max_width="100%"))
+
+
+def _slider(name: str, value):
+    "A slider, wide enough for a setting from outside; that of `lr` is logarithmic."
+    import ipywidgets as w
+
+    low, high, step, text = _RANGES[name]
+    kind = w.FloatLogSlider if name == "lr" else w.IntSlider if isinstance(step, int) else w.FloatSlider
+    at = math.log10(value) if name == "lr" else value
+    return kind(value=value, min=min(low, at), max=max(high, at), step=step, description=text, tooltip=text,
+                continuous_update=False, **_look())
+
 # %% ../nbs/31_explorer.ipynb #0a80fa61
-_INTRODUCTION = """<h1 style="font-size:1.3em;margin:0">Feature learning in multi-index models</h1>
-<p>Rows x with labels y = g(Ux) are drawn, a two-layer network is trained on them, first layer first, and
-the pictures show what the first layer finds of the hidden
-directions u1, u2, ..., the rows of U. S is the mean of l'(c, y) x x', whose large eigenvalues it amplifies
-step by step. Choose a story, or turn a knob.
-Chapter 31 of the documentation explains every part, the notation page every word.</p>"""
-
-
 def _make_knobs(s: Setting) -> dict:
     "A widget for each knob, by its name in `Setting`."
     import ipywidgets as w
 
     losses = ["mse", "huber:1", "l1", "logcosh", "pinball:0.9", "expectile:0.9"]
-    look = dict(style={"description_width": "9.5em"}, layout=w.Layout(width="24em", max_width="100%"))
-
-    def slider(kind, value, low, high, step, text):
-        low, high = min(low, value), max(high, value)  # a setting from outside is shown as it is
-        return kind(value=value, min=low, max=high, step=step, description=text, tooltip=text,
-                    continuous_update=False, **look)
-
     return {
         "target": w.Text(s.target, description="target g(z1, z2, ...)",
                          tooltip="a polynomial: z1*z2, z1**3, h4(z1)+h4(z2)",
-                         placeholder="z1*z2, z1**3, h4(z1)+h4(z2)", continuous_update=True, **look),
+                         placeholder="z1*z2, z1**3, h4(z1)+h4(z2)", continuous_update=True, **_look()),
         "loss": w.Combobox(value=s.loss, options=losses, description="loss of stage 1",
                            tooltip="a name, with a parameter after a colon: huber:0.5",
-                           continuous_update=False, **look),
-        "d": slider(w.IntSlider, s.d, 10, 200, 10, "dimension d"),
-        "n_per_d": slider(w.IntSlider, s.n_per_d, 2, 100, 2, "samples n / d"),
-        "condition": slider(w.FloatSlider, s.condition, 1, 10, 0.5, "condition of U"),
-        "noise": slider(w.FloatSlider, s.noise, 0, 2, 0.1, "label noise"),
-        "steps": slider(w.IntSlider, s.steps, 1, 24, 1, "steps T1 up to"),
-        "lr": w.FloatLogSlider(value=s.lr, min=min(-2, math.log10(s.lr)), max=max(2, math.log10(s.lr)),
-                               step=0.1, description="eta1 / automatic", tooltip="eta1 / automatic",
-                               continuous_update=False, **look),
-        "decay": slider(w.FloatSlider, s.decay, 0, 1, 0.1, "eta1 * beta1"),
-        "width": slider(w.IntSlider, s.width, 8, 512, 8, "neurons m"),
-        "scale": slider(w.FloatSlider, s.scale, -2, 6, 0.5, "start, log10 e0"),
-        "seed": slider(w.IntSlider, s.seed, 0, 20, 1, "seed"),
-    }
+                           continuous_update=False, **_look()),
+        **{name: _slider(name, getattr(s, name)) for name in _RANGES}}
+
+# %% ../nbs/31_explorer.ipynb #explorer-absent
+def _absent(target: Target) -> list[str]:
+    "Variables up to the largest that the text of the target does not name."
+    import re
+
+    named = set(re.findall(r"z\d+", target.text or ""))
+    return [f"z{k}" for k in range(1, target.r + 1) if f"z{k}" not in named] if named else []
 
 
 def _verdict_html(view: _View) -> str:
@@ -367,109 +373,101 @@ def _verdict_html(view: _View) -> str:
         f"<p>After T1 = {s.chosen} steps, <b>{escape(name)}</b>: "
         f"{escape(reason)}{'; ' + escape(remedy) if remedy else ''}.</p><p>{escape(facts)}</p>")
 
+# %% ../nbs/31_explorer.ipynb #explorer-introduction
+_INTRODUCTION = """<h1 style="font-size:1.3em;margin:0">Feature learning in multi-index models</h1>
+<p>Rows x with labels y = g(Ux) are drawn, a two-layer network is trained on them, first layer first, and
+the pictures show what the first layer finds of the hidden
+directions u1, u2, ..., the rows of U. S is the mean of l'(c, y) x x', whose large eigenvalues it amplifies
+step by step. Choose a story, or turn a knob.
+Chapter 31 of the documentation explains every part, the notation page every word.</p>"""
 
-def _absent(target: Target) -> list[str]:
-    "Variables up to the largest that the text of the target does not name."
-    import re
+# %% ../nbs/31_explorer.ipynb #explorer-panel
+class _Panel:
+    "The explorer's widgets in a box."
 
-    named = set(re.findall(r"z\d+", target.text or ""))
-    return [f"z{k}" for k in range(1, target.r + 1) if f"z{k}" not in named] if named else []
-
-# %% ../nbs/31_explorer.ipynb #75d381c9
-class Explorer:
-    "The explorer as ipywidgets: `Explorer().box` is what a notebook shows."
-
-    def __init__(
-        self,
-        setting: Setting = Setting(),  # where to begin
-        # finish all work before a change returns, for scripts; otherwise in the event loop
-        wait: bool = False,
-    ):
+    def __init__(self, setting: Setting):
         import ipywidgets as w
 
-        _check_setting(setting), flag(wait, "wait")
-        self.wait, self.turn, self.quiet = wait, 0, False
-        self.view: _View | None = None
-        self.errors: list[float] = []
+        wide, flow = {"description_width": "9.5em"}, w.Layout(flex_flow="row wrap", width="100%")
+        at = dict(min=0, max=setting.steps, value=setting.chosen)
         self.knobs = _make_knobs(setting)
-        wide = {"description_width": "9.5em"}
-        self.story = w.Dropdown(options=["choose ...", *_STORIES], description="story", style=wide,
-                                layout=w.Layout(width="24em", max_width="100%"))
-        self.step = w.IntSlider(min=0, max=setting.steps, value=setting.chosen, description="step shown",
-                                style=wide)
-        self.play = w.Play(min=0, max=setting.steps, value=setting.chosen, interval=600,
-                           description="play the steps", tooltip="play the steps")
+        self.story = w.Dropdown(options=["choose ...", *_STORIES], description="story", **_look())
+        self.step = w.IntSlider(description="step shown", style=wide, **at)
+        self.play = w.Play(interval=600, description="play the steps", tooltip="play the steps", **at)
         w.link((self.play, "value"), (self.step, "value"))
         self.words, self.pictures = w.HTML(), {
             name: w.HTML(layout=w.Layout(flex="1 1 18em", max_width="24em")) for name in _PICTURES}
-        flow = w.Layout(flex_flow="row wrap", width="100%")
-        knobs = [self.story, *self.knobs.values()]
-        self.box = w.VBox([w.HTML(_INTRODUCTION), w.Box(knobs, layout=flow), self.words,
-                           w.HBox([self.step, self.play], layout=flow),
+        self.box = w.VBox([w.HTML(_INTRODUCTION), w.Box([self.story, *self.knobs.values()], layout=flow),
+                           self.words, w.HBox([self.step, self.play], layout=flow),
                            w.Box(list(self.pictures.values()), layout=flow)])
-        for knob in self.knobs.values():
-            knob.observe(lambda change: self.renew(), "value")
-        self.story.observe(lambda change: self.tell(change["new"]), "value")
-        self.step.observe(lambda change: None if self.quiet else self.show("plane", "steps"), "value")
-        self.renew()
 
     @property
     def setting(self) -> Setting:
         "What the knobs say now."
         return Setting(**{name: knob.value for name, knob in self.knobs.items()})
 
-    def tell(self, name: str) -> None:
-        "Set all knobs to a story."
-        if name in _STORIES:
-            self.quiet = True
-            for key, knob in self.knobs.items():
-                knob.value = getattr(_STORIES[name], key)
-            self.quiet = False
-            self.renew()
+# %% ../nbs/31_explorer.ipynb #explorer-screen
+class _Screen(_Panel):
+    "A panel with the view that it shows."
 
-    def renew(self) -> None:
-        "Begin the work for what the knobs say, and give up what is under way."
-        if not self.quiet:
-            self.turn += 1
-            work_off(self.work(), self.wait, lambda turn=self.turn: self.turn == turn)
-
-    def work(self) -> Iterator[None]:
-        "What follows a change, in parts."
-        from html import escape
-
-        yield
-        try:
-            self.view, self.errors = _look_at(self.setting, self.view), []
-        except (ValueError, TypeError, ArithmeticError) as error:
-            still = (f" The pictures still show {self.view.target}, {self.view.setting.loss}."
-                     if self.view is not None else "")
-            self.words.value = (
-                f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b>{escape(still)}</p>')
-            return
-        self.quiet = True  # the step that the verdict speaks of, without drawing yet
-        self.step.max = self.play.max = self.view.setting.steps
-        self.step.value = self.view.setting.chosen
+    def __init__(self, setting: Setting):
+        super().__init__(setting)
+        self.view: _View | None = None
+        self.errors: list[float] = []
         self.quiet = False
-        self.words.value = _verdict_html(self.view)
-        self.pictures["errors"].value = "<p>test error: being computed</p>"
-        for name in list(_PICTURES)[:3]:
-            self.show(name)
-            yield
-        self.view = _add_theory(self.view)
-        self.show("spectrum", "steps")
-        yield
-        for value in _test_errors(self.view):
-            self.errors.append(value)
-            self.show("errors")
-            yield
 
     def show(self, *names: str) -> None:
         "Draw some of the pictures as things stand."
-        if self.view is None:
-            return
-        step = min(self.step.value, self.view.setting.steps)
-        for name in names:
-            self.pictures[name].value = _picture_html(name, self.view, self.errors, step)
+        if self.view is not None:
+            step = min(self.step.value, self.view.setting.steps)
+            for name in names:
+                self.pictures[name].value = _picture_html(name, self.view, self.errors, step)
+
+    def turn_to(self, setting: Setting) -> None:
+        "Set all knobs quietly."
+        self.quiet = True
+        for name, knob in self.knobs.items():
+            knob.value = getattr(setting, name)
+        self.quiet = False
+
+    def step_to(self, setting: Setting) -> None:
+        "Set the step that the verdict speaks of quietly, without drawing yet."
+        self.quiet = True
+        self.step.max = self.play.max = setting.steps
+        self.step.value = setting.chosen
+        self.quiet = False
+
+# %% ../nbs/31_explorer.ipynb #explorer-error
+def _error_html(error: Exception, view: _View | None) -> str:
+    "An error in words, and what the pictures still show."
+    from html import escape
+
+    still = f" The pictures still show {view.target}, {view.setting.loss}." if view is not None else ""
+    return f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b>{escape(still)}</p>'
+
+# %% ../nbs/31_explorer.ipynb #explorer-work
+def _work(screen: _Screen) -> Iterator[None]:
+    "What follows a change, in parts."
+    yield
+    try:
+        view = screen.view = _look_at(screen.setting, screen.view)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        screen.words.value = _error_html(error, screen.view)
+        return
+    screen.errors = []
+    screen.step_to(view.setting)
+    screen.words.value = _verdict_html(view)
+    screen.pictures["errors"].value = "<p>test error: being computed</p>"
+    for name in list(_PICTURES)[:3]:
+        screen.show(name)
+        yield
+    screen.view = _add_theory(view)
+    screen.show("spectrum", "steps")
+    yield
+    for value in _test_errors(screen.view):
+        screen.errors.append(value)
+        screen.show("errors")
+        yield
 
 # %% ../nbs/31_explorer.ipynb #2b8f1314
 def work_off(parts: Iterator[None], wait: bool, wanted):
@@ -492,3 +490,35 @@ def work_off(parts: Iterator[None], wait: bool, wanted):
     for _ in parts:
         if not wanted():
             return
+
+# %% ../nbs/31_explorer.ipynb #75d381c9
+class Explorer(_Screen):
+    "The explorer as ipywidgets: `Explorer().box` is what a notebook shows."
+
+    def __init__(
+        self,
+        setting: Setting = Setting(),  # where to begin
+        # finish all work before a change returns, for scripts; otherwise in the event loop
+        wait: bool = False,
+    ):
+        _check_setting(setting)
+        flag(wait, "wait")
+        super().__init__(setting)
+        self.wait, self.turn = wait, 0
+        for knob in self.knobs.values():
+            knob.observe(lambda change: self.renew(), "value")
+        self.story.observe(lambda change: self.tell(change["new"]), "value")
+        self.step.observe(lambda change: None if self.quiet else self.show("plane", "steps"), "value")
+        self.renew()
+
+    def tell(self, name: str) -> None:
+        "Set all knobs to a story."
+        if name in _STORIES:
+            self.turn_to(_STORIES[name])
+            self.renew()
+
+    def renew(self) -> None:
+        "Begin the work for what the knobs say, and give up what is under way."
+        if not self.quiet:
+            self.turn += 1
+            work_off(_work(self), self.wait, lambda turn=self.turn: self.turn == turn)

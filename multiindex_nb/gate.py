@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'as_tensor', 'check_int', 'check_real', 'shown',
-           'count', 'real', 'WordError', 'or_none', 'either', 'one_of', 'flag', 'instance', 'drawing', 'check_finite',
+__all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'as_tensor', 'shown', 'check_int', 'check_real',
+           'count', 'real', 'WordError', 'either', 'or_none', 'one_of', 'flag', 'instance', 'drawing', 'check_finite',
            'tensor', 'own_room', 'gated', 'undisturbed', 'machine_bytes', 'check_bytes']
 
 # %% ../nbs/33_gate.ipynb #gate-array
@@ -32,9 +32,6 @@ class Array(Protocol):
     def shape(self) -> tuple[Any, ...]: ...  # whole numbers, or nan where Dask does not know
 
 # %% ../nbs/33_gate.ipynb #gate-asarray
-EXACT = 2**53  # float64 keeps every whole number up to here
-
-
 def as_array(x, name: str) -> np.ndarray:
     "`x` as a NumPy array of real numbers; `TypeError` or `ValueError` for what is none."
     try:
@@ -49,7 +46,18 @@ def as_array(x, name: str) -> np.ndarray:
             f"rows out")
     return array
 
+# %% ../nbs/33_gate.ipynb #gate-exact
+EXACT = 2**53  # float64 keeps every whole number up to here
 
+
+def _check_exact(x: np.ndarray | Tensor, whole: bool, name: str) -> None:
+    "`ValueError` if whole numbers are too large for float64."
+    if whole and 0 not in x.shape and max(abs(int(x.max())), abs(int(x.min()))) > EXACT:
+        raise ValueError(
+            f"{name} holds a whole number beyond 2^53, which float64 does not keep: leave out identifiers, "
+            f"subtract a constant from times")
+
+# %% ../nbs/33_gate.ipynb #gate-tensor
 def as_tensor(
     x,  # a number, sequence, NumPy array or tensor of real numbers
     name: str = "x",  # what to call it in an error
@@ -59,27 +67,34 @@ def as_tensor(
     float64 can keep."""
     if not isinstance(x, Tensor):
         array = as_array(x, name)
-        exact = array.dtype.kind == "f" or array.size == 0 or max(
-            abs(int(array.max())), abs(int(array.min()))) <= EXACT
+        _check_exact(array, array.dtype.kind != "f", name)
         dtype = np.float32 if array.dtype == np.float32 else np.float64
         x = torch.from_numpy(np.require(array, dtype, ["C", "W"]))  # shares memory where it can
+    elif x.is_complex() or x.dtype == torch.bool or (
+            x.layout != torch.strided or x.is_quantized or x.device.type == "meta"):
+        raise TypeError(
+            f"{name} must hold real numbers, got a tensor of {x.dtype}, {x.layout}, on {x.device}")
     else:
-        if x.is_complex() or x.dtype == torch.bool or (
-                x.layout != torch.strided or x.is_quantized or x.device.type == "meta"):
-            raise TypeError(
-                f"{name} must hold real numbers, got a tensor of {x.dtype}, {x.layout}, on {x.device}")
-        exact = x.is_floating_point() or x.numel() == 0 or max(abs(int(x.max())), abs(int(x.min()))) <= EXACT
-    if not exact:
-        raise ValueError(
-            f"{name} holds a whole number beyond 2^53, which float64 does not keep: leave out identifiers, "
-            f"subtract a constant from times")
+        _check_exact(x, not x.is_floating_point(), name)
     x = x if keep_grad else x.detach()
     # autograd keeps no inference tensor
     x = x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
     return x if x.dtype in (torch.float32, torch.float64) else x.double()
 
+# %% ../nbs/33_gate.ipynb #gate-shown
+def shown(value) -> str:
+    "What came, in at most 60 characters."
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # an object whose own repr fails
+        text = ""
+    return text if 0 < len(
+        text) <= 60 else f"{text[:40]}... ({type(value).__name__})" if text else type(value).__name__
+
 # %% ../nbs/33_gate.ipynb #gate-int
 MANY = 10**9  # a count above this is taken for a slip
+
+
 Gate = Callable[[Any, str], Any]  # (value, name of the argument) -> the value to go on with
 
 
@@ -96,7 +111,7 @@ def check_int(
         raise ValueError(f"{name} must be in [{low}, {high}], got {shown(value)}")
     return int(value)
 
-
+# %% ../nbs/33_gate.ipynb #gate-real
 def check_real(
     value,  # what came
     name: str,  # what to call it in an error
@@ -116,17 +131,7 @@ def check_real(
         raise ValueError(f"{name} must be a finite number in {ends}, got {shown(value)}")
     return number
 
-
-def shown(value) -> str:
-    "What came, in at most 60 characters."
-    try:
-        text = " ".join(repr(value).split())
-    except Exception:  # an object whose own repr fails
-        text = ""
-    return text if 0 < len(
-        text) <= 60 else f"{text[:40]}... ({type(value).__name__})" if text else type(value).__name__
-
-
+# %% ../nbs/33_gate.ipynb #gate-makers
 def count(low: int = 0, high: int = MANY, *words: str) -> Gate:
     "A gate for whole numbers from low to high, or one of some words."
     return either(lambda value, name: check_int(value, name, low, high), *words)
@@ -142,31 +147,27 @@ class WordError(ValueError, TypeError):
     another."""
 
 
-def or_none(gate: Gate) -> Gate:
-    "A gate that lets None pass."
-    return lambda value, name: None if value is None else gate(value, name)
-
-
 def either(gate: Gate, *words: str) -> Gate:
     "A gate that lets some words pass, and asks another gate about the rest."
-    if not words:
-        return gate
-
     def inside(value, name: str):
         if isinstance(value, str) and value in words:
             return value
         try:
             return gate(value, name)
         except (TypeError, ValueError) as error:
-            head = f"{name} must be {' or '.join(map(repr, words))}"
-            said = str(error)
+            head, said = f"{name} must be {' or '.join(map(repr, words))}", str(error)
             kind = WordError if isinstance(value, str) else type(error)
             raise kind(said.replace(f"{name} must be", head + " or", 1) if f"{name} must be" in said
                        else f"{head}; {said}") from None
 
-    return inside
+    return inside if words else gate
 
+# %% ../nbs/33_gate.ipynb #gate-none
+def or_none(gate: Gate) -> Gate:
+    "A gate that lets None pass."
+    return lambda value, name: None if value is None else gate(value, name)
 
+# %% ../nbs/33_gate.ipynb #gate-one
 def one_of(*options: str) -> Gate:
     "A gate for one of some words."
 
@@ -179,14 +180,14 @@ def one_of(*options: str) -> Gate:
 
     return inside
 
-
+# %% ../nbs/33_gate.ipynb #gate-flag
 def flag(value, name: str) -> bool:
     "A gate for True and False, also as 1 and 0."
     if not (isinstance(value, np.bool_) or (isinstance(value, Integral) and value in (0, 1))):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
 
-
+# %% ../nbs/33_gate.ipynb #gate-instance
 def instance(kind: type, hint: str = "") -> Gate:
     "A gate for objects of a class; `hint` says where they come from."
 
@@ -205,10 +206,10 @@ def drawing(value, name: str):
         raise TypeError(f"{name} must be matplotlib Axes, got {shown(value)}")
     return value
 
-
+# %% ../nbs/33_gate.ipynb #gate-finite
 def check_finite(t: Tensor, name: str) -> Tensor:
     "`t`, or a `ValueError` that says how many entries are NaN or infinite, and where the first is."
-    if torch.isfinite(t.sum()):  # no copies; a sum that overflows is looked at again
+    if torch.isfinite(t.sum()):
         return t
     bad = ~torch.isfinite(t)
     if not bad.any():
@@ -217,7 +218,7 @@ def check_finite(t: Tensor, name: str) -> Tensor:
     raise ValueError(
         f"{name} must be finite, got {int(bad.sum())} NaN or infinite entries, the first at {first}")
 
-
+# %% ../nbs/33_gate.ipynb #gate-tens
 def tensor(*sizes: int | None) -> Gate:
     "A gate for finite real numbers in so many dimensions; None leaves a size open."
 
@@ -229,11 +230,13 @@ def tensor(*sizes: int | None) -> Gate:
 
     return inside
 
-
+# %% ../nbs/33_gate.ipynb #gate-seed
 SEED = count(0, 2**63 - 1)
 
 # %% ../nbs/33_gate.ipynb #gate-undist
 P = ParamSpec("P")
+
+
 R = TypeVar("R")
 
 
@@ -246,7 +249,7 @@ def own_room() -> Iterator[None]:
         with torch.device("cpu") if elsewhere else nullcontext():
             yield
 
-
+# %% ../nbs/33_gate.ipynb #gate-gated
 def gated(**gates: Gate) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A decorator that passes each argument through its gate before the function runs in a room of its own;
     the table stays in `.gates`."""
@@ -269,7 +272,7 @@ def gated(**gates: Gate) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     return decorate
 
-
+# %% ../nbs/33_gate.ipynb #gate-plain
 def undisturbed(f: Callable[P, R]) -> Callable[P, R]:
     "`f` in a room of its own, with no gates."
     return gated()(f)

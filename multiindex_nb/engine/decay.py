@@ -13,14 +13,14 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from .dual import Features, RidgePath, as_features, ridge_paths
+from .dual import Features, RidgePath, as_features, ridge_path, ridge_paths
 from .kinks import Fit, fit_kinked, fit_smooth
 from ..problem.blocks import Totals
 from ..problem.losses import MSE
 from ..problem.targets import generator
 
 # %% auto #0
-__all__ = ['FEW', 'held_losses', 'holdout_scores', 'ridge_scores', 'fit_solver']
+__all__ = ['FEW', 'choice', 'held_losses', 'ridge_scores', 'fit_solver', 'holdout_scores']
 
 # %% ../../nbs/45_decay.ipynb #81e969b4
 def _gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
@@ -33,6 +33,9 @@ def _gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
         scores.append(residual / max(1 - shrink.sum().item() / path.n, 1e-12) ** 2)
     return scores
 
+# %% ../../nbs/45_decay.ipynb #decay-parts
+FEW = 4000  # rows below which every row is held out once
+
 
 def _held_parts(n: int, seed: int) -> list[Tensor]:
     "A random quarter of the row numbers to hold out, ascending; of few rows, the other quarters too."
@@ -40,10 +43,7 @@ def _held_parts(n: int, seed: int) -> list[Tensor]:
         [k := max(1, n // 4), n - k])
     return [part.sort().values for part in (first, *(rest.chunk(3) if n < FEW else ()))]
 
-
-FEW = 4000  # rows below which every row is held out once
-
-
+# %% ../../nbs/45_decay.ipynb #decay-held
 @dataclass(frozen=True)
 class _HeldOut:
     "Losses of some readouts, largest weight decay first, summed over held-out rows."
@@ -60,32 +60,75 @@ class _HeldOut:
         "Average loss of each readout."
         return (self.total / self.n).tolist()
 
-    def choice(self, few: bool) -> int:
-        """The readout of least loss before losses have risen to twice the least so far; of few rows, the
-        first within one standard error of it."""
-        mean = self.total / self.n
-        risen = (mean > 2 * mean.cummin(0).values).nonzero()
-        mean = mean[: int(risen[0]) if len(risen) else None]
-        best, k = int(mean.argmin()), len(mean)
-        if not few:
-            return best
-        square = (self.squares.diagonal() - 2 * self.squares[best] + self.squares[best, best])[:k] / self.n
-        error = ((square - (mean - mean[best]).square()).clamp(min=0) / self.n).sqrt()
-        return int((mean - mean[best] <= error).to(torch.int).argmax())
+    def standard_errors(self, best: int) -> Float[Tensor, "k"]:
+        "Of how much more each readout loses than `best`, on average."
+        square = self.squares.diagonal() - 2 * self.squares[best] + self.squares[best, best]
+        more = (self.total - self.total[best]) / self.n
+        return ((square / self.n - more.square()).clamp(min=0) / self.n).sqrt()
 
+# %% ../../nbs/45_decay.ipynb #decay-choose
+def choice(held: _HeldOut, few: bool) -> int:
+    """The readout of least loss before losses have risen to twice the least so far; of few rows, the
+    first within one standard error of it."""
+    mean = held.total / held.n
+    risen = (mean > 2 * mean.cummin(0).values).nonzero()
+    mean = mean[: int(risen[0]) if len(risen) else None]
+    best = int(mean.argmin())
+    near = mean - mean[best] <= held.standard_errors(best)[: len(mean)]
+    return int(near.to(torch.int).argmax()) if few else best
 
+# %% ../../nbs/45_decay.ipynb #decay-losses
 def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> _HeldOut:
     "Losses of each readout, in one pass."
     k = readouts.shape[1]
 
     def add(totals: Totals, Phi: Tensor, y: Tensor) -> None:
         losses = loss.value(c + Phi @ readouts, y[:, None])
-        totals[0].add_(losses.sum(dim=0)), totals[1].add_(losses.T @ losses)
+        totals[0].add_(losses.sum(dim=0))
+        totals[1].add_(losses.T @ losses)
 
     total, squares = rows.sums([y], lambda: (rows.zeros(k), rows.zeros(k, k)), add)
     return _HeldOut(total, squares, len(y))
 
+# %% ../../nbs/45_decay.ipynb #decay-ridge-held
+def _held_ridge(rows: Features, y, c, seed) -> tuple[RidgePath, _HeldOut]:
+    "The ridge path of all rows, and the losses on held-out rows of those of the others."
+    path, found = None, []
+    for out in _held_parts(len(y), seed):
+        held = torch.zeros(len(y), dtype=torch.bool).index_fill(0, out, True).to(y.device)
+        fit, whole = ridge_paths(rows, y - c, held, path is None)
+        path = path or whole
+        readouts = torch.stack([fit.at(decay) for decay in path.grid()], dim=1)
+        found.append(held_losses(rows.take(out.to(y.device)), readouts, y[out.to(y.device)], c, MSE()))
+    assert path is not None  # there is at least one part
+    return path, sum(found[1:], start=found[0])
 
+# %% ../../nbs/45_decay.ipynb #decay-ridge-scores
+def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict[float, float], float]:
+    """For squared loss: the path of all rows, weight decay -> score by `rule`, and its choice (NaN if it is
+    given)."""
+    if rule == "holdout":
+        path, held = _held_ridge(rows, y, c, seed)
+        grid = path.grid()
+        return path, dict(zip(grid, held.average)), grid[choice(held, len(y) < FEW)]
+    path = ridge_path(rows, y - c)
+    scores = dict(zip(path.grid(), _gcv_scores(path, path.grid()))) if rule == "gcv" else {}
+    return path, scores, min(scores, key=scores.__getitem__, default=math.nan)
+
+# %% ../../nbs/45_decay.ipynb #decay-solver
+def fit_solver(Phi, y, c, loss, decay, start=None) -> Fit:
+    "The solver for this loss."
+    return (fit_kinked if loss.kinked else fit_smooth)(Phi, y, c, loss, decay, start)
+
+
+def _warm_fits(Phi, y, c, loss, grid):
+    "Readouts for falling weight decays, each started from the last."
+    a = None
+    for decay in grid:
+        a = fit_solver(Phi, y, c, loss, decay, a).a
+        yield a
+
+# %% ../../nbs/45_decay.ipynb #decay-holdout
 def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> _HeldOut:
     "Losses on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
     rows, parts, found = as_features(Phi), _held_parts(len(y), seed), []
@@ -97,38 +140,3 @@ def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) ->
                                     for a in _warm_fits(rows.take(fit), y[fit], c, loss, grid)], dim=1)
             found.append(held_losses(rows.take(out), readouts, y[out], c, loss))
     return sum(found[1:], start=found[0])
-
-
-def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict[float, float], float]:
-    """For squared loss: the path of all rows, weight decay -> score by `rule`, and its choice (NaN if it is
-    given)."""
-    path: RidgePath | None = None
-    found = []
-    for out in _held_parts(len(y), seed) if rule == "holdout" else [torch.zeros(0, dtype=torch.long)]:
-        held = torch.zeros(len(y), dtype=torch.bool,
-                           device=y.device).index_fill(0, out := out.to(y.device), True)
-        fit, whole = ridge_paths(rows, y - c, held, path is None)
-        path = path or whole
-        grid = path.grid()
-        if len(out):
-            found.append(held_losses(rows.take(out), torch.stack([fit.at(decay) for decay in grid], dim=1),
-                                     y[out], c, MSE()))
-    assert path is not None  # there is at least one part
-    if found:
-        sums = sum(found[1:], start=found[0])
-        return path, dict(zip(grid, sums.average)), grid[sums.choice(len(y) < FEW)]
-    scores = dict(zip(grid, _gcv_scores(path, grid))) if rule == "gcv" else {}
-    return path, scores, min(scores, key=scores.__getitem__, default=math.nan)
-
-
-def _warm_fits(Phi, y, c, loss, grid):
-    "Readouts for falling weight decays, each started from the last."
-    a = None
-    for decay in grid:
-        a = fit_solver(Phi, y, c, loss, decay, a).a
-        yield a
-
-
-def fit_solver(Phi, y, c, loss, decay, start=None) -> Fit:
-    "The solver for this loss."
-    return (fit_kinked if loss.kinked else fit_smooth)(Phi, y, c, loss, decay, start)

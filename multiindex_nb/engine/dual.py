@@ -19,7 +19,14 @@ from ..problem.blocks import Totals, add_gram, mirror, row_sums, sizes
 from ..problem.rows import is_lazy, take_rows
 
 # %% auto #0
-__all__ = ['Features', 'as_features', 'hidden_rows', 'RidgePath', 'ridge_path', 'ridge_paths']
+__all__ = ['Features', 'as_features', 'hidden_rows', 'RidgePath', 'ridge_paths', 'ridge_path']
+
+# %% ../../nbs/44_dual.ipynb #dual-finite
+def _finite(totals: Totals) -> Totals:
+    "The totals; `ValueError` if a row of a Dask array, which nobody has seen before, makes them infinite."
+    if not all(torch.isfinite(total).all() for total in totals):
+        raise ValueError("X must be finite, got NaN or infinite entries, or features too large to add")
+    return totals
 
 # %% ../../nbs/44_dual.ipynb #4deefd98
 @dataclass(frozen=True)
@@ -47,13 +54,9 @@ class Features:
         return block if self.net is None else self.net.features(block.to(self.net.W.dtype)).double()
 
     def sums(self, columns, zeros: Callable[[], Totals], add: Callable[..., None]) -> Totals:
-        """`row_sums` over blocks of features; `ValueError` if a row of a Dask array, not seen before, is not
-        finite."""
-        totals = row_sums(self.source, columns, zeros, lambda totals, block,
-                          *cut: add(totals, self.of(block), *cut))
-        if not all(torch.isfinite(total).all() for total in totals):
-            raise ValueError("X must be finite, got NaN or infinite entries, or features too large to add")
-        return totals
+        "`row_sums` over blocks of features."
+        return _finite(row_sums(self.source, columns, zeros, lambda totals, block,
+                                *cut: add(totals, self.of(block), *cut)))
 
     def zeros(self, *shape: int) -> Tensor:
         "A float64 total."
@@ -63,12 +66,12 @@ class Features:
         "Some of the rows, by number in ascending order."
         return replace(self, source=take_rows(self.source, rows))
 
-# %% ../../nbs/44_dual.ipynb #x-hidden-rows
+# %% ../../nbs/44_dual.ipynb #dual-as
 def as_features(Phi: Float[Tensor, "n m"] | Features) -> Features:
     "Features from a plain matrix."
     return Phi if isinstance(Phi, Features) else Features(Phi.double())
 
-
+# %% ../../nbs/44_dual.ipynb #x-hidden-rows
 def hidden_rows(
     net: TwoLayerNet,  # after stage 1, with its biases
     X: Float[Tensor, "n d"],  # inputs
@@ -111,7 +114,7 @@ class RidgePath:
         "Weight decays from the largest eigenvalue down to 1e-13 of it."
         return (self.s[-1].item() * np.logspace(0, -13, points)).tolist()
 
-
+# %% ../../nbs/44_dual.ipynb #dual-equations
 @dataclass(frozen=True)
 class _Equations:
     "Sums over rows that determine every ridge solution."
@@ -130,41 +133,40 @@ class _Equations:
         return RidgePath(s, Q.T @ self.g / self.n, self.power.item() / self.n, self.n, lambda v: Q @ v,
                          lambda u: Q.T @ u)
 
-
+# %% ../../nbs/44_dual.ipynb #dual-normal
 def _normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[_Equations, _Equations]:
     "Equations of the rows where `held` is False and of the others, in one pass."
-    m = rows.width
+    shapes = [(rows.width, rows.width), (rows.width,), ()]
 
     def add(totals: Totals, Phi: Tensor, t: Tensor, held: Tensor) -> None:
-        for k, mine in enumerate((~held, held)):
+        for (G, g, power), mine in ((totals[:3], ~held), (totals[3:], held)):
             part, labels = (Phi, t) if mine.all() else (Phi[mine], t[mine])
-            add_gram(totals[k], part, torch.ones_like(labels))
-            totals[2 + k].add_(part.T @ labels)
-            totals[4 + k].add_(labels @ labels)
+            add_gram(G, part, torch.ones_like(labels))
+            g.add_(part.T @ labels)
+            power.add_(labels @ labels)
 
-    sums = rows.sums([t, held],
-                     lambda: tuple(rows.zeros(*shape) for shape in ((m, m), (m, m), (m,), (m,), (), ())), add)
-    counts = (int((~held).sum()), int(held.sum()))
-    fit, out = (_Equations(mirror(sums[k]), sums[2 + k], sums[4 + k], n) for k, n in enumerate(counts))
-    return fit, out
+    sums = rows.sums([t, held], lambda: tuple(rows.zeros(*shape) for shape in 2 * shapes), add)
+    return (_Equations(mirror(sums[0]), sums[1], sums[2], int((~held).sum())),
+            _Equations(mirror(sums[3]), sums[4], sums[5], int(held.sum())))
 
-
-def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> RidgePath:
-    "Every ridge solution for these features and centred labels t."
-    return ridge_paths(as_features(Phi), t.double(),
-                       torch.zeros(len(t), dtype=torch.bool, device=t.device))[1]
-
-
+# %% ../../nbs/44_dual.ipynb #dual-paths
 def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor,
                 whole: bool = True) -> tuple[RidgePath, RidgePath]:
     """Paths of the rows that are not held out, and of all rows (the first again if not wanted); by the dual
     where there are more features than rows."""
+    whole = whole and bool(held.any())
     if len(rows) < rows.width:
         fit = _dual_path(rows, t, ~held)
         return fit, _dual_path(rows, t, held | ~held) if whole else fit
     some, out = _normal_equations(rows, t, held)
     fit = some.path()
-    return fit, (some if out.n == 0 else some + out).path() if whole else fit
+    return fit, (some + out).path() if whole else fit
+
+# %% ../../nbs/44_dual.ipynb #dual-path
+def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> RidgePath:
+    "Every ridge solution for these features and centred labels t."
+    return ridge_paths(as_features(Phi), t.double(),
+                       torch.zeros(len(t), dtype=torch.bool, device=t.device))[0]
 
 # %% ../../nbs/44_dual.ipynb #x-feature-blocks
 def _feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, "n k"]]:

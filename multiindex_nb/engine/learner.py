@@ -98,6 +98,25 @@ def relative_error(
     unit = (y.max() - y.min()).double()  # so that squares are neither zero nor infinite
     return (((prediction - y) / unit).square().mean() / (y / unit).var(correction=0)).item()
 
+# %% ../../nbs/07_learner.ipynb #learner-plane
+def _check_plane(r: int, U, d: int) -> None:
+    "`ValueError` unless r <= d, and U is (r, d) if it is given."
+    if r > d:
+        raise ValueError(f"r must be at most d = {d}, got {r}")
+    if U is not None and index_basis(U).shape != (r, d):
+        raise ValueError(f"U must have shape ({r}, {d}) for r = {r} and this X, got "
+                         f"{tuple(as_tensor(U, 'U').shape)}")
+
+# %% ../../nbs/07_learner.ipynb #learner-halves
+def _two_halves(X, y, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    "`split_rows`; `ValueError` if all labels of a half are the same."
+    D1, D2 = split_rows(X, y, seed)
+    if min(len(D1[1].unique()), len(D2[1].unique())) < 2:
+        raise ValueError(
+            "y must differ in both halves of the rows, got a half with one value only: give X2 and y2, "
+            "or more rows with the rare label")
+    return D1, D2
+
 # %% ../../nbs/07_learner.ipynb #x-check-learn-data
 def _check_learn_data(X, y, X2, y2, r: int, U,
                       seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -106,29 +125,17 @@ def _check_learn_data(X, y, X2, y2, r: int, U,
         raise ValueError("X2 and y2 must be given together")
     check_paired(X, y)
     X, y = (quiet_check if X2 is None else check_data)(in_double(as_rows(X)), y)
-    if r > X.shape[1]:
-        raise ValueError(f"r must be at most d = {X.shape[1]}, got {r}")
-    if U is not None and index_basis(U).shape != (r, X.shape[1]):
-        raise ValueError(
-            f"U must have shape ({r}, {X.shape[1]}) for r = {r} and this X, got "
-            f"{tuple(as_tensor(U, 'U').shape)}")
+    _check_plane(r, U, X.shape[1])
     if X2 is None:
-        D1, D2 = split_rows(X, y, seed)
-        if min(len(D1[1].unique()), len(D2[1].unique())) < 2:
-            raise ValueError(
-                "y must differ in both halves of the rows, got a half with one value only: give X2 and y2, "
-                "or more rows with the rare label")
+        D1, D2 = _two_halves(X, y, seed)
         return check_data(*D1), D2
     check_paired(X2, y2, ("X2", "y2"))
-    D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))  # a readout may have fewer rows than d
+    D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))
     if D2[0].shape[1] != X.shape[1]:
         raise ValueError(f"X2 must have as many columns as X, got {D2[0].shape[1]} and {X.shape[1]}")
     return (X, y), D2
 
 # %% ../../nbs/07_learner.ipynb #x-device-gate
-_WIDTH = count(2, 10**6)
-
-
 def _device_gate(value, name: str) -> torch.device:
     "A gate for devices."
     if not isinstance(value, (str, torch.device)):
@@ -138,6 +145,22 @@ def _device_gate(value, name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:  # PyTorch raises either, by build
         raise ValueError(
             f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
+
+# %% ../../nbs/07_learner.ipynb #learner-stages
+def _fresh_net(D1: tuple[Tensor, Tensor], width: int, steps, scale, activation, engine: str, U,
+               seed: int) -> tuple[TwoLayerNet, int]:
+    "The start of stage 1, and T1, after both have been checked."
+    d = D1[0].shape[1]
+    T1 = auto_steps(d) if steps == "auto" else steps
+    net = symmetric_init(width, d, auto_scale(T1) if scale == "auto" else scale, seed, activation)
+    check_first_layer(net.to(D1[1].device), T1, engine, D1[0], U)
+    return net, T1
+
+
+def _second_stage(net: TwoLayerNet, D2: tuple[Tensor, Tensor], loss: Loss | str, decay, seed: int) -> _Stage2:
+    "Stage 2 as a function of `progress`, after loss and decay have been checked together."
+    check_readout(net, *D2, as_loss(loss), "auto", decay, ("readout_loss", "readout_decay"))
+    return partial(train_readout, net, *D2, loss, weight_decay=decay, seed=seed)
 
 # %% ../../nbs/07_learner.ipynb #x-run-stages
 _Stage1 = Callable[..., History]  # given U, S and progress
@@ -161,11 +184,14 @@ def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss,
         warnings.warn(f"{report.reason}; {report.remedy}", WARNINGS[report.verdict], stacklevel=4)
     return LearnResult(net, history, report.subspace, report, readout)
 
+# %% ../../nbs/07_learner.ipynb #learner-gates
+_GATES = dict(r=count(1), loss=as_loss, steps=STEPS, width=count(2, 10**6), lr=RATE, weight_decay=DECAY,
+              engine=ENGINE, activation=as_activation, init_scale=real(1e-300, 1e100, "auto"),
+              readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate,
+              progress=flag, device=_device_gate)
+
 # %% ../../nbs/07_learner.ipynb #12b18d22
-@gated(r=count(1), loss=as_loss, steps=STEPS, width=_WIDTH, lr=RATE, weight_decay=DECAY, engine=ENGINE,
-       activation=as_activation,
-       init_scale=real(1e-300, 1e100, "auto"), readout_loss=as_loss, readout_decay=PENALTY,
-       U=tensor(None, None), seed=seed_gate, progress=flag, device=_device_gate)
+@gated(**_GATES)
 def learn(
     # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
     X: Float[Array, "n d"],
@@ -190,17 +216,11 @@ def learn(
 ) -> LearnResult:
     """Both stages (algorithm of arXiv 2511.15120); `ValueError`, `TypeError`, `DivergenceError`, or a
     `HopelessWarning`."""
-    loss, (D1, D2) = as_loss(loss), _check_learn_data(X, y, X2, y2, r, U, seed)
-    D1, D2 = to_device(D1, device), to_device(D2, device)
-    d = D1[0].shape[1]
-    T1 = auto_steps(d) if steps == "auto" else steps
-    net = symmetric_init(width, d, auto_scale(T1) if init_scale == "auto" else init_scale, seed,
-                         activation).to(D1[1].device)
-    check_first_layer(net, T1, engine, D1[0], U)
-    check_readout(net, *D2, as_loss(readout_loss), "auto", readout_decay, ("readout_loss", "readout_decay"))
+    D1, D2 = (to_device(D, device) for D in _check_learn_data(X, y, X2, y2, r, U, seed))
+    net, T1 = _fresh_net(D1, width, steps, init_scale, activation, engine, U, seed)
+    stage2 = _second_stage(net, D2, readout_loss, readout_decay, seed)
     stage1 = partial(train_first_layer, net, *D1, loss, T1, lr, weight_decay, engine)
-    stage2 = partial(train_readout, net, *D2, readout_loss, weight_decay=readout_decay, seed=seed)
-    return _run_stages(net, D1, r, loss, stage1, stage2, U, seed, progress)
+    return _run_stages(net, D1, r, as_loss(loss), stage1, stage2, U, seed, progress)
 
 # %% ../../nbs/07_learner.ipynb #7f43568f
 @gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation,
@@ -217,15 +237,13 @@ def oracle(
 ) -> TwoLayerNet:  # stage 2 on perfect features
     "The same network and readout with neurons drawn inside span(U)."
     Q = index_basis(U)
-    X2, y2 = quiet_check(X2, y2, ("X2", "y2"))
-    if X2.shape[1] != Q.shape[1]:
-        raise ValueError(f"X2 must have as many columns as U, got {X2.shape[1]} and {Q.shape[1]}")
+    D2 = quiet_check(X2, y2, ("X2", "y2"))
+    if D2[0].shape[1] != Q.shape[1]:
+        raise ValueError(f"X2 must have as many columns as U, got {D2[0].shape[1]} and {Q.shape[1]}")
     G = torch.randn(width, len(Q), generator=generator(seed, "oracle"), dtype=torch.float64)
     net = TwoLayerNet(G @ Q / len(Q) ** 0.5, torch.zeros(width).double(), torch.zeros(width).double(),
                       activation)
-    check_readout(net, X2, y2, as_loss(readout_loss), "auto", readout_decay,
-                  ("readout_loss", "readout_decay"))
-    train_readout(net, X2, y2, readout_loss, weight_decay=readout_decay, seed=seed)
+    _second_stage(net, D2, readout_loss, readout_decay, seed)()
     return net
 
 # %% ../../nbs/07_learner.ipynb #b375b545

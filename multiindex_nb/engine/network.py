@@ -20,6 +20,25 @@ from ..problem.targets import generator, seed_gate
 __all__ = ['NET', 'TwoLayerNet', 'precision', 'symmetric_init', 'index_basis', 'project_neurons', 'alignment', 'coverage',
            'coverage_of']
 
+# %% ../../nbs/03_network.ipynb #network-parts
+def _parts(W, a, b, c) -> dict[str, Tensor]:
+    "The four of a network as tensors; `ValueError` if they do not agree."
+    W, a, b = tensor(None, None)(W, "W"), tensor(None)(a, "a"), tensor(None)(b, "b")
+    if not len(W) == len(a) == len(b) or 0 in W.shape:
+        raise ValueError(
+            f"W (m, d), a (m,) and b (m,) must agree in m > 0, with d > 0, got shapes {tuple(W.shape)}, "
+            f"{tuple(a.shape)} and {tuple(b.shape)}")
+    return {"W": W, "a": a, "b": b, "c": W.new_tensor(check_real(c, "c"))}
+
+# %% ../../nbs/03_network.ipynb #network-rows
+def _rows_like(X: Float[Array, "n d"], W: Float[Tensor, "m d"]) -> Float[Tensor, "n d"]:
+    "`X` in the precision of W; `ValueError` if the number of columns is not d."
+    X = as_tensor(X, "X", keep_grad=True).to(W.dtype)
+    if X.ndim != 2 or X.shape[1] != W.shape[1]:
+        raise ValueError(f"X must have shape (n, {W.shape[1]}), got {tuple(X.shape)}")
+    check_finite(X.detach(), "X")
+    return X
+
 # %% ../../nbs/03_network.ipynb #5a9998d3
 class TwoLayerNet(nn.Module):
     "f(x) = c + sum_j a_j s(w_j . x + b_j), with `W` (m, d), `a` (m,), `b` (m,) and the constant `c`."
@@ -40,12 +59,7 @@ class TwoLayerNet(nn.Module):
     ):
         super().__init__()
         self.activation = as_activation(activation)
-        W, a, b = tensor(None, None)(W, "W"), tensor(None)(a, "a"), tensor(None)(b, "b")
-        if not len(W) == len(a) == len(b) or 0 in W.shape:
-            raise ValueError(
-                f"W (m, d), a (m,) and b (m,) must agree in m > 0, with d > 0, got shapes {tuple(W.shape)}, "
-                f"{tuple(a.shape)} and {tuple(b.shape)}")
-        for name, value in {"W": W, "a": a, "b": b, "c": W.new_tensor(check_real(c, "c"))}.items():
+        for name, value in _parts(W, a, b, c).items():
             self.register_buffer(name, value)
 
     def features(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n m"]:
@@ -54,11 +68,7 @@ class TwoLayerNet(nn.Module):
 
     def forward(self, X: Float[Array, "n d"]) -> Float[Tensor, "n"]:
         "f at the rows of `X`; `ValueError` if the number of columns is not d."
-        X = as_tensor(X, "X", keep_grad=True).to(self.W.dtype)
-        if X.ndim != 2 or X.shape[1] != self.W.shape[1]:
-            raise ValueError(f"X must have shape (n, {self.W.shape[1]}), got {tuple(X.shape)}")
-        check_finite(X.detach(), "X")
-        return self.c + self.features(X) @ self.a
+        return self.c + self.features(_rows_like(X, self.W)) @ self.a
 
     def extra_repr(self) -> str:
         return f"m={self.W.shape[0]}, d={self.W.shape[1]}, activation={self.activation.name!r}"

@@ -14,6 +14,11 @@ from ..problem.targets import Target, as_target, sample
 # %% auto #0
 __all__ = ['lazy_sample']
 
+# %% ../../nbs/27_out_of_core.ipynb #out-lazy-parts
+def _draw_chunk(target: Target, U: Float[Array, "r d"], n: int, noise: float, seed: int):
+    "`sample` as NumPy arrays."
+    return tuple(t.numpy() for t in sample(target, U, n, noise, seed))
+
 # %% ../../nbs/27_out_of_core.ipynb #4119eae8
 @gated(target=as_target, U=tensor(None, None), n=count(1, 10**12), noise=real(0, 1e100),
        seed=count(0, 10**12), chunk=count(1))
@@ -30,22 +35,13 @@ def lazy_sample(
     import dask.array as da
     from dask import delayed
 
-    d = index_basis(U).shape[1]
     if n > 10**6 * chunk:
         raise ValueError(
             f"n = {n} in chunks of {chunk} would be more than a million of them: take a larger chunk")
-    # complains now, and not when the first chunk is drawn
     sample(link := as_target(target), U, 1, noise, seed)
-    sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
+    sizes, d = [min(chunk, n - start) for start in range(0, n, chunk)], index_basis(U).shape[1]
     draws = [delayed(_draw_chunk, nout=2)(link, U, size, noise, 10**6 * seed + k)
              for k, size in enumerate(sizes)]
-    X = da.concatenate([da.from_delayed(draw[0], (size, d), dtype="float64")
-                        for draw, size in zip(draws, sizes)])
-    y = da.concatenate([da.from_delayed(draw[1], (size,), dtype="float64")
-                        for draw, size in zip(draws, sizes)])
-    return X, y
-
-
-def _draw_chunk(target: Target, U: Float[Array, "r d"], n: int, noise: float, seed: int):
-    "`sample` as NumPy arrays."
-    return tuple(t.numpy() for t in sample(target, U, n, noise, seed))
+    X, y = ([da.from_delayed(draw[k], (size, *row), dtype="float64") for draw, size in zip(draws, sizes)]
+            for k, row in enumerate(((d,), ())))
+    return da.concatenate(X), da.concatenate(y)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..gate import Array, check_bytes, count, flag, gated, one_of, real
-from .decay import FEW, fit_solver, held_losses, holdout_scores, ridge_scores
+from .decay import FEW, choice, fit_solver, held_losses, holdout_scores, ridge_scores
 from .dual import Features, RidgePath, hidden_rows
 from .kinks import Fit, bound, curvature, gradient_at, gram
 from .network import NET, TwoLayerNet
@@ -102,7 +102,7 @@ def _choose_decay(rows: Features, y, c, loss: Loss, rule: str, seed,
     top = _gram_top(rows) / (y.std().item() if loss.kinked else 1.0)
     grid = [top * 10.0**-k for k in range(1, 12, 2)]
     found = holdout_scores(rows, y, c, loss, grid, seed, progress)
-    return None, dict(zip(grid, found.average)), grid[found.choice(len(y) < FEW)]
+    return None, dict(zip(grid, found.average)), grid[choice(found, len(y) < FEW)]
 
 # %% ../../nbs/06_readout.ipynb #x-gram-top
 def _gram_top(rows: Features) -> float:
@@ -118,6 +118,18 @@ def _fit_ridge(rows: Features, y, c, decay: float, path: RidgePath) -> tuple[Fit
     # |q| is the norm of the gradient at a = 0
     fit = Fit(a, 0, (g.norm() / path.q.norm()).item(), bound(g, decay))
     return fit, F - decay / 2 * (a @ a).item()
+
+# %% ../../nbs/06_readout.ipynb #readout-fit
+def _fit_readout(rows: Features, y, c, loss: Loss, method: str, decay: float,
+                 path: RidgePath | None) -> tuple[Fit, float]:
+    "The readout at this weight decay, and its average loss."
+    if method == "ridge" and path:
+        return _fit_ridge(rows, y, c, decay, path)
+    fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)
+    if method == "gd" and fit.gradient > 1e-8:
+        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'",
+                      NotConvergedWarning, stacklevel=4)
+    return fit, held_losses(rows, fit.a[:, None], y, c, loss).average[0]
 
 # %% ../../nbs/06_readout.ipynb #1f7c2163
 PENALTY = real(0, 1e300, "holdout", "gcv")
@@ -142,20 +154,13 @@ def train_readout(
     """Stage 2 (algorithm of arXiv 2511.15120): redraw b ~ N(0, 1) and fit a; `ValueError` or `TypeError` on
     bad input."""
     loss, (X, y) = as_loss(loss), check_data(X, y)
-    method, rule = check_readout(net, X, y, loss, method,
-                                 weight_decay), weight_decay if isinstance(weight_decay, str) else "given"
+    method = check_readout(net, X, y, loss, method, weight_decay)
+    rule = weight_decay if isinstance(weight_decay, str) else "given"
     draw_biases(net, seed)
     rows, y, c = hidden_rows(net, X, memory), y.double().to(net.W.device), loss.location(y)
-    path, scores, decay = _choose_decay(rows, y, c, loss, rule, seed, progress)
-    decay = float(weight_decay) if rule == "given" else decay
-    if method == "ridge" and path:
-        fit, value = _fit_ridge(rows, y, c, decay, path)
-    else:
-        fit = (fit_gd if method == "gd" else fit_solver)(rows, y, c, loss, decay)
-        value = held_losses(rows, fit.a[:, None], y, c, loss).average[0]
-    if method == "gd" and fit.gradient > 1e-8:
-        warnings.warn(f"descent stopped after {fit.iterations} steps; take method='auto'",
-                      NotConvergedWarning, stacklevel=3)
+    path, scores, chosen = _choose_decay(rows, y, c, loss, rule, seed, progress)
+    decay = float(weight_decay) if rule == "given" else chosen
+    fit, value = _fit_readout(rows, y, c, loss, method, decay, path)
     net.a.copy_(fit.a)
     net.c.fill_(c)
     return ReadoutReport(method, str(loss), decay, rule, value, fit.iterations, fit.gradient, fit.gap, scores)

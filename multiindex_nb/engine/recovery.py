@@ -51,6 +51,17 @@ def subspace_error(
     sines = torch.from_numpy(subspace_angles(V.cpu().numpy().T, U.cpu().numpy().T)).sin()
     return sines.square().mean().sqrt().item()
 
+# %% ../../nbs/05_recovery.ipynb #recovery-text
+def _report_text(report: RecoveryReport) -> str:
+    "The report in four or five lines."
+    k, remedy = report.n_outliers, [f"  remedy  {report.remedy}"] if report.remedy else []
+    error = "" if report.error is None else f", subspace error {report.error:.3f}"
+    return "\n".join([
+        f"verdict: {report.verdict}", f"  seen    {report.reason}", *remedy,
+        f"  S       {k} outlier{'s' * (k != 1)} for r = {report.r} (strength {report.strength:.2f})",
+        f"  neurons alignment {report.alignment:.2f}, coverage {report.coverage:.2f}, norm "
+        f"{report.norm:.2g}{error}"])
+
 # %% ../../nbs/05_recovery.ipynb #f7ceb25b
 @dataclass(frozen=True)
 class RecoveryReport:
@@ -75,17 +86,7 @@ class RecoveryReport:
         return self.verdict == "recovered"
 
     def __str__(self) -> str:
-        seen = (
-            f"{self.n_outliers} outlier{'s' * (self.n_outliers != 1)} for r = {self.r} (strength "
-            f"{self.strength:.2f})")
-        error = "" if self.error is None else f", subspace error {self.error:.3f}"
-        lines = [f"verdict: {self.verdict}",
-                 f"  seen    {self.reason}"] + ([f"  remedy  {self.remedy}"] if self.remedy else [])
-        return "\n".join(lines + [
-            f"  S       {seen}",
-            f"  neurons alignment {self.alignment:.2f}, coverage {self.coverage:.2f}, norm "
-            f"{self.norm:.2g}{error}",
-        ])
+        return _report_text(self)
 
 # %% ../../nbs/05_recovery.ipynb #ab10ee52
 def candidate_losses(
@@ -181,6 +182,18 @@ def _check_recovery_input(net: TwoLayerNet, X: Tensor, r: int, U: Float[Array, "
     if spectrum is not None and len(spectrum.values) != d:
         raise ValueError(f"spectrum must be that of X, with {d} eigenvalues, got {len(spectrum.values)}")
 
+# %% ../../nbs/05_recovery.ipynb #recovery-judge
+def _judge(net: TwoLayerNet, X, y, r: int, loss: Loss, seed: int, spectrum: Spectrum, truth: Tensor,
+           *neurons) -> tuple[tuple[str, str, str], Loss | None]:
+    "Verdict, reason and remedy, and a loss that sees more; `neurons` as `diagnose_neurons` takes them."
+    found = min(spectrum.n_outliers, r)
+    if found < r:
+        better = better_loss(X, y, r, found, seed=seed)
+        return diagnose_spectrum(found, r, loss, better), better[0] if better else None
+    if subspace_error(spectrum.vectors[:r], truth) > ACCURATE:
+        return ("too-few-samples", "the outliers of S are far from span(U)", "take more samples"), None
+    return diagnose_neurons(independent_neurons(net.W, r), r, *neurons), None
+
 # %% ../../nbs/05_recovery.ipynb #e4960ae7
 @gated(net=NET, r=count(1), loss=as_loss, history=instance(History, "from train_first_layer"),
        U=tensor(None, None), seed=seed_gate,
@@ -202,21 +215,13 @@ def check_recovery(
     _check_recovery_input(net, X, r, U, spectrum)
     spectrum = empirical_spectrum(X, y, loss, seed=seed) if spectrum is None else spectrum
     truth = index_basis(U) if U is not None else spectrum.vectors[:r]
-    aligned, covered, norm = alignment(net.W, truth).median().item(), coverage(net.W, truth), net.W.norm(
-        dim=1).median().item()
-    found, better = min(spectrum.n_outliers, r), None
-    if found < r:
-        better = better_loss(X, y, r, found, seed=seed)
-        said = diagnose_spectrum(found, r, loss, better)
-    elif subspace_error(spectrum.vectors[:r], truth) > ACCURATE:
-        said = "too-few-samples", "the outliers of S are far from span(U)", "take more samples"
-    else:
-        matched = None if history is None else history.lr * history.weight_decay
-        said = diagnose_neurons(independent_neurons(net.W, r), r, norm, aligned, covered, matched)
+    aligned, covered = alignment(net.W, truth).median().item(), coverage(net.W, truth)
+    norm = net.W.norm(dim=1).median().item()
+    matched = None if history is None else history.lr * history.weight_decay
+    said, better = _judge(net, X, y, r, loss, seed, spectrum, truth, norm, aligned, covered, matched)
     V = recovered_subspace(net.W, min(r, len(net.W)))
-    error = None if U is None else subspace_error(V, U)
     return RecoveryReport(*said, r, spectrum.n_outliers, _loss_order(spectrum, r)[1], aligned, covered, norm,
-                          V, error, better[0] if better else None)
+                          V, None if U is None else subspace_error(V, U), better)
 
 # %% ../../nbs/05_recovery.ipynb #2a3534cd
 class NoOutlierWarning(HopelessWarning):

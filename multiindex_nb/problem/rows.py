@@ -38,7 +38,17 @@ def _check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
             f"{name} must be between {1 / most:.0e} and {most:.0e} in {str(dtype)[6:]}, got "
             f"{size.item():.3g}: choose another unit")
 
+# %% ../../nbs/46_rows.ipynb #rows-check-units
+def _check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtype:
+    "The precision of the computation, after the sizes of labels and inputs have been found fit for it."
+    dtype = torch.float64 if is_lazy(X) else X.dtype
+    _check_range(y.max().double() - y.min().double(), f"the spread of {names[1]}", dtype)
+    _check_range(y.abs().max(), f"the largest entry of {names[1]}", dtype)
+    if not is_lazy(X) and (largest := max(map(abs, X.aminmax()))) > 0:
+        _check_range(largest, f"the largest entry of {names[0]}", dtype)
+    return dtype
 
+# %% ../../nbs/46_rows.ipynb #rows-labels-in
 def labels_in(y: Float[Tensor, "n"], dtype: torch.dtype, name: str = "y") -> Float[Tensor, "n"]:
     "y in the precision of the computation; `ValueError` if it would lose its digits there."
     kept = y.to(dtype)
@@ -58,12 +68,12 @@ def check_paired(X, y, names: tuple[str, str] = ("X", "y")) -> None:
             f"{names[0]} and {names[1]} must have the same index, since rows are paired by their order: sort "
             f"one by the other, or give {names[1]}.to_numpy()")
 
-# %% ../../nbs/46_rows.ipynb #d741e768
+# %% ../../nbs/46_rows.ipynb #rows-is-lazy
 def is_lazy(X) -> TypeGuard[Any]:
     "Whether `X` is a Dask array, whose rows are read a chunk at a time and never all at once."
     return type(X).__module__.startswith("dask.array")
 
-
+# %% ../../nbs/46_rows.ipynb #d741e768
 def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, which does here
     "`X` as a tensor, or as a Dask array of real numbers in chunks of whole rows, of known sizes."
     if not is_lazy(X):
@@ -76,7 +86,7 @@ def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, whi
             f"to_dask_array(lengths=True) on a data frame")
     return X.rechunk({1: -1}) if X.ndim == 2 else X
 
-
+# %% ../../nbs/46_rows.ipynb #rows-whole
 def whole_chunk(chunk, rows: int):
     "The chunk; `ValueError` if it has not as many rows as the array's plan says."
     if len(chunk) != rows:
@@ -113,27 +123,9 @@ def by_chunk(f: Callable, X, shape: tuple[int, ...] = ()):
     return da.map_blocks(part, X, rows, dtype="float64", meta=np.zeros((0, *[0] * len(shape))), drop_axis=None
                          if shape else 1, chunks=(X.chunks[0], *((k,) for k in shape)))
 
-# %% ../../nbs/46_rows.ipynb #42check-data
-def _check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtype:
-    "The precision of the computation, after the sizes of labels and inputs have been found fit for it."
-    dtype = torch.float64 if is_lazy(X) else X.dtype
-    _check_range(y.max().double() - y.min().double(), f"the spread of {names[1]}", dtype)
-    _check_range(y.abs().max(), f"the largest entry of {names[1]}", dtype)
-    if not is_lazy(X) and (largest := max(map(abs, X.aminmax()))) > 0:
-        _check_range(largest, f"the largest entry of {names[0]}", dtype)
-    return dtype
-
-
-def check_data(
-    # inputs; a Dask array stays one, and its entries are looked at when it is first read
-    X: Float[Array, "n d"],
-    y: Float[Array, "n"],  # labels
-    names: tuple[str, str] = ("X", "y"),  # what the caller calls them
-) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # the same, as tensors of one dtype
-    "Validated (X, y); `TypeError` or `ValueError` names the argument, `FewSamplesWarning` when n < d."
-    check_paired(X, y, names)
-    (x_name, y_name), X, y = names, as_rows(X,
-                                            names[0]), as_tensor(y.compute() if is_lazy(y) else y, names[1])
+# %% ../../nbs/46_rows.ipynb #rows-check-shapes
+def _check_shapes(X, y: Tensor, x_name: str, y_name: str) -> None:
+    "`ValueError` unless X is (n, d) and y is (n,) with n >= 2 and d >= 1."
     if X.ndim != 2 or y.ndim != 1:
         raise ValueError(
             f"{x_name} must have shape (n, d) and {y_name} shape (n,), got {tuple(X.shape)} and "
@@ -142,16 +134,28 @@ def check_data(
         raise ValueError(f"{x_name} and {y_name} must have the same length, got {len(X)} and {len(y)}")
     if len(X) < 2 or X.shape[1] < 1:
         raise ValueError(f"{x_name} must have at least 2 rows and 1 column, got shape {tuple(X.shape)}")
+
+# %% ../../nbs/46_rows.ipynb #42check-data
+def check_data(
+    # inputs; a Dask array stays one, and its entries are looked at when it is first read
+    X: Float[Array, "n d"],
+    y: Float[Array, "n"],  # labels
+    names: tuple[str, str] = ("X", "y"),  # what the caller calls them
+) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n"]]:  # the same, as tensors of one dtype
+    "Validated (X, y); `TypeError` or `ValueError` names the argument, `FewSamplesWarning` when n < d."
+    check_paired(X, y, names)
+    X, y = as_rows(X, names[0]), as_tensor(y.compute() if is_lazy(y) else y, names[1])
+    _check_shapes(X, y, *names)
     if not is_lazy(X):
-        check_finite(X, x_name)
-    check_finite(y, y_name)
+        check_finite(X, names[0])
+    check_finite(y, names[1])
     if y.min() == y.max():
-        raise ValueError(f"{y_name} must not be constant, got {len(y)} labels equal to {y[0].item():g}")
+        raise ValueError(f"{names[1]} must not be constant, got {len(y)} labels equal to {y[0].item():g}")
     dtype = _check_units(X, y, names)
     if len(X) < X.shape[1]:
         warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing",
                       FewSamplesWarning, stacklevel=3)
-    return X, labels_in(y, dtype, y_name)
+    return X, labels_in(y, dtype, names[1])
 
 # %% ../../nbs/46_rows.ipynb #x-quiet-check
 def quiet_check(X, y, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
@@ -160,7 +164,7 @@ def quiet_check(X, y, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tens
         warnings.simplefilter("ignore", FewSamplesWarning)
         return check_data(X, y, names)
 
-
+# %% ../../nbs/46_rows.ipynb #rows-in-double
 def in_double(t):
     "A tensor or Dask array in float64."
     return t.astype("float64") if is_lazy(t) else t.double()

@@ -72,6 +72,24 @@ class Facts:
         "Lowest degree >= 1 with a non-zero coefficient; None for a constant or unparsed target."
         return None if self.terms is None else min((sum(k) for k in self.terms if any(k)), default=None)
 
+# %% ../../nbs/01_targets.ipynb #targets-shapes
+def _shaped(x, name: str, shape: tuple) -> Tensor:
+    "`x` as a tensor of this shape, any number for \"n\"; `ValueError` for another."
+    t = as_tensor(x, name, keep_grad=True)
+    if t.ndim != len(shape) or any(want not in ("n", have) for want, have in zip(shape, t.shape)):
+        wanted = str(shape).replace("'", "")
+        raise ValueError(f"{name} must have shape {wanted}, got {tuple(t.shape)}")
+    return t
+
+
+def _check_link(g, text) -> None:
+    "`TypeError` unless g is a function, and text is text if there is any."
+    if not callable(g):
+        raise TypeError(
+            f"g must be callable on an (n, r) tensor, got {type(g).__name__}; for text use Target.parse")
+    if not (text is None or isinstance(text, str)):
+        raise TypeError(f"text must be text, got {shown(text)}")
+
 # %% ../../nbs/01_targets.ipynb #55956b22
 @dataclass(frozen=True)
 class Target(Facts):
@@ -82,12 +100,7 @@ class Target(Facts):
     text: str | None = None  # how it was written
 
     def __post_init__(self):
-        if not callable(self.g):
-            raise TypeError(
-                f"g must be callable on an (n, r) tensor, got {type(self.g).__name__}; for text use "
-                f"Target.parse")
-        if not (self.text is None or isinstance(self.text, str)):
-            raise TypeError(f"text must be text, got {shown(self.text)}")
+        _check_link(self.g, self.text)
         object.__setattr__(self, "r", check_int(self.r, "r", 1, 10_000))
 
     @classmethod
@@ -98,13 +111,8 @@ class Target(Facts):
 
     def __call__(self, Z: Float[Array, "n r"]) -> Float[Tensor, "n"]:
         "g at the rows of `Z`, shape (n, r); `ValueError` for another shape."
-        Z = as_tensor(Z, "Z", keep_grad=True)
-        if Z.ndim != 2 or Z.shape[1] != self.r:
-            raise ValueError(f"Z must have shape (n, {self.r}), got {tuple(Z.shape)}")
-        y = as_tensor(self.g(Z), "g(Z)", keep_grad=True)
-        if y.shape != (len(Z),):
-            raise ValueError(f"g(Z) must have shape ({len(Z)},), got {tuple(y.shape)}")
-        return y
+        Z = _shaped(Z, "Z", ("n", self.r))
+        return _shaped(self.g(Z), "g(Z)", (len(Z),))
 
     def __str__(self) -> str:
         return self.text or f"{getattr(self.g, '__name__', type(self.g).__name__)} of {self.r} variables"

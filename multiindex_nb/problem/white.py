@@ -36,7 +36,7 @@ def column_units(
             ConstantColumnWarning, stacklevel=3)
     return low + half * Z.mean(dim=0), torch.where(used, 1 / (half * Z.std(dim=0)), 0.0)
 
-
+# %% ../../nbs/34_white.ipynb #white-whiten
 def whiten(
     X: Float[Tensor, "n d"],  # rows; labels are not needed
 ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "d"], Float[Tensor, "d d"]]:  # white rows, mean, A
@@ -48,7 +48,7 @@ def whiten(
     A = unit[:, None] * (Q * torch.where(keep, s.clamp(min=1e-300).rsqrt(), 0.0)) @ Q.T
     return (X - mean) @ A, mean, A
 
-
+# %% ../../nbs/34_white.ipynb #is-white-code
 def is_white(
     X: Float[Tensor, "n d"],  # inputs
 ) -> bool:

@@ -46,34 +46,64 @@ class _Lattice:
         products = torch.ones_like(b), a, b, self.square[j], a * b, a * b, square
         return weight[:, None] * torch.stack(products, 1)
 
-
+# %% ../../nbs/51_amp.ipynb #amp-lattice
 def _lattice(r: int, cells: int, reach: float = 5.0) -> _Lattice:
     "`cells` cells a coordinate, their masses and moments exact."
     s = torch.linspace(-reach, reach, cells + 1, dtype=torch.float64)
     density, mass = torch.exp(-s * s / 2) / math.sqrt(2 * math.pi), torch.special.ndtr(s).diff()
     return _Lattice(r, s, mass, -density.diff() / mass, 1 - (s * density).diff() / mass)
 
+# %% ../../nbs/51_amp.ipynb #amp-blur
+def _blurred(off: Float[Tensor, "n a K"], half: Float[Tensor, "n a K"], noise: float,
+             grid: _Lattice) -> Float[Tensor, "n m"]:
+    "Moments of the lattice under a label with noise."
+    ndtr, (_, rows, K) = torch.special.ndtr, off.shape
+    density = (ndtr((half - off.abs()) / noise) - ndtr((-half - off.abs()) / noise)) / half
+    j, k = torch.arange(rows).repeat_interleave(K), torch.arange(K).repeat(rows)
+    return density.flatten(1) @ grid.moments(j, grid.mass[k], grid.mean[k], grid.square[k])
 
+# %% ../../nbs/51_amp.ipynb #amp-curve
+def _on_curve(off: Float[Tensor, "n a K"], half: Float[Tensor, "n a K"], slope: Float[Tensor, "n a K"],
+              grid: _Lattice) -> Float[Tensor, "n m"]:
+    "Moments of the lattice under a label without noise."
+    i, j, k = (off.abs() <= half).nonzero(as_tuple=True)
+    step, half = float(grid.s[1] - grid.s[0]), half[i, j, k]
+    s = grid.s[k] + step * (1 + slope[i, j, k].sign() * off[i, j, k] / half) / 2
+    weight = torch.exp(-s * s / 2) / math.sqrt(2 * math.pi) * step / half
+    return torch.zeros(len(off), 3 if grid.r == 1 else 7,
+                       dtype=off.dtype).index_add_(0, i, grid.moments(j, weight, s, s * s))
+
+# %% ../../nbs/51_amp.ipynb #amp-moments
 def _label_moments(y: Float[Tensor, "n"], g: Float[Tensor, "n a K1"], noise: float,
                    grid: _Lattice) -> Float[Tensor, "n m"]:
     """Density of the label times 1, s and the products of s; g is the link on the lattice, linear in each
     cell."""
-    half = (g.diff(dim=-1) / 2).abs().clamp(min=0.05 * noise or 1e-9 * float(g.abs().max() + 1))
-    off = y[:, None, None] - (g[..., 1:] + g[..., :-1]) / 2
-    rows, K = g.shape[1], len(grid.mass)
-    if noise > 0:
-        density = (torch.special.ndtr((half - off.abs()) / noise)
-                   - torch.special.ndtr((-half - off.abs()) / noise)) / half
-        j, k = torch.arange(rows).repeat_interleave(K), torch.arange(K).repeat(rows)
-        return density.flatten(1) @ grid.moments(j, grid.mass[k], grid.mean[k], grid.square[k])
-    i, j, k = (off.abs() <= half).nonzero(as_tuple=True)  # cells in which the link takes the label's value
-    step, half, slope = float(grid.s[1] - grid.s[0]), half[i, j, k], g.diff(dim=-1)[i, j, k].sign()
-    s = grid.s[k] + step * (1 + slope * off[i, j, k] / half) / 2  # where it does
-    weight = torch.exp(-s * s / 2) / math.sqrt(2 * math.pi) * step / half
-    return torch.zeros(len(y), 3 if grid.r == 1 else 7,
-                       dtype=g.dtype).index_add_(0, i, grid.moments(j, weight, s, s * s))
+    slope, off = g.diff(dim=-1), y[:, None, None] - (g[..., 1:] + g[..., :-1]) / 2
+    half = (slope / 2).abs().clamp(min=0.05 * noise or 1e-9 * float(g.abs().max() + 1))
+    return _blurred(off, half, noise, grid) if noise > 0 else _on_curve(off, half, slope, grid)
 
+# %% ../../nbs/51_amp.ipynb #amp-rows
+def _row_moments(link: Target, y: Float[Tensor, "n"], omega: Float[Tensor, "n r"],
+                 root: Float[Tensor, "r r"], noise: float, cells: int) -> Float[Tensor, "n m"]:
+    "`_label_moments` of each row, with z = omega + root s."
+    grid, found = _lattice(len(root), cells), []
+    shift = grid.ends() @ root.T
+    many = max(1, 2**16 // len(shift))
+    for part, label in zip(omega.split(many), y.split(many)):
+        g = link((part[:, None] + shift).flatten(0, 1)).double().reshape(len(part), -1, cells + 1)
+        found.append(_label_moments(label, g, noise, grid))
+    return torch.cat(found)
 
+# %% ../../nbs/51_amp.ipynb #amp-normal
+def _posterior(total: Float[Tensor, "n m"], r: int) -> tuple[Float[Tensor, "n r"], Float[Tensor, "n r r"]]:
+    "Mean of s, and its covariance less I; both zero for a label that no cell explains, which says nothing."
+    told = total[:, 0] > 1e-280
+    total = torch.where(told[:, None], total / total[:, :1].clamp(min=1e-300), 0)
+    mean, eye = total[:, 1 : r + 1], torch.eye(r, dtype=torch.float64)
+    spread = total[:, r + 1 :].reshape(-1, r, r) - mean[:, :, None] * mean[:, None]
+    return mean, torch.where(told[:, None, None], spread, eye) - eye
+
+# %% ../../nbs/51_amp.ipynb #amp-gate
 @dataclass(frozen=True)
 class Denoised:
     "What each label says of its own z."
@@ -92,7 +122,7 @@ def _two_indices(value, name: str) -> Target:
 
 _CELLS = count(4, 2000)
 
-
+# %% ../../nbs/51_amp.ipynb #amp-denoise
 @gated(target=_two_indices, y=tensor(None), omega=tensor(None, None), V=tensor(None, None), noise=NOISE,
        cells=_CELLS)
 def denoise(
@@ -104,26 +134,14 @@ def denoise(
     cells: int = 40,  # of the lattice, a coordinate
 ) -> Denoised:  # what the labels say
     "Formula (1) by quadrature: what each label says of its z, given the link."
-    link, y, omega = as_target(target), torch.as_tensor(y), torch.as_tensor(omega)
-    r = omega.shape[1]
+    y, omega = torch.as_tensor(y), torch.as_tensor(omega)
     values, vectors = torch.linalg.eigh(torch.as_tensor(V))
-    root = vectors * values.clamp(min=1e-12).sqrt()  # z = omega + root s
-    grid, found = _lattice(r, cells), []
-    shift = grid.ends() @ root.T
-    many = max(1, 2**16 // len(shift))  # rows at a time, so that a block stays in the cache
-    for part, label in zip(omega.split(many), y.split(many)):
-        g = link((part[:, None] + shift).flatten(0, 1)).double().reshape(len(part), -1, cells + 1)
-        found.append(_label_moments(label, g, noise, grid))
-    total = torch.cat(found)
-    told = total[:, 0] > 1e-280  # a label that no cell explains says nothing
-    total = torch.where(told[:, None], total / total[:, :1].clamp(min=1e-300), 0)
-    mean, eye = total[:, 1 : r + 1], torch.eye(r, dtype=torch.float64)
-    spread = torch.where(told[:, None, None], total[:, r + 1 :].reshape(-1, r, r) - mean[:, :, None]
-                         * mean[:, None], eye) - eye
+    root = vectors * values.clamp(min=1e-12).sqrt()
+    mean, excess = _posterior(_row_moments(as_target(target), y, omega, root, noise, cells), omega.shape[1])
     back = torch.linalg.inv(root)
-    return Denoised(mean @ back, back.T @ spread @ back)
+    return Denoised(mean @ back, back.T @ excess @ back)
 
-# %% ../../nbs/51_amp.ipynb #amp-step
+# %% ../../nbs/51_amp.ipynb #amp-state
 @dataclass(frozen=True)
 class AmpState:
     "One step of message passing."
@@ -138,7 +156,7 @@ def _positive(A: Float[Tensor, "r r"]) -> Float[Tensor, "r r"]:
     values, vectors = torch.linalg.eigh((A + A.T) / 2)
     return (vectors * values.clamp(min=0)) @ vectors.T
 
-
+# %% ../../nbs/51_amp.ipynb #amp-step
 def _amp_step(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], link: Target, old: AmpState, noise: float,
               damping: float, cells: int) -> AmpState:
     "Formulas (2) and (3)."
@@ -149,7 +167,7 @@ def _amp_step(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], link: Target, old:
     W = (X.T @ g / math.sqrt(d) - old.W @ B.T) @ V
     return AmpState(mix(W, old.W), mix(V, old.V), g)
 
-
+# %% ../../nbs/51_amp.ipynb #amp-run
 @gated(target=_two_indices, noise=NOISE, steps=count(1, 10**5), damping=real(0, 1 - 1e-9), cells=_CELLS,
        start=instance(AmpState, "from informed_start or spectral_start"))
 def run_amp(
@@ -169,7 +187,7 @@ def run_amp(
         path.append(_amp_step(X, y, link, path[-1], noise, damping, cells))
     return tuple(path)
 
-
+# %% ../../nbs/51_amp.ipynb #amp-informed
 @gated(U=tensor(None, None), overlap=real(0, 1), n=count(1), seed=SEED)
 def informed_start(
     U: Float[Array, "r d"],  # the truth, orthonormal rows
@@ -197,7 +215,7 @@ def _overlap_points(link: Target, Q: Float[Tensor, "r r"], noise: float, log2_po
     z = omega + N[:, r : 2 * r] @ root(torch.eye(r, dtype=Q.dtype) - Q).T
     return omega, link(z).double() + noise * N[:, -1]
 
-
+# %% ../../nbs/51_amp.ipynb #amp-information
 def _information(link: Target, Q: Float[Tensor, "r r"], noise: float, cells: int, log2_points: int,
                  seed: int = 0) -> Float[Tensor, "r r"]:
     "Phi(Q) of formula (4)."
@@ -205,7 +223,7 @@ def _information(link: Target, Q: Float[Tensor, "r r"], noise: float, cells: int
     return _positive(-denoise(link, y, omega, torch.eye(link.r, dtype=Q.dtype) - Q, noise,
                               cells).slope.mean(0))
 
-
+# %% ../../nbs/51_amp.ipynb #amp-evolve
 @gated(target=_two_indices, ratio=real(1e-3, 1e6), start=real(0, 1, strict=True), noise=NOISE,
        steps=count(1, 10**5), cells=_CELLS, log2_points=count(6, 20), seed=SEED)
 def state_evolution(
@@ -223,40 +241,28 @@ def state_evolution(
     eye = torch.eye(link.r, dtype=torch.float64)
     path = [start * eye]
     for _ in range(steps):
-        path.append(eye
-                    - torch.linalg.inv(eye + ratio
-                                       * _information(link, path[-1], noise, cells, log2_points, seed)))
+        told = _information(link, path[-1], noise, cells, log2_points, seed)
+        path.append(eye - torch.linalg.inv(eye + ratio * told))
     return torch.stack(path).numpy()
 
-# %% ../../nbs/51_amp.ipynb #amp-weak-code
-@dataclass(frozen=True)
-class Threshold:
-    "n/d at which message passing finds something."
-
-    ratio: float  # 0 if at any number of rows in proportion to d, infinity if at none
-    # of it: two standard errors of the quadrature, and what half of the bins or cells would change
-    error: float
-
-
-_SMALL = 1e-3  # what counts as zero of E|E[z | y]|^2 and of an eigenvalue of F
-
-
-def _binned_sums(target: Target, noise: float, sets: int = 8,
-                 bins: int = 2000) -> Float[np.ndarray, "sets K r1 r1"]:
-    """Sums of (1, z)(1, z)^T over bins of the label, finer in the tails, for several scramblings of 2^16
-    points."""
-    points = [label_points(target, noise, 16, seed=seed) for seed in range(sets)]
+# %% ../../nbs/51_amp.ipynb #amp-cuts
+def _label_cuts(y: Float[np.ndarray, "N"], bins: int = 2000) -> Float[np.ndarray, "K"]:
+    "Where bins of about equal weight end, finer in the tails."
     tail = 2.0 ** -np.arange(7, 0, -1) / bins
-    share = np.concatenate([tail, np.arange(1, bins) / bins, 1 - tail[::-1]])
-    cuts = np.unique(np.quantile(np.concatenate([y.numpy() for y, _ in points]), share))
-    sums = []
+    return np.unique(np.quantile(y, np.concatenate([tail, np.arange(1, bins) / bins, 1 - tail[::-1]])))
+
+# %% ../../nbs/51_amp.ipynb #amp-binned
+def _binned_sums(target: Target, noise: float, sets: int = 8) -> Float[np.ndarray, "sets K r1 r1"]:
+    "Sums of (1, z)(1, z)^T over bins of the label, for several scramblings of 2^16 points."
+    points = [label_points(target, noise, 16, seed=seed) for seed in range(sets)]
+    cuts, sums = _label_cuts(np.concatenate([y.numpy() for y, _ in points])), []
     for y, Z in points:
         index, ones = np.searchsorted(cuts, y.numpy(), side="right"), np.c_[np.ones(len(y)), Z].T
         add = lambda weights, index=index: np.bincount(index, weights, minlength=len(cuts) + 1)
         sums.append(np.stack([np.stack([add(a * b) for b in ones], 1) for a in ones], 1))
     return np.array(sums)
 
-
+# %% ../../nbs/51_amp.ipynb #amp-cross
 def _cross(f: Float[np.ndarray, "sets K m"], n: Float[np.ndarray, "sets K"]) -> Float[np.ndarray, "m m"]:
     "E[f f^T] over bins of means, from pairs of different sets; f and n are sums and counts."
     total = n.sum(0)
@@ -265,7 +271,7 @@ def _cross(f: Float[np.ndarray, "sets K m"], n: Float[np.ndarray, "sets K"]) -> 
     whole = f.sum(0)
     return (whole.T * weight) @ whole - sum((part.T * weight) @ part for part in f)
 
-
+# %% ../../nbs/51_amp.ipynb #amp-orders
 def _first_order(sums: Float[np.ndarray, "sets K r1 r1"]) -> Float[np.ndarray, "r r"]:
     "E[m m^T] with m = E[z | y]."
     return _cross(sums[:, :, 1:, 0], sums[:, :, 0, 0])
@@ -278,7 +284,7 @@ def _second_order(sums: Float[np.ndarray, "sets K r1 r1"],
     G = P.T @ sums[:, :, 1:, 1:] @ P - n[..., None, None] * np.eye(k)
     return _cross(G.reshape(*n.shape, k * k), n).reshape(k, k, k, k)
 
-
+# %% ../../nbs/51_amp.ipynb #amp-growth
 def _growth(sums: Float[np.ndarray, "sets K r1 r1"],
             P: Float[np.ndarray, "r k"]) -> tuple[float, Float[np.ndarray, "k k"]]:
     "Largest eigenvalue of F on the directions P, and what sixty applications make of the identity."
@@ -289,7 +295,7 @@ def _growth(sums: Float[np.ndarray, "sets K r1 r1"],
     k = len(M) ** 2
     return float(np.linalg.eigvalsh(T.transpose(0, 3, 1, 2).reshape(k, k))[-1]), (M + M.T) / 2
 
-
+# %% ../../nbs/51_amp.ipynb #amp-error
 def _growth_error(sums: Float[np.ndarray, "sets K r1 r1"], P: Float[np.ndarray, "r k"],
                   growth: float) -> float:
     "Error of the eigenvalue: scramblings and bins."
@@ -298,7 +304,19 @@ def _growth_error(sums: Float[np.ndarray, "sets K r1 r1"], P: Float[np.ndarray, 
     joined = np.add.reduceat(sums, np.arange(0, K, 2), axis=1)
     return 2 * math.sqrt(sets - 1) * float(np.std(less)) + abs(_growth(joined, P)[0] - growth)
 
+# %% ../../nbs/51_amp.ipynb #amp-threshold
+@dataclass(frozen=True)
+class Threshold:
+    "n/d at which message passing finds something."
 
+    ratio: float  # 0 if at any number of rows in proportion to d, infinity if at none
+    # of it: two standard errors of the quadrature, and what half of the bins or cells would change
+    error: float
+
+
+_SMALL = 1e-3  # what counts as zero of E|E[z | y]|^2 and of an eigenvalue of F
+
+# %% ../../nbs/51_amp.ipynb #amp-weak-code
 @gated(target=as_target, noise=NOISE)
 def weak_recovery(
     target: Target | str,  # link; every variable up to the last must occur
@@ -320,6 +338,20 @@ def weak_recovery(
         P = P @ vectors[:, ~new]
     return tuple(found)
 
+# %% ../../nbs/51_amp.ipynb #amp-linear
+def _linear_messages(X: Float[Tensor, "n d"], G: Float[Tensor, "n r r"], steps: int, overlap: float,
+                     seed: int) -> tuple[Float[Tensor, "d r"], Float[Tensor, "n r"]]:
+    "W and g of the linear iteration, scaled in each step to what the overlap asks for."
+    (n, d), r = X.shape, G.shape[1]
+    W = torch.randn(d, r, dtype=X.dtype, generator=torch.Generator().manual_seed(seed))
+    g = torch.zeros(n, r, dtype=X.dtype)
+    for _ in range(steps):
+        g = torch.einsum("nij,nj->ni", G, X @ W / math.sqrt(d) - g)
+        W = X.T @ g / math.sqrt(d)
+        scale = W.norm() / math.sqrt(overlap * r * d)
+        W, g = W / scale, g / scale
+    return W, g
+
 # %% ../../nbs/51_amp.ipynb #amp-spectral-code
 @gated(target=_two_indices, noise=NOISE, steps=count(1, 10**5), overlap=real(0, 1, strict=True), seed=SEED,
        cells=_CELLS)
@@ -336,18 +368,11 @@ def spectral_start(
     "The leading direction of linearised message passing; zero where the labels' first moments are enough."
     X, y = (t.double() for t in check_data(X, y))
     link, (n, d) = as_target(target), X.shape
-    r, eye = link.r, torch.eye(link.r, dtype=X.dtype)
-    said = denoise(link, y, torch.zeros(n, r, dtype=X.dtype), eye, noise, cells)
+    zero, eye = torch.zeros(n, link.r, dtype=X.dtype), torch.eye(link.r, dtype=X.dtype)
+    said = denoise(link, y, zero, eye, noise, cells)
     if said.g.square().mean() > 0.01:
-        return AmpState(torch.zeros(d, r, dtype=X.dtype), eye, torch.zeros(n, r, dtype=X.dtype))
-    G = said.slope + said.g[:, :, None] * said.g[:, None]
-    W, g = torch.randn(d, r, dtype=X.dtype, generator=torch.Generator().manual_seed(seed)), torch.zeros(
-        n, r, dtype=X.dtype)
-    for _ in range(steps):
-        g = torch.einsum("nij,nj->ni", G, X @ W / math.sqrt(d) - g)
-        W = X.T @ g / math.sqrt(d)
-        scale = W.norm() / math.sqrt(overlap * r * d)
-        W, g = W / scale, g / scale
+        return AmpState(zero.new_zeros(d, link.r), eye, zero)
+    W, g = _linear_messages(X, said.slope + said.g[:, :, None] * said.g[:, None], steps, overlap, seed)
     values, vectors = torch.linalg.eigh(W.T @ W / d)
     return AmpState(W, eye - (vectors * values.clamp(max=0.95)) @ vectors.T, g)
 

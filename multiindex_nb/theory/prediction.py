@@ -22,7 +22,7 @@ from ..problem.targets import Target, as_target, random_subspace, sample
 
 # %% auto #0
 __all__ = ['NOISE', 'DIMENSION', 'SlopeLaw', 'bin_law', 'label_points', 'slope_law', 'place', 'edge_point', 'bulk_edges', 'Bulk',
-           'signal_matrix', 'Outlier', 'side_outliers', 'count_directions', 'SpectrumPrediction', 'edge_weight',
+           'signal_matrix', 'Outlier', 'side_outliers', 'edge_weight', 'count_directions', 'SpectrumPrediction',
            'predict_spectrum', 'seen_outliers', 'NeuronPrediction', 'predict_neurons', 'predict_errors',
            'spectrum_sweep', 'plot_prediction']
 
@@ -35,7 +35,7 @@ class SlopeLaw:
     t: Float[np.ndarray, "K"]  # mean of t in it, increasing
     C: Float[np.ndarray, "K r r"]  # E[z z^T | bin]
 
-
+# %% ../../nbs/28_theory.ipynb #theory-bin-law
 def bin_law(t: Float[np.ndarray, "N"], Z: Float[np.ndarray, "N r"], tail: int = 300,
             bins: int = 2000) -> SlopeLaw:
     "Sort points by t and average t and z z^T in bins; the `tail` points at each end keep their own."
@@ -48,15 +48,7 @@ def bin_law(t: Float[np.ndarray, "N"], Z: Float[np.ndarray, "N r"], tail: int = 
     # a row of z z^T at a time
     return SlopeLaw(size / N, mean(t), np.stack([mean(Z * z[:, None]) for z in Z.T], axis=1))
 
-
-def _law_or_target(value, name: str) -> Target | SlopeLaw:
-    "A gate for targets, and for laws that are already there."
-    return value if isinstance(value, SlopeLaw) else as_target(value, name)
-
-
-NOISE, _RATIO, DIMENSION = real(0, 1e100), real(1e-3, 1e9), count(1, 10**40)
-
-
+# %% ../../nbs/28_theory.ipynb #theory-label-points
 def label_points(
     target: Target | str,  # link
     noise: float = 0.0,  # standard deviation of the label noise
@@ -77,6 +69,14 @@ def label_points(
     if clean.min() == clean.max():
         raise ValueError("target must not be constant")
     return clean + noise * errors, Z
+
+# %% ../../nbs/28_theory.ipynb #theory-law-gate
+def _law_or_target(value, name: str) -> Target | SlopeLaw:
+    "A gate for targets, and for laws that are already there."
+    return value if isinstance(value, SlopeLaw) else as_target(value, name)
+
+
+NOISE, _RATIO, DIMENSION = real(0, 1e100), real(1e-3, 1e9), count(1, 10**40)
 
 # %% ../../nbs/28_theory.ipynb #86a3ada7
 @gated(target=as_target, loss=as_loss, noise=NOISE, log2_points=count(8, 22), factor=tensor(None, None))
@@ -114,7 +114,7 @@ def _spread(law: SlopeLaw, u: float) -> float:
     "phi(u): the bulk ends where ratio * phi = 1."
     return float(law.p @ (law.t * u / (1 + law.t * u)) ** 2)
 
-
+# %% ../../nbs/28_theory.ipynb #theory-edge-point
 def edge_point(law: SlopeLaw, ratio: float, side: int) -> float | None:
     """u at the upper (side = -1) or the lower edge (side = 1) of the bulk; None if there are too few rows for
     one."""
@@ -126,7 +126,7 @@ def edge_point(law: SlopeLaw, ratio: float, side: int) -> float | None:
     return None if excess(end) < 0 else brentq(
         excess, side * 1e-9 / np.abs(law.t).max(), end, rtol=1e-12, maxiter=500)
 
-
+# %% ../../nbs/28_theory.ipynb #theory-bulk-edges
 def bulk_edges(
     law: SlopeLaw,  # from `slope_law`
     ratio: float,  # n / d
@@ -154,7 +154,7 @@ def _resolvent_points(law: SlopeLaw, ratio: float, x: Float[np.ndarray, "G"],
         raise ArithmeticError(f"the equation of the bulk has no stable solution at n/d = {ratio:g}")
     return u
 
-
+# %% ../../nbs/28_theory.ipynb #theory-coarse-law
 def _coarse(law: SlopeLaw, bins: int = 400) -> SlopeLaw:
     "The same law in fewer bins of equal weight, enough within the bulk."
     index = np.minimum((np.cumsum(law.p) - law.p / 2) * bins, bins - 1).astype(int)
@@ -179,7 +179,7 @@ class Bulk:
         total = np.concatenate([[0.0], steps.cumsum()])
         return np.interp(x, self.x, total * (1 - self.zeros) / total[-1]) + self.zeros * (np.asarray(x) >= 0)
 
-
+# %% ../../nbs/28_theory.ipynb #theory-bulk-density
 def _bulk_density(
     law: SlopeLaw,  # from `slope_law`
     ratio: float,  # n / d
@@ -187,8 +187,7 @@ def _bulk_density(
 ) -> Bulk:  # density and what of it lies in the index space
     "Density of the bulk's eigenvalues on a grid from edge to edge; `ArithmeticError` if it cannot be found."
     (low, high), law = bulk_edges(law, ratio), _coarse(law)
-    turn = np.linspace(0, np.pi, points)  # denser near the edges, where the density is a square root
-    x = (low + high) / 2 - (high - low) / 2 * np.cos(turn) * 1.005
+    x = (low + high) / 2 - (high - low) / 2 * np.cos(np.linspace(0, np.pi, points)) * 1.005
     u = _resolvent_points(law, ratio, x)
     K = np.tensordot(law.p * law.t / (1 + u[:, None] * law.t), law.C.astype(complex), axes=1)
     G = np.linalg.inv(K - x[:, None, None] * np.eye(law.C.shape[1]))
@@ -200,7 +199,14 @@ def signal_matrix(law: SlopeLaw, u: float) -> Float[np.ndarray, "r r"]:
     w = law.p * law.t * u / (1 + law.t * u)
     return w.sum() * np.eye(law.C.shape[1]) - np.tensordot(w, law.C, axes=1)
 
+# %% ../../nbs/28_theory.ipynb #theory-cosine-at
+def _cosine_at(law: SlopeLaw, ratio: float, u: float, v: Float[np.ndarray, "r"]) -> float:
+    "Formula (4)."
+    slope = (1 - ratio * _spread(law, u)) / (ratio * u**2)
+    outside = law.p * (law.t / (1 + law.t * u)) ** 2 @ (law.C @ v @ v) / slope
+    return float(1 / math.sqrt(1 + outside))
 
+# %% ../../nbs/28_theory.ipynb #theory-side
 @dataclass(frozen=True)
 class Outlier:
     "A predicted eigenvalue of S outside of the bulk."
@@ -208,13 +214,6 @@ class Outlier:
     value: float  # its place
     cosine: float  # of its eigenvector with the index space
     direction: Float[np.ndarray, "r"]  # unit vector: the part in the index space, in coordinates of z
-
-
-def _cosine_at(law: SlopeLaw, ratio: float, u: float, v: Float[np.ndarray, "r"]) -> float:
-    "Formula (4)."
-    slope = (1 - ratio * _spread(law, u)) / (ratio * u**2)
-    outside = law.p * (law.t / (1 + law.t * u)) ** 2 @ (law.C @ v @ v) / slope
-    return float(1 / math.sqrt(1 + outside))
 
 
 def side_outliers(law: SlopeLaw, ratio: float, side: int, edge: float | None = None) -> list[Outlier]:
@@ -233,12 +232,26 @@ def side_outliers(law: SlopeLaw, ratio: float, side: int, edge: float | None = N
     return found
 
 # %% ../../nbs/28_theory.ipynb #3526a022
+def edge_weight(law: SlopeLaw, ratio: float, d: int | None, rows: int = 10) -> float:
+    "Largest share, over the two edges, of alpha * phi that comes from the `rows` most extreme rows."
+    shares, n = [0.0], 1e5 if d is None else max(ratio * d, rows)
+    for side in (-1, 1):
+        u = edge_point(law, ratio, side)
+        if u is not None:
+            order = np.argsort(side * law.t)
+            part = law.p[order] * (u * law.t[order] / (1 + u * law.t[order])) ** 2
+            before = np.concatenate([[0.0], law.p[order].cumsum()])[:-1]
+            shares.append(float(part[before < rows / n].sum() / part.sum()) if (before[1:] < rows / n).any()
+                          else 0.0)
+    return max(shares)
+
+# %% ../../nbs/28_theory.ipynb #theory-directions
 def count_directions(vectors: Float[np.ndarray, "k r"]) -> int:
     """How many different directions some unit vectors show: singular values above .3, which asks for 35
     degrees between two."""
     return int((np.linalg.svd(vectors, compute_uv=False) > 0.3).sum()) if len(vectors) else 0
 
-
+# %% ../../nbs/28_theory.ipynb #theory-spectrum
 @dataclass(frozen=True)
 class SpectrumPrediction:
     "What theory says of the spectrum of S."
@@ -253,21 +266,7 @@ class SpectrumPrediction:
     @property
     def notes(self) -> tuple[str, ...]:
         "Why the numbers may not be trusted, in words."
-        notes = []
-        if self.heavy > 0.1:
-            notes.append(
-                f"{self.heavy:.0%} of the edge rests on ten rows (unbounded slopes, or few rows), so edge "
-                f"and outliers near it vary from sample to sample")
-        if 0.0 in self.edges and self.ratio < 1:
-            notes.append("fewer rows than dimensions: the bulk reaches zero")
-        if self.d is not None:
-            near = [o for o in self.outliers if abs(o.value) / abs(self.edges[o.value > 0]) < 1
-                    + 3 * self.d ** (-2 / 3)]
-            if near:
-                notes.append(
-                    f"near the transition: {len(near)} of {len(self.outliers)} outliers lie so close to the "
-                    f"edge that a run at d = {self.d} may not show them")
-        return tuple(notes)
+        return _spectrum_notes(self)
 
     def __str__(self) -> str:
         rows = [f"  {o.value:8.4f}   cosine {o.cosine:.3f}   direction {np.round(o.direction, 2)}"
@@ -278,21 +277,26 @@ class SpectrumPrediction:
             f"{self.r} directions stand out")
         return "\n".join([head, *rows, *(f"  note: {note}" for note in self.notes)])
 
+# %% ../../nbs/28_theory.ipynb #theory-notes
+def _spectrum_notes(seen: SpectrumPrediction) -> tuple[str, ...]:
+    "Why the numbers may not be trusted."
+    notes = []
+    if seen.heavy > 0.1:
+        notes.append(
+            f"{seen.heavy:.0%} of the edge rests on ten rows (unbounded slopes, or few rows), so edge "
+            f"and outliers near it vary from sample to sample")
+    if 0.0 in seen.edges and seen.ratio < 1:
+        notes.append("fewer rows than dimensions: the bulk reaches zero")
+    near = [] if seen.d is None else [
+        o for o in seen.outliers
+        if abs(o.value) / abs(seen.edges[o.value > 0]) < 1 + 3 * seen.d ** (-2 / 3)]
+    if near:
+        notes.append(
+            f"near the transition: {len(near)} of {len(seen.outliers)} outliers lie so close to the "
+            f"edge that a run at d = {seen.d} may not show them")
+    return tuple(notes)
+
 # %% ../../nbs/28_theory.ipynb #31224d32
-def edge_weight(law: SlopeLaw, ratio: float, d: int | None, rows: int = 10) -> float:
-    "Largest share, over the two edges, of alpha * phi that comes from the `rows` most extreme rows."
-    shares, n = [0.0], 1e5 if d is None else max(ratio * d, rows)
-    for side in (-1, 1):
-        u = edge_point(law, ratio, side)
-        if u is not None:
-            order = np.argsort(side * law.t)
-            part = law.p[order] * (u * law.t[order] / (1 + u * law.t[order])) ** 2
-            before = np.concatenate([[0.0], law.p[order].cumsum()])[:-1]
-            shares.append(float(part[before < rows / n].sum() / part.sum()) if (before[1:] < rows / n).any()
-                          else 0.0)
-    return max(shares)
-
-
 @gated(target=_law_or_target, loss=as_loss, n_per_d=_RATIO, noise=NOISE, d=DIMENSION)
 def predict_spectrum(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
@@ -308,13 +312,35 @@ def predict_spectrum(
     return SpectrumPrediction(float(n_per_d), bulk_edges(law, n_per_d), tuple(found),
                               edge_weight(law, n_per_d, d), d, law.C.shape[1])
 
-
+# %% ../../nbs/28_theory.ipynb #theory-seen-outliers
 def seen_outliers(prediction: SpectrumPrediction) -> list[Outlier]:
     "Outliers larger than both edges of the bulk: those that the power method amplifies."
     edge = max(map(abs, prediction.edges))
     return [o for o in prediction.outliers if abs(o.value) > edge]
 
 # %% ../../nbs/28_theory.ipynb #c45d1c6d
+@dataclass(frozen=True)
+class _Modes:
+    "What stage 1 does to each part of a neuron."
+
+    values: Float[np.ndarray, "k"]  # outliers
+    inside: Float[np.ndarray, "k r"]  # cosine times direction
+    bulk: Bulk
+
+# %% ../../nbs/28_theory.ipynb #theory-modes-of
+def _modes_of(law: SlopeLaw, ratio: float) -> _Modes:
+    "Outliers and bulk of S; `ArithmeticError` if their parts along a direction do not add up to one."
+    seen, bulk = predict_spectrum(law, n_per_d=ratio).outliers, _bulk_density(law, ratio)
+    inside = np.array([o.cosine * o.direction for o in seen]).reshape(len(seen), law.C.shape[1])
+    total = np.trapezoid(bulk.inside, bulk.x,
+                         axis=0) + inside.T @ inside + bulk.zeros * np.eye(law.C.shape[1])
+    if np.abs(total - np.eye(len(total))).max() > 0.05:
+        raise ArithmeticError(
+            f"no prediction at n/d = {ratio:g}: bulk and outliers do not add up, which happens where slopes "
+            f"are unbounded and single labels stand out")
+    return _Modes(np.array([o.value for o in seen]), inside, bulk)
+
+# %% ../../nbs/28_theory.ipynb #theory-prediction
 @dataclass(frozen=True)
 class NeuronPrediction:
     "What theory says of the neurons, by step; entry t is after t steps."
@@ -331,28 +357,6 @@ class NeuronPrediction:
         it ever has."""
         return int(np.argmax(self.weakest >= 0.95 * self.weakest.max()))
 
-
-@dataclass(frozen=True)
-class _Modes:
-    "What stage 1 does to each part of a neuron."
-
-    values: Float[np.ndarray, "k"]  # outliers
-    inside: Float[np.ndarray, "k r"]  # cosine times direction
-    bulk: Bulk
-
-
-def _modes_of(law: SlopeLaw, ratio: float) -> _Modes:
-    "Outliers and bulk of S; `ArithmeticError` if their parts along a direction do not add up to one."
-    seen, bulk = predict_spectrum(law, n_per_d=ratio).outliers, _bulk_density(law, ratio)
-    inside = np.array([o.cosine * o.direction for o in seen]).reshape(len(seen), law.C.shape[1])
-    total = np.trapezoid(bulk.inside, bulk.x,
-                         axis=0) + inside.T @ inside + bulk.zeros * np.eye(law.C.shape[1])
-    if np.abs(total - np.eye(len(total))).max() > 0.05:
-        raise ArithmeticError(
-            f"no prediction at n/d = {ratio:g}: bulk and outliers do not add up, which happens where slopes "
-            f"are unbounded and single labels stand out")
-    return _Modes(np.array([o.value for o in seen]), inside, bulk)
-
 # %% ../../nbs/28_theory.ipynb #37c29031
 def _neuron_parts(modes: _Modes, d: int, t: int, gen: np.random.Generator, m: int):
     "Parts of m neurons after t steps: in the index space, along the outliers, squared length of the bulk."
@@ -366,7 +370,7 @@ def _neuron_parts(modes: _Modes, d: int, t: int, gen: np.random.Generator, m: in
     zeros = d * bulk.zeros if t == 0 else 0.0
     return inside, along, d * np.trapezoid(bulk.density * power, bulk.x) + zeros
 
-
+# %% ../../nbs/28_theory.ipynb #theory-predict-neurons
 @gated(target=_law_or_target, loss=as_loss, n_per_d=_RATIO, d=DIMENSION, steps=count(0, 200),
        width=count(1, 10**6), noise=NOISE, seed=SEED)
 def predict_neurons(
@@ -396,7 +400,7 @@ def predict_neurons(
     alignment, coverage, weakest = np.array(rows).T
     return NeuronPrediction(alignment, coverage, weakest, np.array(points))
 
-# %% ../../nbs/28_theory.ipynb #d858f1d0
+# %% ../../nbs/28_theory.ipynb #theory-weights
 def _predicted_weights(modes: _Modes, d: int, t: int, width: int, seed: int) -> Float[torch.Tensor, "m d"]:
     "Neurons after t steps in a basis whose first r vectors span the index space, in pairs."
     gen, half, r, k = np.random.default_rng(seed), width // 2, modes.inside.shape[1], len(modes.values)
@@ -412,7 +416,7 @@ def _predicted_weights(modes: _Modes, d: int, t: int, width: int, seed: int) -> 
     H /= np.median(np.linalg.norm(H, axis=1))
     return torch.from_numpy(np.concatenate([H, (-1) ** t * H[::-1]]))
 
-
+# %% ../../nbs/28_theory.ipynb #d858f1d0
 @gated(target=as_target, loss=as_loss, n_per_d=_RATIO, d=count(1, 10**6), steps=count(0, 64),
        width=count(2, 10**6), noise=NOISE, seed=SEED)
 def predict_errors(
@@ -454,7 +458,19 @@ def _levels_of(outliers: tuple[Outlier, ...]) -> list[list[int]]:
             groups.append([k])
     return groups
 
+# %% ../../nbs/28_theory.ipynb #theory-cell-parts
+def _places_of(levels: list[list[int]], outliers: tuple[Outlier, ...], d: int) -> list[list[int]]:
+    "Numbers of the eigenvalues, ascending, that stand for each level."
+    ends = {True: iter(range(d - 1, -1, -1)), False: iter(range(d))}
+    return [[next(ends[outliers[k].value > 0]) for k in group] for group in levels]
 
+
+def _bulk_distance(values: Float[np.ndarray, "k"], bulk: Bulk) -> float:
+    "Kolmogorov's distance of some eigenvalues from the bulk."
+    F, rank = bulk.cumulative(values), np.arange(len(values))
+    return max(np.abs(F - rank / len(values)).max(), np.abs(F - (rank + 1) / len(values)).max())
+
+# %% ../../nbs/28_theory.ipynb #theory-cell
 def _spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> dict:
     """Observed against predicted: places and cosines of each level of outliers, Kolmogorov distance of the
     bulk."""
@@ -464,20 +480,14 @@ def _spectrum_cell(target: str, loss: str, d: int, n_per_d: int, seed: int) -> d
     U = random_subspace(d, link.r, seed=seed)
     values, vectors = torch.linalg.eigh(second_order_matrix(*sample(link, U, n_per_d * d, seed=seed), loss))
     cosines, values = (U @ vectors).norm(dim=0).numpy(), values.numpy()
-    row: dict[str, float] = {}
-    ends = {1: list(range(d - 1, -1, -1)), -1: list(range(d))}  # from the largest down, from the smallest up
-    taken = []
-    for k, group in enumerate(_levels_of(seen.outliers)):
-        side = 1 if seen.outliers[group[0]].value > 0 else -1
-        here = [ends[side].pop(0) for _ in group]
-        taken += here
-        row |= {f"place{k}": values[here].mean(), f"cosine{k}": math.sqrt((cosines[here] ** 2).mean())}
-        row |= {f"place{k}_theory": float(np.mean([seen.outliers[i].value for i in group])),
+    levels, row = _levels_of(seen.outliers), dict[str, float]()
+    places = _places_of(levels, seen.outliers, d)
+    for k, (group, here) in enumerate(zip(levels, places)):
+        row |= {f"place{k}": values[here].mean(), f"cosine{k}": math.sqrt((cosines[here] ** 2).mean()),
+                f"place{k}_theory": float(np.mean([seen.outliers[i].value for i in group])),
                 f"cosine{k}_theory": math.sqrt(np.mean([seen.outliers[i].cosine ** 2 for i in group]))}
-    rest = np.delete(values, taken)
-    F, rank = bulk.cumulative(rest), np.arange(len(rest))
-    distance = max(np.abs(F - rank / len(rest)).max(), np.abs(F - (rank + 1) / len(rest)).max())
-    return row | {"levels": len(_levels_of(seen.outliers)), "distance": distance,
+    rest = np.delete(values, sum(places, []))
+    return row | {"levels": len(levels), "distance": _bulk_distance(rest, bulk),
                   "near": "near" in " ".join(seen.notes), "heavy": seen.heavy}
 
 # %% ../../nbs/28_theory.ipynb #f3972288
@@ -492,7 +502,7 @@ _STEP_PROBLEMS = (("h2(z1)+h4(z2)", "huber:1", 20), ("h2(z1)+h4(z2)", "huber:1",
                   ("h4(z1)+h4(z2)", "huber:1", 40), ("h2(z1)+0.5*h2(z2)", "logcosh:1", 20),
                   ("h3(z1)*z2", "huber:1", 40), ("h2(z1)+h2(z2)", "huber:1", 10))
 
-
+# %% ../../nbs/28_theory.ipynb #theory-steps-cell
 def _steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int) -> dict:
     "Alignment, coverage and test error by step, observed and predicted."
     link = Target.parse(target)
@@ -513,7 +523,7 @@ def _steps_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: 
         W = W / W.norm(dim=1).median()
     return row | {"best_theory": theory.best}
 
-
+# %% ../../nbs/28_theory.ipynb #theory-steps-sweep
 def _steps_sweep(ds: tuple[int, ...] = (200, 500, 1000), seeds: int = 16) -> Sweep:
     "Every problem at each dimension."
     points = tuple({"target": t, "loss": loss, "d": d, "n_per_d": ratio, "steps": 10}

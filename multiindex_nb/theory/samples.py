@@ -40,7 +40,7 @@ def _edge_directions(law: SlopeLaw, ratio: float) -> Float[np.ndarray, "k r"]:
         found += [v for value, v in zip(values, vectors.T) if value > 1 / ratio]
     return np.array(found).reshape(len(found), law.C.shape[1])
 
-
+# %% ../../nbs/29_samples.ipynb #samples-first-ratio
 def _first_ratio(enough: Callable[[float], bool], low: float = 0.1, high: float = 1e6,
                  digits: float = 1e-4) -> float:
     """Smallest ratio for which `enough` holds, by bisection on a logarithmic scale; infinity if not even the
@@ -57,7 +57,7 @@ def _law_ratio(law: SlopeLaw, k: int, high: float = 1e6) -> float:
     "`critical_ratio` of a law, infinity if not even at `high`."
     return _first_ratio(lambda ratio: count_directions(_edge_directions(law, ratio)) >= k, high=high)
 
-
+# %% ../../nbs/29_samples.ipynb #samples-limit
 # largest n / d that is looked at where M is zero: beyond, the error of the quadrature would pass for signal
 _LIMIT = 1e3
 
@@ -72,7 +72,15 @@ def _limit_vanishes(target: Target | str, loss: Loss | str, noise: float) -> boo
     along = np.einsum("sij,i,j->s", matrices, v := vectors[:, np.abs(values).argmin()], v)
     return bool(abs(along.mean()) <= 5 * along.std(ddof=1) / math.sqrt(len(along)))
 
+# %% ../../nbs/29_samples.ipynb #samples-warn
+def _warn_heavy(law: SlopeLaw, ratio: float, d: int | None = None) -> None:
+    "Say so where more than a tenth of an edge rests on ten rows."
+    if edge_weight(law, ratio, d) > 0.1:
+        warnings.warn(
+            "unbounded slopes: the edge depends on the largest labels, and numbers are good for an order of "
+            "magnitude only", stacklevel=4)
 
+# %% ../../nbs/29_samples.ipynb #samples-whole
 def _whole_target(value, name: str) -> Target | SlopeLaw:
     """A gate for laws, and for targets of at most 16 variables that use each of them: a direction that does
     not occur is never seen."""
@@ -88,7 +96,15 @@ def _whole_target(value, name: str) -> Target | SlopeLaw:
         raise ValueError(f"{name} must have at most 16 variables here, got {target.r}")
     return target
 
+# %% ../../nbs/29_samples.ipynb #samples-amp-ratio
+def _amp_ratio(target: Target | str | SlopeLaw, k: int | None, noise: float) -> float:
+    "n/d at which message passing finds k directions, or all of them."
+    if isinstance(target, SlopeLaw):
+        raise TypeError("target must be a link for method = 'amp', got a SlopeLaw")
+    found = weak_recovery(target, noise)
+    return found[check_int(len(found) if k is None else k, "k", 1, len(found)) - 1].ratio
 
+# %% ../../nbs/29_samples.ipynb #samples-critical
 @gated(target=_whole_target, loss=as_loss, k=count(1), noise=NOISE, method=one_of("outliers", "amp"))
 def critical_ratio(
     target: Target | str | SlopeLaw,  # link, or a law that is already there
@@ -100,10 +116,7 @@ def critical_ratio(
     """n/d at which the outliers of S show k directions (phase transition of Mondelli and Montanari 2018);
     warns where slopes are unbounded and no limit exists."""
     if method == "amp":
-        if isinstance(target, SlopeLaw):
-            raise TypeError("target must be a link for method = 'amp', got a SlopeLaw")
-        found = weak_recovery(target, noise)
-        return found[check_int(len(found) if k is None else k, "k", 1, len(found)) - 1].ratio
+        return _amp_ratio(target, k, noise)
     law = target if isinstance(target, SlopeLaw) else slope_law(target, loss, noise)
     k = law.C.shape[1] if k is None else check_int(k, "k", 1, law.C.shape[1])
     ratio = _law_ratio(law, k, _LIMIT if not isinstance(target, SlopeLaw)
@@ -111,14 +124,6 @@ def critical_ratio(
     if math.isfinite(ratio):
         _warn_heavy(law, ratio)
     return ratio
-
-
-def _warn_heavy(law: SlopeLaw, ratio: float, d: int | None = None) -> None:
-    "Say so where more than a tenth of an edge rests on ten rows."
-    if edge_weight(law, ratio, d) > 0.1:
-        warnings.warn(
-            "unbounded slopes: the edge depends on the largest labels, and numbers are good for an order of "
-            "magnitude only", stacklevel=4)
 
 # %% ../../nbs/29_samples.ipynb #2bdababb
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ def _label_law(target: Target | str, noise: float = 0.0, bins: int = 1000) -> La
     return LabelLaw(count[full] / count[full].sum(), mean(y.numpy(), index, count), moments(Z, index, count),
                     moments(Z2, index2, count2))
 
-
+# %% ../../nbs/29_samples.ipynb #samples-bases
 def _trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
     "Orthonormal bases to try: all for r = 1, every degree for r = 2, random ones beyond."
     if r > 2:
@@ -153,11 +158,10 @@ def _trial_bases(r: int, draws: int = 500) -> Float[np.ndarray, "B r r"]:
     c, s = np.cos(turn), np.sin(turn)
     return np.stack([np.stack([c, s], 1), np.stack([-s, c], 1)], 1)[:, :r, :r]
 
-
+# %% ../../nbs/29_samples.ipynb #samples-strengths
 def _basis_strengths(law: LabelLaw, V: Float[np.ndarray, "B r r"]) -> Float[np.ndarray, "B r"]:
     "E[g_v^2] for each vector of each basis."
     found = []
-    # so that a thousand bins by five hundred bases fit
     for block in np.array_split(V, math.ceil(len(V) / 50)):
         g = [np.einsum("kij,bvi,bvj->kbv", C, block, block, optimize=True) - 1 for C in (law.C, law.again)]
         found.append(np.einsum("k,kbv,kbv->bv", law.p, *g))
@@ -191,7 +195,7 @@ def _needed_ratio(law: SlopeLaw, cosine: float = 0.9, digits: float = 0.01, high
 
     return _first_ratio(enough, high=high, digits=digits)
 
-
+# %% ../../nbs/29_samples.ipynb #samples-need
 @dataclass(frozen=True)
 class SampleNeed:
     "What one loss asks for."
@@ -203,23 +207,7 @@ class SampleNeed:
     steps: int | None  # T1 for it; None if nothing is enough or nothing can be said
     notes: tuple[str, ...]  # why the numbers may not be trusted
 
-
-def _loss_need(target: Target, loss: Loss | str, d: int, cosine: float, noise: float) -> SampleNeed:
-    "`samples_needed` for one loss."
-    law, name = slope_law(target, loss, noise, log2_points=15), loss if isinstance(loss, str) else repr(loss)
-    high = _LIMIT if _limit_vanishes(target, loss, noise) else 1e6
-    critical, needed = _law_ratio(law, law.C.shape[1], high), _needed_ratio(law, cosine, 1e-3, high)
-    at = next((ratio for ratio in (needed, critical) if math.isfinite(ratio)), _LIMIT)
-    notes = predict_spectrum(law, n_per_d=at, d=d).notes
-    if not math.isfinite(needed):
-        return SampleNeed(name, critical, needed, math.inf, None, (_why_never(critical, high), *notes))
-    try:
-        steps = predict_neurons(law, n_per_d=needed, d=d, steps=24, width=1000).best or None
-    except ArithmeticError as error:
-        steps, notes = None, (*notes, str(error))
-    return SampleNeed(name, critical, needed, math.ceil(needed * d), steps, notes)
-
-
+# %% ../../nbs/29_samples.ipynb #samples-never
 def _why_never(critical: float, high: float) -> str:
     "Why no number of rows gives the wanted cosine."
     if high == _LIMIT:
@@ -235,7 +223,23 @@ def _why_never(critical: float, high: float) -> str:
         "every direction becomes an outlier, but smaller than the bulk's other edge: the power method does "
         "not see it")
 
+# %% ../../nbs/29_samples.ipynb #samples-one
+def _loss_need(target: Target, loss: Loss | str, d: int, cosine: float, noise: float) -> SampleNeed:
+    "`samples_needed` for one loss."
+    law, name = slope_law(target, loss, noise, log2_points=15), loss if isinstance(loss, str) else repr(loss)
+    high = _LIMIT if _limit_vanishes(target, loss, noise) else 1e6
+    critical, needed = _law_ratio(law, law.C.shape[1], high), _needed_ratio(law, cosine, 1e-3, high)
+    at = next((ratio for ratio in (needed, critical) if math.isfinite(ratio)), _LIMIT)
+    notes = predict_spectrum(law, n_per_d=at, d=d).notes
+    if not math.isfinite(needed):
+        return SampleNeed(name, critical, needed, math.inf, None, (_why_never(critical, high), *notes))
+    try:
+        steps = predict_neurons(law, n_per_d=needed, d=d, steps=24, width=1000).best or None
+    except ArithmeticError as error:
+        steps, notes = None, (*notes, str(error))
+    return SampleNeed(name, critical, needed, math.ceil(needed * d), steps, notes)
 
+# %% ../../nbs/29_samples.ipynb #samples-gates
 _WANTED = real(1e-6, 1 - 1e-9)  # a cosine
 
 
@@ -248,7 +252,7 @@ def _several_losses(value, name: str) -> tuple[Loss | str, ...]:
         raise ValueError(f"{name} must hold at least one loss, got none")
     return tuple(one for one in found if as_loss(one, name))
 
-
+# %% ../../nbs/29_samples.ipynb #samples-all
 @gated(target=_whole_target, d=DIMENSION, losses=_several_losses, cosine=_WANTED, noise=NOISE)
 def samples_needed(
     target: Target | str,  # link
@@ -289,7 +293,14 @@ class LabelTransform(Loss):
     def location(self, y: Float[Array, "n"], weights: Float[Tensor, "n"] | None = None) -> float:
         return 0.0
 
+# %% ../../nbs/29_samples.ipynb #samples-star
+def _star_weights(law: LabelLaw, v: Float[np.ndarray, "r"], floor: float,
+                  centred: bool) -> Float[np.ndarray, "K"]:
+    "T* for direction v on the bins of the label."
+    T = 1 - 1 / np.einsum("kij,i,j->k", (law.C + law.again) / 2, v, v).clip(floor)
+    return T - law.p @ T if centred else T
 
+# %% ../../nbs/29_samples.ipynb #samples-directions
 def _trial_directions(r: int) -> Float[np.ndarray, "B r"]:
     "Unit vectors to try: eight angles for r = 2; axes, the diagonal and some random ones beyond."
     if r == 2:
@@ -298,22 +309,30 @@ def _trial_directions(r: int) -> Float[np.ndarray, "B r"]:
     V = np.concatenate([np.eye(r), np.ones((1 if r > 1 else 0, r)), random])
     return V / np.linalg.norm(V, axis=1, keepdims=True)
 
-
-def _star_weights(law: LabelLaw, v: Float[np.ndarray, "r"], floor: float,
-                  centred: bool) -> Float[np.ndarray, "K"]:
-    "T* for direction v on the bins of the label."
-    T = 1 - 1 / np.einsum("kij,i,j->k", (law.C + law.again) / 2, v, v).clip(floor)
-    return T - law.p @ T if centred else T
+# %% ../../nbs/29_samples.ipynb #samples-cost
+def _asked_ratio(law: SlopeLaw, cosine: float | None, digits: float, high: float = 1e6) -> float:
+    "n/d for this cosine of every direction, or for the transition if it is None."
+    if cosine is None:
+        return _law_ratio(law, law.C.shape[1], high)
+    return _needed_ratio(law, cosine, digits, high)
 
 
 def _star_cost(law: LabelLaw, T: Float[np.ndarray, "K"], cosine: float | None) -> float:
-    "n/d that the weights T need for all directions: for a cosine by the power method, or for the transition."
+    "n/d that the weights T need for all directions."
     order = np.argsort(T)
     weights = SlopeLaw(law.p[order], T[order], ((law.C + law.again) / 2)[order])
-    return _law_ratio(weights, law.C.shape[1],
-                      _LIMIT) if cosine is None else _needed_ratio(weights, cosine, 0.02, _LIMIT)
+    return _asked_ratio(weights, cosine, 0.02, _LIMIT)
 
+# %% ../../nbs/29_samples.ipynb #samples-unit
+def _unit(direction: Float[Array, "r"], r: int) -> Float[np.ndarray, "r"]:
+    "The direction in NumPy; `ValueError` unless it has r numbers and length one."
+    v = np.asarray(direction, dtype=float)
+    if v.shape != (r,) or not abs(np.linalg.norm(v) - 1) < 1e-6:
+        raise ValueError(f"direction must be a unit vector of {r} numbers, the variables of target, got "
+                         f"{shown(direction)}")
+    return v
 
+# %% ../../nbs/29_samples.ipynb #samples-best
 @gated(target=_whole_target, noise=NOISE, floor=real(1e-6, 1 - 1e-6), centred=flag, direction=tensor(None))
 def best_loss(
     target: Target | str,  # link
@@ -327,31 +346,14 @@ def best_loss(
     """The loss whose slope is T* = 1 - 1 / E[(v.z)^2 | y], the best weight for ONE direction v (Mondelli and
     Montanari 2018); `ValueError` for a direction that is not a unit vector."""
     target, law = as_target(target), _label_law(target, noise, bins=300)
-    if direction is None:
-        V = _trial_directions(target.r)
-        costs = [_star_cost(law, _star_weights(law, v, floor, centred), 0.9 if centred else None) for v in V]
-        direction = V[int(np.argmin(costs))]
-    v = np.asarray(direction, dtype=float)
-    if v.shape != (target.r,) or not abs(np.linalg.norm(v) - 1) < 1e-6:
-        raise ValueError(
-            f"direction must be a unit vector of {target.r} numbers, the variables of target, got "
-            f"{shown(direction)}")
+    weights = lambda v: _star_weights(law, v, floor, centred)
+    v = (min(_trial_directions(target.r), key=lambda v: _star_cost(law, weights(v), 0.9 if centred else None))
+         if direction is None else _unit(direction, target.r))
     name = f"T* of {target}, direction {np.round(v, 2).tolist()}, noise {noise:g}"
-    return LabelTransform(law.y, _star_weights(law, v, floor, centred), name)
+    return LabelTransform(law.y, weights(v), name)
 
 # %% ../../nbs/29_samples.ipynb #1b676809
 RANGES = {"huber": (0.02, 5.0), "logcosh": (0.02, 5.0), "pinball": (0.02, 0.98), "expectile": (0.02, 0.98)}
-
-
-@dataclass(frozen=True)
-class FamilyBest:
-    "The member of a family of losses that needs the fewest rows."
-
-    loss: str | None  # as `as_loss` reads it; None if no member is enough
-    ratio: float  # its n / d, infinity for none
-    losses: tuple[str, ...]  # those of the grid
-    ratios: tuple[float, ...]  # their n / d
-    notes: tuple[str, ...]  # why the answer may not be trusted
 
 
 def _family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "points"]:
@@ -362,6 +364,38 @@ def _family_grid(family: str, scale: float, points: int) -> Float[np.ndarray, "p
     if family in ("pinball", "expectile"):
         return expit(np.linspace(logit(low), logit(high), points))
     return scale * np.geomspace(low, high, points)
+
+# %% ../../nbs/29_samples.ipynb #samples-family
+@dataclass(frozen=True)
+class FamilyBest:
+    "The member of a family of losses that needs the fewest rows."
+
+    loss: str | None  # as `as_loss` reads it; None if no member is enough
+    ratio: float  # its n / d, infinity for none
+    losses: tuple[str, ...]  # those of the grid
+    ratios: tuple[float, ...]  # their n / d
+    notes: tuple[str, ...]  # why the answer may not be trusted
+
+# %% ../../nbs/29_samples.ipynb #samples-brent
+def _member_law(y: Float[Tensor, "N"], Z: Float[np.ndarray, "N r"], name: str) -> SlopeLaw:
+    "The law of the slopes of one member."
+    return bin_law(label_slope(y, as_loss(name)).numpy(), Z, tail=200, bins=600)
+
+
+def _search_around(ratio_at: Callable[[float], float], ratios: Sequence[float]) -> None:
+    "Try members between the neighbours of the best point of the grid, if it has two."
+    from scipy.optimize import minimize_scalar
+
+    k = int(np.argmin(ratios))
+    if math.isfinite(ratios[k]) and 0 < k < len(ratios) - 1:
+        minimize_scalar(ratio_at, bounds=(k - 1, k + 1), method="bounded",
+                        options={"xatol": 0.1, "maxiter": 10})
+
+# %% ../../nbs/29_samples.ipynb #samples-notes
+def _family_notes(law: SlopeLaw, ratio: float, at_end: bool) -> tuple[str, ...]:
+    "What to say of the best member of a family."
+    notes = ("the best parameter lies at the end of the range",) if at_end else ()
+    return (*notes, *predict_spectrum(law, n_per_d=ratio).notes)
 
 # %% ../../nbs/29_samples.ipynb #e212b97f
 @gated(target=_whole_target, family=one_of(*RANGES), cosine=or_none(_WANTED), noise=NOISE,
@@ -375,36 +409,23 @@ def best_of_family(
 ) -> FamilyBest:
     """The parameter of a family of losses with the smallest n/d, by theory alone; `ValueError` for a family
     without parameter."""
-    from scipy.optimize import minimize_scalar
-
     y, Z = label_points(target, noise, log2_points=14)
     grid, tried = _family_grid(family, y.std().item(), points), {}
-    law_of = lambda name: bin_law(label_slope(y, as_loss(name)).numpy(), Z, tail=200, bins=600)
 
     def ratio_at(position: float) -> float:
         name = f"{family}:{np.interp(position, np.arange(points), grid):.2g}"
         if name not in tried:
-            law = law_of(name)
-            tried[name] = _law_ratio(law, Z.shape[1]) if cosine is None else _needed_ratio(
-                law, cosine, digits=1e-3)
+            tried[name] = _asked_ratio(_member_law(y, Z, name), cosine, 1e-3)
         return tried[name]
 
     ratios = [ratio_at(k) for k in range(points)]
-    k, names, values = int(np.argmin(ratios)), tuple(tried), tuple(tried.values())
-    if math.isfinite(ratios[k]) and 0 < k < points - 1:
-        minimize_scalar(ratio_at, bounds=(k - 1, k + 1), method="bounded",
-                        options={"xatol": 0.1, "maxiter": 10})
+    names, values = tuple(tried), tuple(tried.values())
+    _search_around(ratio_at, ratios)
     best = min(tried, key=tried.__getitem__)
     if not math.isfinite(tried[best]):
         return FamilyBest(None, math.inf, names, values, ("no member of the family is enough",))
-    return FamilyBest(best, tried[best], names, values,
-                      _family_notes(law_of(best), tried[best], k in (0, points - 1)))
-
-
-def _family_notes(law: SlopeLaw, ratio: float, at_end: bool) -> tuple[str, ...]:
-    "What to say of the best member of a family."
-    notes = ("the best parameter lies at the end of the range",) if at_end else ()
-    return (*notes, *predict_spectrum(law, n_per_d=ratio).notes)
+    notes = _family_notes(_member_law(y, Z, best), tried[best], int(np.argmin(ratios)) in (0, points - 1))
+    return FamilyBest(best, tried[best], names, values, notes)
 
 # %% ../../nbs/29_samples.ipynb #eac62d9f
 def _law_of_outlier(
@@ -427,7 +448,16 @@ def _law_of_outlier(
     slope = (value - weight.sum()) / (weight @ (law.t - mean))
     return SlopeLaw(law.p, law.t, (1 + slope * (law.t - mean))[:, None, None])
 
+# %% ../../nbs/29_samples.ipynb #samples-row
+def _outlier_row(slopes: Float[np.ndarray, "n"], value: float, ratio: float,
+                 cosine: float) -> tuple[float, float, float, float]:
+    "Place, cosine now, critical n/d, and n/d for the wanted cosine."
+    law = _law_of_outlier(slopes, value, ratio)
+    match = [o for o in predict_spectrum(law, n_per_d=ratio).outliers if o.value * value > 0]
+    enough = lambda ratio: any(o.cosine >= cosine for o in predict_spectrum(law, n_per_d=ratio).outliers)
+    return value, match[0].cosine, _law_ratio(law, 1), _first_ratio(enough, digits=0.01)
 
+# %% ../../nbs/29_samples.ipynb #samples-data
 @gated(loss=as_loss, cosine=_WANTED)
 def predict_from_data(
     X: Float[Array, "n d"],  # inputs, centred and white
@@ -439,16 +469,11 @@ def predict_from_data(
     warns where slopes are unbounded."""
     X, y = (t.double() for t in check_data(X, y))
     n, d = X.shape
-    slopes, found = label_slope(y, as_loss(loss)).numpy(), []
+    slopes = label_slope(y, as_loss(loss)).numpy()
     plain = bin_law(slopes, np.ones((n, 1)))
-    edges = bulk_edges(plain, n / d)
+    low, high = (edge * (1 + 3 * d ** (-2 / 3)) for edge in bulk_edges(plain, n / d))
     _warn_heavy(plain, n / d, d)
-    for value in torch.linalg.eigvalsh(second_order_matrix(X, y, loss)).tolist():
-        if edges[0] * (1 + 3 * d ** (-2 / 3)) < value < edges[1] * (1 + 3 * d ** (-2 / 3)):
-            continue
-        law = _law_of_outlier(slopes, value, n / d)
-        match = [o for o in predict_spectrum(law, n_per_d=n / d).outliers if o.value * value > 0]
-        enough = lambda ratio, law=law: any(o.cosine >= cosine
-                                            for o in predict_spectrum(law, n_per_d=ratio).outliers)
-        found.append((value, match[0].cosine, _law_ratio(law, 1), _first_ratio(enough, digits=0.01)))
+    found = [_outlier_row(slopes, value, n / d, cosine)
+             for value in torch.linalg.eigvalsh(second_order_matrix(X, y, loss)).tolist()
+             if not low < value < high]
     return sorted(found, key=lambda row: -abs(row[0]))

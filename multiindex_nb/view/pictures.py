@@ -48,7 +48,7 @@ def _draw_frame(ax, r: int) -> None:
     ax.set(aspect="equal", xlim=(-1.2, 1.25), ylim=(-1.2, 1.25), xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
 
-
+# %% ../../nbs/30_pictures.ipynb #pictures-plot
 @gated(W=tensor(None, None), ax=drawing)
 def plot_neurons(
     W: Float[Array, "m d"],  # neurons, of any length
@@ -66,7 +66,7 @@ def plot_neurons(
         ax.plot(*P[nearest == k].T, "os"[k], ms=4, color=f"C{k}", alpha=0.6, mew=0)
     return ax
 
-# %% ../../nbs/30_pictures.ipynb #7f9c52ab
+# %% ../../nbs/30_pictures.ipynb #pictures-gate
 def _error_curve(value, name: str) -> list[float]:
     "A gate for test errors, infinite ones included."
     errors = as_tensor(value, name)
@@ -75,7 +75,7 @@ def _error_curve(value, name: str) -> list[float]:
             f"{name} must be a list of numbers, none of them NaN, got shape {tuple(errors.shape)}")
     return errors.clamp(1e-6, 1e3).tolist()
 
-
+# %% ../../nbs/30_pictures.ipynb #7f9c52ab
 @gated(errors=_error_curve, chosen=count(0), ax=drawing, steps=count(0), legend=flag)
 def plot_errors(
     # test error over the variance after 0, 1, ... steps
@@ -103,14 +103,22 @@ def plot_errors(
         ax.legend()
     return ax
 
-# %% ../../nbs/30_pictures.ipynb #dcd9204d
+# %% ../../nbs/30_pictures.ipynb #pictures-between
 def between(points: Float[Tensor, "times m 2"], frames: int) -> Float[Tensor, "F m 2"]:
     "Points of every step and `frames - 1` points on the straight line to the next."
     shares = torch.linspace(0, 1, frames + 1, dtype=points.dtype)[:-1, None, None]
     parts = [(1 - shares) * here + shares * there for here, there in zip(points[:-1], points[1:])]
     return torch.cat([*parts, points[-1:]])
 
+# %% ../../nbs/30_pictures.ipynb #pictures-weights
+def _kept_weights(runs: dict[str, History]) -> list[Float[Tensor, "times m d"]]:
+    "Weights of each run by step; `ValueError` if a run has none or the runs differ in steps."
+    weights = [h.weights for h in runs.values() if isinstance(h, History) and h.weights is not None]
+    if len(weights) < len(runs) or len({len(W) for W in weights}) != 1:
+        raise ValueError("runs must be histories with weights (keep_weights=True) of equally many steps")
+    return weights
 
+# %% ../../nbs/30_pictures.ipynb #dcd9204d
 @gated(runs=instance(dict, "title -> history"), frames=count(1, 240), fps=count(1, 100))
 def animate_neurons(
     runs: dict[str, History],  # title -> history of stage 1, with its weights, all of equally many steps
@@ -127,12 +135,9 @@ def animate_neurons(
     from matplotlib.animation import FuncAnimation, PillowWriter
     from matplotlib.figure import Figure
 
-    weights = [h.weights for h in runs.values() if isinstance(h, History) and h.weights is not None]
-    if len(weights) < len(runs) or len({len(W) for W in weights}) != 1:
-        raise ValueError("runs must be histories with weights (keep_weights=True) of equally many steps")
+    films = [between(plane_coordinates(W, U), frames) for W in _kept_weights(runs)]
     figure = Figure(figsize=(2.7 * len(runs), 2.9), layout="constrained")
     axes = figure.subplots(1, len(runs), squeeze=False)[0]
-    films = [between(plane_coordinates(W, U), frames) for W in weights]
     dots = [ax.plot([], [], "o", ms=3.5, color="0.3", alpha=0.6, mew=0)[0] for ax in axes]
     for ax in axes:
         _draw_frame(ax, len(index_basis(U)))
