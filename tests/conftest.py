@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from forks import load
 
 ROOT = Path(__file__).resolve().parents[1]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
@@ -73,6 +74,16 @@ def plain_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    "Two Dask workers, each in a process that may be killed and comes back: forks, so that they start at once."
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    load()
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}), distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, dashboard_address=":0", processes=True) as it:
+        yield it
 
 
 @pytest.fixture(scope="session")

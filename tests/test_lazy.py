@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from forks import start_module
 from sklearn.exceptions import DataConversionWarning
 
 import multiindex_nb as mi
@@ -123,18 +124,16 @@ PHASES = {"spectrum": 1, "stage 1": 3, "readout": 6}  # number of a reading in e
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_worker_killed(phase, monkeypatch):
+def test_worker_killed(phase, monkeypatch, cluster):
     "SIGKILL to one of two workers in each phase of a run: the same network to rounding."
-    distributed = pytest.importorskip("distributed")
     X, y, lazy = rows(n=8000)
     inside = mi.learn(X, y, 2, "mse", steps=3, width=32)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
-                                  processes=True) as cluster:
-        with distributed.Client(cluster) as client:
-            pids = list(client.run(os.getpid).values())
-            begun = strike_at(monkeypatch, PHASES[phase], lambda: os.kill(pids[0], signal.SIGKILL))
-            outside = mi.learn(lazy.map_blocks(slow, dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
-            survivors = list(client.run(os.getpid).values())
+    with cluster.get_client() as client:
+        client.wait_for_workers(2, timeout=60)  # one may be coming back
+        pids = list(client.run(os.getpid).values())
+        begun = strike_at(monkeypatch, PHASES[phase], lambda: os.kill(pids[0], signal.SIGKILL))
+        outside = mi.learn(lazy.map_blocks(slow, dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
+        survivors = list(client.run(os.getpid).values())
     assert len(begun) > PHASES[phase] and pids[0] not in survivors, "the worker was not killed during the run"
     assert (inside.net.W - outside.net.W).norm() <= 1e-8 * inside.net.W.norm()
     expected = inside.predict(X[:1000])
@@ -147,9 +146,9 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
     the rows."""
     distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     _, y, lazy = rows(n=8000)
-    start = lambda what, *words: subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place",
-         "--dashboard-address", ":0", *words], stderr=subprocess.DEVNULL)
+    start = lambda what, *words: start_module(
+        f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place", "--dashboard-address", ":0",
+        *words)
     with dask.config.set(
         {"distributed.comm.timeouts.connect": "3s", "distributed.client.scheduler-info-interval": "1s"}):
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
@@ -164,7 +163,7 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
                 assert len(begun) == PHASES[phase] and time.monotonic() - begun[-1] < 60
         finally:
             for process in (scheduler, worker):
-                process.kill(), process.wait()
+                process.kill(), process.join()
 
 
 def test_bad_entries_in_a_chunk_are_found(tmp_path):
