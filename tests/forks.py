@@ -12,9 +12,9 @@ import tempfile
 from pathlib import Path
 
 FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["torch", "scipy.optimize", "scipy.stats", "sklearn.ensemble", "matplotlib.pyplot",
-                              "execnb.shell", "pyarrow.parquet", "fastcore.test",
-                              "dask.array", "distributed", "multiindex_nb.cli"])
+FORKS.set_forkserver_preload(
+    ["torch", "scipy.optimize", "scipy.stats", "sklearn.ensemble", "matplotlib.pyplot", "execnb.shell",
+     "pyarrow.parquet", "fastcore.test", "dask.array", "distributed", "multiindex_nb.cli"])
 
 
 def load() -> None:

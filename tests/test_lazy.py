@@ -89,7 +89,8 @@ def test_rows_of_four_times_a_memory_limit(tmp_path):
     script = tmp_path / "limited.py"
     script.write_text(LIMITED)
     # one heap, little lost in gaps
-    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "8000000", "MALLOC_TRIM_THRESHOLD_": "131072",
+                        "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True,
                           timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
