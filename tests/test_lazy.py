@@ -55,15 +55,15 @@ LIMITED = textwrap.dedent(
         "Bytes of private writable memory, what RLIMIT_DATA limits."
         return 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
 
-    d, chunk, link = 200, 2000, mi.Target.parse("h2(z1)+h2(z2)")
+    d, chunk, link = 200, 5000, mi.Target.parse("h2(z1)+h2(z2)")
     U = mi.random_subspace(d, 2)
-    mi.learn(*lazy_sample(link, U, 9000, chunk=chunk), 2, "mse", steps=2, width=16)  # loads what is loaded late
+    mi.learn(*lazy_sample(link, U, 3 * chunk, chunk=chunk), 2, "mse", steps=2, width=16)  # loads what is loaded late
     limit = allocated() + 200 * 2**20
     n = 4 * limit // (4 * d)  # rows of float32: four times the limit
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    base = np.random.default_rng(0).standard_normal((16 * chunk, d), dtype=np.float32)
+    base = np.random.default_rng(0).standard_normal((6 * chunk, d), dtype=np.float32)
     sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
-    make = lambda k, size: base[chunk * (k % 16) :][:size]  # sixteen chunks over and over, made in no time
+    make = lambda k, size: base[chunk * (k % 6) :][:size]  # six chunks over and over, made in no time
     X = da.concatenate([da.from_delayed(delayed(make)(k, size), (size, d), dtype="float32") for k, size in enumerate(sizes)])
     y = np.empty(n)
     for k, size in enumerate(sizes):
@@ -94,7 +94,7 @@ def test_rows_of_four_times_a_memory_limit(tmp_path):
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True,
                           timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
-    # thirty-two thousand different rows, half of them for stage 1
+    # thirty thousand different rows, half of them for stage 1
     assert float(done.stdout.split()[-1]) < 0.3, done.stdout
 
 
