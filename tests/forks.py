@@ -42,13 +42,13 @@ def be_command(words, folder, env, *streams) -> None:
     pipes."""
     from multiindex_nb.cli import main
 
+    for number, stream in enumerate(streams, 1):
+        os.dup2(stream.fileno() if hasattr(stream, "fileno") else os.open(stream, os.O_WRONLY), number)
     os.chdir(folder)
     os.environ.clear(), os.environ.update(env)
     for number, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL),
                            (signal.SIGHUP, signal.SIG_DFL)):
         signal.signal(number, answer)
-    for number, stream in enumerate(streams, 1):
-        os.dup2(stream.fileno() if hasattr(stream, "fileno") else os.open(stream, os.O_WRONLY), number)
     raw = bool(env.get("PYTHONUNBUFFERED"))
     sys.stdout, sys.stderr = (
         io.TextIOWrapper(open(number, "wb", 0 if raw else -1, closefd=False), "utf-8", write_through=raw,
