@@ -1,17 +1,15 @@
 """Run a notebook from top to bottom in a process of its own, and compare what it says with its saved
 outputs."""
 
-import multiprocessing
 import os
 import re
-import sys
 import traceback
 from pathlib import Path
 
+from forks import FORKS, end_workers, finished
+
 SKIPPED = re.compile(r"^#\|\s*(slow|notest|eval:\s*false)", re.M)
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?")
-PRELOAD = ["torch", "scipy.optimize", "scipy.stats", "sklearn.ensemble", "matplotlib.pyplot", "execnb.shell",
-           "pyarrow.parquet", "fastcore.test"]
 
 
 def text_of(outputs: list) -> str:
@@ -31,8 +29,7 @@ def run_cells(path: Path, sender) -> None:
     """Send the text of every code cell, and the error of the first that fails; to be called in a fresh
     process."""
     sender.send(said_by(path))
-    if "joblib.externals.loky" in sys.modules:  # whose idle workers would keep this process for five minutes
-        sys.modules["joblib.externals.loky"].get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    end_workers()
 
 
 def said_by(path: Path) -> tuple[dict[str, str], str | None]:
@@ -52,18 +49,17 @@ def said_by(path: Path) -> tuple[dict[str, str], str | None]:
     return said, None
 
 
-def run_chapter(path: Path) -> tuple[dict[str, str], str | None]:
-    """Text by cell, and the error if there was one. The process starts with the large libraries loaded and
-    nothing done."""
-    start = multiprocessing.get_context("forkserver")
-    start.set_forkserver_preload(PRELOAD)
-    receiver, sender = start.Pipe(duplex=False)
-    child = start.Process(target=run_cells, args=(path, sender))
+def run_chapter(path: Path, seconds: float = 900) -> tuple[dict[str, str], str | None]:
+    "Text by cell, and the error if there was one."
+    receiver, sender = FORKS.Pipe(duplex=False)
+    child = FORKS.Process(target=run_cells, args=(path, sender))
     child.start()
     sender.close()
     try:
+        if not receiver.poll(seconds):
+            child.kill()
         return receiver.recv()
     except EOFError:
-        return {}, f"{path.name}: the process ended with no result"
+        return {}, f"{path.name}: the process ended with no result within {seconds:g} s"
     finally:
-        child.join()
+        finished(child)

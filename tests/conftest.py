@@ -13,8 +13,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from forks import load
 
 ROOT = Path(__file__).resolve().parents[1]
+# For workers, forks and commands: memory that was freed is kept, or a third of their time would go into
+# fetching it again.
+os.environ |= {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync"]
 
@@ -73,6 +77,17 @@ def plain_signals():
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    "Two Dask workers in processes that may be killed and come back: forks, so that they start at once."
+    dask, distributed = pytest.importorskip("dask"), pytest.importorskip("distributed")
+    load()
+    with dask.config.set({"distributed.worker.multiprocessing-method": "forkserver"}):
+        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
+                                      processes=True) as it:
+            yield it
 
 
 @pytest.fixture(scope="session")

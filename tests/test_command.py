@@ -1,9 +1,12 @@
-"""The command as a process: any folder, no display, one line for an error."""
+"""The command as a process: any folder, no display, one line for an error. Most are forks; what the start of
+Python, a shell or a signal has a part in is a process of its own."""
 
 import fcntl
+import functools
 import io
 import json
 import os
+import shlex
 import signal
 import struct
 import subprocess
@@ -16,10 +19,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from forks import FORKS, finished, run_command, start_command
 from pyarrow import parquet
 
 import multiindex_nb as mi
 from multiindex_nb import cli
+from multiindex_nb.engine import cost
 
 pytestmark = pytest.mark.usefixtures("plain_signals")
 SCRIPT = Path(sys.executable).with_name("multiindex")
@@ -27,8 +32,10 @@ QUICK = ["learn", "--d", "20", "--n-per-d", "40", "--width", "32"]
 ENV = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "DISPLAY", "MPLBACKEND")}
 
 
-def run(words, folder, start=(str(SCRIPT),)):
-    "The finished process."
+def run(words, folder, start=None):
+    "The finished process; a fork unless it is said how to start it."
+    if start is None:
+        return run_command(words, folder, ENV)
     return subprocess.run([*start, *map(str, words)], cwd=folder, env=ENV, capture_output=True, text=True,
                           timeout=120)
 
@@ -44,11 +51,11 @@ def test_help_and_version(start, tmp_path):
 
 def test_learn_from_another_folder(tmp_path):
     """Table on standard output, silence on standard error, picture and record in ./results; the same again
-    with the same seed."""
+    with the same seed, in a fork."""
     records = []
-    for k in range(2):
+    for k, start in enumerate([(str(SCRIPT),), None]):
         done = run([*QUICK, "--loss", "mse", "huber:0.5", "--target", "h2(z1)+h2(z2)", "--noise", "0.1"],
-                   tmp_path)
+                   tmp_path, start)
         assert (done.returncode, done.stderr) == (0, "")
         assert all(word in done.stdout
                    for word in ("alignment", "coverage", "verdict", "oracle", "trivial", "huber:0.5"))
@@ -119,29 +126,17 @@ def test_bad_value_costs_one_line(words, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.fixture
-def interruptible():
-    "Children heed SIGINT even where the tests run in a shell's background, which makes them ignore it."
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-def test_interruption_is_one_line(tmp_path, interruptible):
+def test_interruption_is_one_line(tmp_path, tmp_path_factory):
     "Ctrl-C during the work: exit code 130, nothing half written."
-    begin = time.perf_counter()
-    run(["--version"], tmp_path)
-    startup = time.perf_counter() - begin  # on this machine, as busy as it is
-    words = [str(SCRIPT), "learn", "--d", "300", "--n-per-d", "100", "--steps", "100", "--engine", "autograd"]
-    with subprocess.Popen(words, cwd=tmp_path, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True) as process:
-        time.sleep(2 * startup + 2)
-        process.send_signal(signal.SIGINT)
-        try:
-            out, err = process.communicate(timeout=60)
-        finally:
-            process.kill()
-    assert (process.returncode, out) == (130, "") and err.count("\n") == 1 and "interrupted" in err
+    streams = [tmp_path_factory.mktemp("said") / name for name in ("out", "err")]
+    for stream in streams:
+        stream.touch()
+    process = start_command(["learn", "--d", 300, "--n-per-d", 100, "--steps", 100, "--engine", "autograd"],
+                            tmp_path, ENV, *streams)
+    time.sleep(2)
+    os.kill(process.pid, signal.SIGINT)
+    code, (out, err) = finished(process, 60), (stream.read_text() for stream in streams)
+    assert (code, out) == (130, "") and err.count("\n") == 1 and "interrupted" in err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -180,13 +175,14 @@ def test_bench_prints_a_table_and_goes_on_from_stored_results(tmp_path):
     assert run(words, tmp_path).stdout == first.stdout
 
 
-def test_bench_times_every_path(tmp_path):
+def test_bench_times_every_path(command, tmp_path, monkeypatch):
     "A table for each problem, slopes over d, and the rows as Parquet."
-    words = ["bench", "--d", 40, 80, "--width", 16, "--steps", 2, "--path", "power", "learn", "--out",
-             "speed"]
-    done = run(words, tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    # the rate of the machine is not the subject
+    monkeypatch.setattr(cost, "measure_machine", functools.partial(cost.measure_machine, 200))
+    code, out, err = command("bench", "--d", 40, 80, "--width", 16, "--steps", 2, "--path", "power", "learn",
+                             "--out", "speed")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
     assert [line.split()[0] for line in lines[3:5]] == ["power", "learn"]
     assert sum(line.startswith("slope of log seconds against log d") for line in lines) == 2
     rows = parquet.read_table(tmp_path / "speed" / "speed.parquet").to_pylist()
@@ -215,23 +211,38 @@ def shell(line, folder, **env):
 
 LAST = '; echo "${PIPESTATUS[0]}" >&2'
 SHORT = "--target 'h2(z1)' --d 10 --n-per-d 20 --width 16 --steps 2"
+TABLE = "bench --d 20 --width 16 --steps 2 --path power --out o"
+C1 = "reproduce --claim C1 --out o"
+WRITTEN = {"learn": ["learn.json", "learn.png"], "bench": ["speed.parquet"], "reproduce": ["REPRODUCTION.md"]}
+
+
+def nobody():
+    "A pipe whose reader has gone."
+    receiver, sender = FORKS.Pipe(duplex=False)
+    receiver.close()
+    return sender
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("line", [f"$MI learn {SHORT} --out o", "$MI predict --target 'h2(z1)' --loss mse",
-                                  "$MI --help", "$MI learn --help",
-                                  "$MI bench --d 20 --width 16 --steps 2 --path power --out o",
-                                  "$MI reproduce --claim C1 --out o"])
+@pytest.mark.parametrize("line", [f"learn {SHORT} --out o", "predict --target 'h2(z1)' --loss mse",
+                                  "--help", "learn --help", TABLE, C1])
 def test_a_reader_that_has_seen_enough_is_no_error(line, unbuffered, tmp_path):
     "Exit code 0, nothing on standard error, results written."
-    if "reproduce" in line:
-        # so that the next call is short
-        assert shell("$MI reproduce --claim C1 --out o", tmp_path).returncode == 0
-    done = shell(f"{line} | true{LAST}", tmp_path, PYTHONUNBUFFERED=unbuffered)
-    assert done.stderr == "0\n"
-    wanted = {"learn": ["learn.json", "learn.png"], "bench": ["speed.parquet"],
-              "reproduce": ["REPRODUCTION.md"]}.get(line.split()[1], [])
-    assert all((tmp_path / "o" / name).stat().st_size > 0 for name in wanted if "help" not in line)
+    words = shlex.split(line)
+    if line == C1:
+        assert run(words, tmp_path).returncode == 0  # so that the next call is short
+    with nobody() as out:
+        done = run_command(words, tmp_path, {**ENV, "PYTHONUNBUFFERED": unbuffered}, out)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all((tmp_path / "o" / name).stat().st_size > 0 for name in WRITTEN.get(words[0], [])
+               if "help" not in line)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("line", [f"learn {SHORT} --out o", "--help"])
+def test_a_reader_that_has_seen_enough_in_a_shell(line, unbuffered, tmp_path):
+    "The same where Python's own last flush has a part."
+    assert shell(f"$MI {line} | true{LAST}", tmp_path, PYTHONUNBUFFERED=unbuffered).stderr == "0\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
@@ -265,20 +276,19 @@ def test_names_that_a_terminal_cannot_show(tmp_path):
             done.stderr) == (0, b"") and rb"gr\xf6\xdfe" in done.stdout and rb"\u5e74" in done.stdout
     record = json.loads((tmp_path / "o" / "learn.json").read_text())
     assert record["label"].startswith("'年' (the last column") and record["inputs"] == ["größe", "$\\alpha^"]
-    done = subprocess.run([SCRIPT, *words[:2], "grö.csv", *words[3:]], cwd=tmp_path,
-                          env={**ENV, "PYTHONIOENCODING": "ascii"}, capture_output=True, timeout=120)
-    assert done.returncode == 2 and b"no such file" in done.stderr and done.stderr.count(b"\n") == 1
+    done = run([*words[:2], "grö.csv", *words[3:]], tmp_path)
+    assert done.returncode == 2 and "no such file" in done.stderr and done.stderr.count("\n") == 1
 
 
-RC = {"LaTeX": "text.usetex: True", "a font that is not there": "font.family: Nowhere Sans",
-      "another format": "savefig.format: svg", "tight": "savefig.bbox: tight", "huge": "savefig.dpi: 100000"}
+RC = ["text.usetex: True", "font.family: Nowhere Sans", "savefig.format: svg", "savefig.bbox: tight",
+      "savefig.dpi: 100000"]
 
 
-@pytest.mark.parametrize("rc", RC.values(), ids=RC)
-def test_the_style_of_the_user_changes_no_picture(rc, tmp_path):
-    "The same picture, byte for byte, and nothing said."
-    plain = shell(f"$MI learn {SHORT} --out plain", tmp_path)
-    (tmp_path / "matplotlibrc").write_text(rc + "\n")
+def test_the_style_of_the_user_changes_no_picture(tmp_path):
+    """The same picture, byte for byte, and nothing said: LaTeX, a font that is not there, another format,
+    tight, huge. Each would be seen by itself."""
+    plain = run(shlex.split(f"learn {SHORT} --out plain"), tmp_path)
+    (tmp_path / "matplotlibrc").write_text("\n".join(RC))
     done = shell(f"$MI learn {SHORT} --out own", tmp_path, PATH="/nowhere:/usr/bin:/bin")
     assert (done.returncode, done.stderr, plain.returncode) == (0, "", 0)
     assert (tmp_path / "own" / "learn.png").read_bytes() == (tmp_path / "plain" / "learn.png").read_bytes()
@@ -287,7 +297,7 @@ def test_the_style_of_the_user_changes_no_picture(rc, tmp_path):
 def test_a_picture_that_fails_loses_no_numbers(tmp_path):
     "learn.json and the table are there; one line says what is not; no part of a file is left."
     (tmp_path / "o" / "learn.png").mkdir(parents=True)
-    done = shell(f"$MI learn {SHORT} --out o", tmp_path)
+    done = run(shlex.split(f"learn {SHORT} --out o"), tmp_path)
     assert done.returncode == 2 and done.stderr.count(
         "\n") == 1 and "not written" in done.stderr and "learn.png" in done.stderr
     assert "verdict" in done.stdout and "wrote o/learn.json" in done.stdout
@@ -296,7 +306,7 @@ def test_a_picture_that_fails_loses_no_numbers(tmp_path):
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="no folder that even root cannot write")
 @pytest.mark.parametrize("words",
-                         [["learn", *SHORT.replace("'", "").split()],
+                         [["learn", *shlex.split(SHORT)],
                           ["bench", "--d", "20", "--width", "16", "--steps", "2", "--path", "power"],
                           ["reproduce", "--claim", "C1"]], ids=lambda w: w[0])
 def test_a_folder_that_cannot_be_written(words, tmp_path):
@@ -534,7 +544,7 @@ SLOW = "import time\nprint('loading', flush=True)\ntime.sleep(60)\n"
                          [((str(SCRIPT), "learn"), 130),
                           ((sys.executable, "-c", "import multiindex_nb"), -signal.SIGINT)],
                           ids=["the command", "another program"])
-def test_ctrl_c_while_importing(start, code, tmp_path, interruptible):
+def test_ctrl_c_while_importing(start, code, tmp_path):
     "One line from the command; another program that imports the package keeps its own answer, a traceback."
     (tmp_path / "torch.py").write_text(SLOW)
     path = os.pathsep.join(

@@ -11,6 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from forks import start_module
 from sklearn.exceptions import DataConversionWarning
 
 import multiindex_nb as mi
@@ -54,15 +55,15 @@ LIMITED = textwrap.dedent(
         "Bytes of private writable memory, what RLIMIT_DATA limits."
         return 1024 * next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmData"))
 
-    d, chunk, link = 200, 2000, mi.Target.parse("h2(z1)+h2(z2)")
+    d, chunk, link = 200, 5000, mi.Target.parse("h2(z1)+h2(z2)")
     U = mi.random_subspace(d, 2)
-    mi.learn(*lazy_sample(link, U, 9000, chunk=chunk), 2, "mse", steps=2, width=16)  # loads what is loaded late
+    mi.learn(*lazy_sample(link, U, 3 * chunk, chunk=chunk), 2, "mse", steps=2, width=16)  # loads what is loaded late
     limit = allocated() + 200 * 2**20
     n = 4 * limit // (4 * d)  # rows of float32: four times the limit
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-    base = np.random.default_rng(0).standard_normal((16 * chunk, d), dtype=np.float32)
+    base = np.random.default_rng(0).standard_normal((6 * chunk, d), dtype=np.float32)
     sizes = [min(chunk, n - start) for start in range(0, n, chunk)]
-    make = lambda k, size: base[chunk * (k % 16) :][:size]  # sixteen chunks over and over, made in no time
+    make = lambda k, size: base[chunk * (k % 6) :][:size]  # six chunks over and over, made in no time
     X = da.concatenate([da.from_delayed(delayed(make)(k, size), (size, d), dtype="float32") for k, size in enumerate(sizes)])
     y = np.empty(n)
     for k, size in enumerate(sizes):
@@ -88,11 +89,12 @@ def test_rows_of_four_times_a_memory_limit(tmp_path):
     script = tmp_path / "limited.py"
     script.write_text(LIMITED)
     # one heap, little lost in gaps
-    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "8000000", "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
+    env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "8000000", "MALLOC_TRIM_THRESHOLD_": "131072",
+                        "MALLOC_ARENA_MAX": "1", "OMP_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, script], cwd=tmp_path, env=env, capture_output=True, text=True,
                           timeout=600)
     assert done.returncode == 0, done.stderr[-2000:]
-    # thirty-two thousand different rows, half of them for stage 1
+    # thirty thousand different rows, half of them for stage 1
     assert float(done.stdout.split()[-1]) < 0.3, done.stdout
 
 
@@ -123,18 +125,16 @@ PHASES = {"spectrum": 1, "stage 1": 3, "readout": 6}  # number of a reading in e
 
 
 @pytest.mark.parametrize("phase", PHASES)
-def test_worker_killed(phase, monkeypatch):
+def test_worker_killed(phase, monkeypatch, cluster):
     "SIGKILL to one of two workers in each phase of a run: the same network to rounding."
-    distributed = pytest.importorskip("distributed")
     X, y, lazy = rows(n=8000)
     inside = mi.learn(X, y, 2, "mse", steps=3, width=32)
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
-                                  processes=True) as cluster:
-        with distributed.Client(cluster) as client:
-            pids = list(client.run(os.getpid).values())
-            begun = strike_at(monkeypatch, PHASES[phase], lambda: os.kill(pids[0], signal.SIGKILL))
-            outside = mi.learn(lazy.map_blocks(slow, dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
-            survivors = list(client.run(os.getpid).values())
+    with cluster.get_client() as client:
+        client.wait_for_workers(2, timeout=60)  # one may be coming back
+        pids = list(client.run(os.getpid).values())
+        begun = strike_at(monkeypatch, PHASES[phase], lambda: os.kill(pids[0], signal.SIGKILL))
+        outside = mi.learn(lazy.map_blocks(slow, dtype=lazy.dtype), y, 2, "mse", steps=3, width=32)
+        survivors = list(client.run(os.getpid).values())
     assert len(begun) > PHASES[phase] and pids[0] not in survivors, "the worker was not killed during the run"
     assert (inside.net.W - outside.net.W).norm() <= 1e-8 * inside.net.W.norm()
     expected = inside.predict(X[:1000])
@@ -147,9 +147,9 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
     the rows."""
     distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
     _, y, lazy = rows(n=8000)
-    start = lambda what, *words: subprocess.Popen(
-        [sys.executable, "-m", f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place",
-         "--dashboard-address", ":0", *words], stderr=subprocess.DEVNULL)
+    start = lambda what, *words: start_module(
+        f"distributed.cli.dask_{what}", "--scheduler-file", tmp_path / "place", "--dashboard-address", ":0",
+        *words)
     with dask.config.set(
         {"distributed.comm.timeouts.connect": "3s", "distributed.client.scheduler-info-interval": "1s"}):
         scheduler = start("scheduler", "--host", "127.0.0.1", "--port", "0")
@@ -164,7 +164,7 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
                 assert len(begun) == PHASES[phase] and time.monotonic() - begun[-1] < 60
         finally:
             for process in (scheduler, worker):
-                process.kill(), process.wait()
+                process.kill(), process.join()
 
 
 def test_bad_entries_in_a_chunk_are_found(tmp_path):

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import functools
 import io
 import pickle
 import warnings
@@ -95,14 +96,19 @@ RESULTS = {
 }
 
 
+@functools.cache
+def result(name):
+    "Computed once for all ways."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return RESULTS[name]()
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", RESULTS)
 def test_results_come_back_the_same(name, way):
     "Every result, field by field."
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        thing = RESULTS[name]()
-    assert same(thing, WAYS[way](thing))
+    assert same(result(name), WAYS[way](result(name)))
 
 
 WINNERS = {
@@ -114,16 +120,24 @@ WINNERS = {
 }
 
 
+Z = np.random.default_rng(0).standard_normal((400, 5))
+
+
+@functools.cache
+def fitted(winner):
+    "An estimator whose function is of this kind."
+    settings = dict(refine=False) if winner == "network" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return mi.MultiIndexRegressor(1 if winner in ("network", "constant") else "auto", random_state=0,
+                                      **settings).fit(Z, (WINNERS[winner] or WINNERS["polynomial"])(Z))
+
+
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("winner", WINNERS)
 def test_estimator_comes_back_the_same(winner, way):
     "Whatever kind of function won."
-    Z = np.random.default_rng(0).standard_normal((400, 5))
-    settings = dict(refine=False) if winner == "network" else {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model = mi.MultiIndexRegressor(1 if winner in ("network", "constant") else "auto", random_state=0,
-                                       **settings).fit(Z, (WINNERS[winner] or WINNERS["polynomial"])(Z))
+    model = fitted(winner)
     assert model.model_.kind == {"certified": "polynomial"}.get(winner, winner)
     again = WAYS[way](model)
     assert np.array_equal(again.predict(Z),

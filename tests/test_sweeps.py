@@ -554,14 +554,11 @@ def test_a_claim_that_is_not_judged_stops_no_other(tmp_path, monkeypatch):
 # clusters
 
 
-def test_dask_cluster_gives_the_same_rows(tmp_path):
+def test_dask_cluster_gives_the_same_rows(tmp_path, cluster):
     "Numbers that depend on where they are computed; sent to a local Dask cluster by parallel_config alone."
-    distributed = pytest.importorskip("distributed")
     sweep = Sweep("draws", lambda x, seed: {"value": np.random.default_rng([x, seed]).normal()},
                   product(x=[1, 2, 3]), seeds=4)
     here = [row["value"] for row in run_sweep(sweep, tmp_path / "here")]
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0",
-                                  processes=True) as cluster:
-        with distributed.Client(cluster), joblib.parallel_config(backend="dask"):
-            there = [row["value"] for row in run_sweep(sweep, tmp_path / "there")]
+    with cluster.get_client(), joblib.parallel_config(backend="dask"):
+        there = [row["value"] for row in run_sweep(sweep, tmp_path / "there")]
     assert here == there
