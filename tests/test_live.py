@@ -1,10 +1,13 @@
 """The live figures: JavaScript held to Python by Node, and turned by hand in a browser."""
 
+import contextlib
 import json
 import os
 import re
 import shutil
+import socket
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -316,6 +319,71 @@ def test_phone(figure):
         "() => { const f = document.querySelector('.mi-live').figure; return "
         "[f.svg.getBoundingClientRect().top, f.inputs.t.input.getBoundingClientRect().bottom] }")
     assert bottom - top < 844 - 130  # below the bars at the top of the page
+
+
+@contextlib.contextmanager
+def lab(folder):
+    "JupyterLab for the notebooks of a folder, with settings of its own: where it is."
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    words = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={port}",
+             "--expose-app-in-browser",
+             "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={folder}"]
+    env = {f"JUPYTER_{kind}_DIR": str(folder / kind) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    with subprocess.Popen(words, env=os.environ | env, stdout=subprocess.DEVNULL, text=True,
+                          stderr=subprocess.PIPE) as process:
+        try:
+            for line in process.stderr:
+                if "is running at" in line:
+                    break
+            yield f"http://127.0.0.1:{port}/"
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+def test_notebook(browser, tmp_path):
+    "In JupyterLab, without a network: Python reads and sets the knobs, arrows turn them."
+    from nbformat import v4, write
+
+    cells = ("from multiindex_nb.explorer import live\nfigure = live(loss='l1', n_per_d=55)\nfigure",
+             "print(figure.loss, figure.n_per_d, figure.steps)", "figure.steps, figure.target = 16, 'z1*z2'")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    write(v4.new_notebook(cells=[*map(v4.new_code_cell, cells)], metadata=kernel), tmp_path / "t.ipynb")
+    with lab(tmp_path) as home, watched(browser, home) as show:
+        page = show("lab/tree/t.ipynb", viewport={"width": 1280, "height": 1400})
+        page.locator(".jp-CodeCell .cm-content").last.wait_for(timeout=120_000)
+        page.evaluate("""async () => {
+            await jupyterapp.restored;
+            const { sessionContext } = jupyterapp.shell.currentWidget;
+            await sessionContext.ready;
+            await sessionContext.session.kernel.info;
+        }""")
+
+        def run(cell):
+            page.locator(".jp-CodeCell .cm-content").nth(cell).click()
+            page.evaluate("() => jupyterapp.commands.execute('notebook:run-cell')")
+
+        run(0)
+        page.locator(".mi-live").wait_for(timeout=120_000)
+        settled(page)
+        assert "Absolute loss: two eigenvalues stand out; after 3 steps" in say(page)
+        slider = page.get_by_role("slider", name="Steps")
+        slider.focus()
+        slider.press("ArrowRight")  # which JupyterLab would like to have
+        page.wait_for_timeout(600)  # a state is written after a quarter of a second
+        run(1)
+        page.get_by_text("l1 60 4", exact=True).wait_for()  # 55 is between two places of the slider
+        run(2)
+        page.wait_for_function("() => document.querySelector('.mi-say').textContent.includes('after 16 steps')"
+                               " && document.querySelector('.mi-live').figure.state.target === 'z1*z2'")
+        settled(page)
+        assert page.evaluate("() => { const { figure } = document.querySelector('.mi-live'); "
+                             "return figure.host.share[1](figure) }") == (
+            'live(target="z1*z2", loss="l1", n_per_d=60, steps=16)')
+        page.locator(".mi-live").screenshot(path=SHOTS / "live-notebook.png")
+        assert "#" not in page.url
 
 
 def test_weight(site):

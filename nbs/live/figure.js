@@ -1,9 +1,9 @@
-// Live figures: <div class="mi-live" data-figure="losses"></div>, one of losses, spectrum, steps, stop, explore.
+// Live figures: <div class="mi-live" data-figure="losses"></div>, one of losses, spectrum, steps, stop, explore; in a notebook, `render`.
 import { parseLoss, parseTarget, verdict } from './core.js';
 
 const RATIOS = [3, 6, 10, 15, 25, 40, 60, 100, 160, 250, 400], SIZES = [25, 50, 100, 200], WIDTHS = [32, 64, 128, 256, 512], STEPS = 16;
 const TARGETS = ['h4(z1)+h4(z2)', 'h2(z1)+h4(z2)', 'h2(z1)+h2(z2)', 'h3(z1)*z2', 'z1*z2', 'h3(z1)+h3(z2)'];
-const LOSSES = { mse: 'Squared loss', 'huber:0.3': 'Huber, δ = 0.3', 'huber:1': 'Huber, δ = 1', 'huber:3': 'Huber, δ = 3', l1: 'Absolute loss', 'pinball:0.9': 'Pinball, τ = 0.9', 'pinball:0.1': 'Pinball, τ = 0.1' };
+const LOSSES = { mse: 'Squared loss', 'huber:0.3': 'Huber, δ = 0.3', 'huber:1': 'Huber, δ = 1', 'huber:3': 'Huber, δ = 3', l1: 'Absolute loss', 'pinball:0.9': 'Pinball, τ = 0.9', 'pinball:0.1': 'Pinball, τ = 0.1', 'expectile:0.9': 'Expectile, τ = 0.9', 'logcosh:1': 'Log cosh' };
 const START = { target: TARGETS[0], left: 'mse', loss: 'huber:1', d: 100, ratio: 100, m: 512, noise: 0, seed: 0, t: 3 };
 const STORIES = { 'Huber sees h4': {}, 'Too few rows': { ratio: 6 }, 'Stop in time': { target: TARGETS[1], t: 16 }, 'An odd target': { target: TARGETS[5], loss: 'pinball:0.9', ratio: 250 } };
 const BOTH = 'Discs: the hidden plane. A dot is a pair of neurons: on the circle it lies in the plane, in the centre it knows nothing of it. Bars: the eigenvalues of S, which is all that tiny neurons see of the data; dashed, the edge of the noise. Curves: what each loss passes on of a label, on average at z. Squared loss passes the label itself, Huber clips it. Dashed: the part of degree two, the only one that S sees.';
@@ -131,30 +131,47 @@ const SAY = {
   },
 };
 
+/** A page keeps the state of a figure in its address. */
+const page = {
+  read({ box }) { const [id, rest] = location.hash.slice(1).split('?'); return id === box.id && rest !== undefined ? Object.fromEntries(new URLSearchParams(rest)) : null; },
+  write: ({ box, changed }) => history.replaceState(null, '', `#${box.id}${changed.length ? '?' : ''}${new URLSearchParams(changed)}`),
+  watch(figure) { addEventListener('hashchange', () => figure.read()); if (location.hash.startsWith(`#${figure.box.id}?`)) figure.box.scrollIntoView(); },
+  share: ['link', () => location.href, 'Link is in the address bar'],
+};
+
+/** A notebook keeps it in the traits of a widget, by their names in Python. @param model of anywidget */
+const TRAITS = { target: 'target', other: 'left', loss: 'loss', n_per_d: 'ratio', steps: 't', d: 'd', width: 'm', noise: 'noise', seed: 'seed' };
+const notebook = model => {
+  let own = false;  // whether a change of the model comes from here
+  return {
+    read: () => Object.fromEntries(Object.entries(TRAITS).map(([name, key]) => [key, model.get(name)])),
+    write({ state }) { own = true; for (const name in TRAITS) model.set(name, state[TRAITS[name]]); own = false; model.save_changes(); },
+    watch(figure) { for (const name in TRAITS) model.on(`change:${name}`, () => own || figure.read()); },
+    share: ['code', ({ changed }) => `live(${changed.map(([key, v]) => `${Object.keys(TRAITS).find(name => TRAITS[name] === key)}=${JSON.stringify(v)}`).join(', ')})`, 'The browser does not allow it'],
+  };
+};
+
 class Figure {
-  constructor(box, name) {
-    Object.assign(this, { box, name, kind: FIGURES[name], base: { ...START, ...FIGURES[name].start }, past: [], ids: 0, inputs: {}, playing: 0, still: matchMedia('(prefers-reduced-motion: reduce)') });
+  constructor(box, name, host = page) {
+    Object.assign(this, { box, name, host, kind: FIGURES[name], base: { ...START, ...FIGURES[name].start }, past: [], ids: 0, inputs: {}, playing: 0, still: matchMedia('(prefers-reduced-motion: reduce)') });
     box.id ||= `live-${name}`;
-    this.state = fitting({ ...this.base, ...this.fromHash() });
+    this.state = fitting({ ...this.base, ...valid(host.read(this) ?? {}) });
     this.t = this.state.t;
     this.sides = this.kind.sides.map((own, k) => ({ own, k: this.kind.sides.length > 1 ? k : 1, errors: [], known() { return range(STEPS + 1).filter(i => this.errors[i] !== undefined); } }));
     this.build();
     new ResizeObserver(() => this.render()).observe(this.pic);
-    addEventListener('hashchange', () => { const found = this.fromHash(); if (found) this.go({ ...this.base, ...found }); });
     this.ask();
     this.render();  // the room that the picture will take
-    if (location.hash.startsWith(`#${box.id}?`)) box.scrollIntoView();
+    host.watch(this);
   }
 
-  fromHash() {
-    const [id, rest] = location.hash.slice(1).split('?');
-    return id === this.box.id && rest !== undefined ? valid(Object.fromEntries(new URLSearchParams(rest))) : null;
+  /** To what the host says, if it is another state. */
+  read() {
+    const found = this.host.read(this), state = found && fitting({ ...this.base, ...valid(found) });
+    if (found && Object.keys(state).some(k => state[k] !== this.state[k])) this.go(state);
   }
 
-  get link() {
-    const changed = Object.entries(this.state).filter(([k, v]) => v !== this.base[k]).map(([k, v]) => [k, String(v)]);
-    return `#${this.box.id}${changed.length ? '?' : ''}${new URLSearchParams(changed)}`;
-  }
+  get changed() { return Object.entries(this.state).filter(([k, v]) => v !== this.base[k]); }
 
   knob(key) {
     const show = element('b'), label = { left: 'Loss on the left', loss: this.kind.sides[0].loss ? 'Loss on the right' : 'Loss', m: 'Neurons m', ratio: 'Rows, n/d', t: 'Steps', target: 'Target g', d: 'Dimension d', noise: 'Noise', seed: 'Seed' }[key];
@@ -196,7 +213,8 @@ class Figure {
     const plays = this.kind.charts.includes('plane');
     this.play = button('', () => this.playing ? this.pause() : this.start(), { className: 'mi-play' });
     this.undo = button('Undo', () => this.past.length && this.go(this.past.pop(), false), { disabled: true });
-    this.share = button('Copy link', async () => { history.replaceState(null, '', this.link); try { await navigator.clipboard.writeText(location.href); this.share.textContent = 'Link copied'; } catch { this.share.textContent = 'Link is in the address bar'; } setTimeout(() => { this.share.textContent = 'Copy link'; }, 2500); });
+    const [what, shared, failed] = this.host.share;
+    this.share = button(`Copy ${what}`, async () => { this.host.write(this); try { await navigator.clipboard.writeText(shared(this)); this.share.textContent = 'Copied'; } catch { this.share.textContent = failed; } setTimeout(() => { this.share.textContent = `Copy ${what}`; }, 2500); });
     this.stories = Object.entries(this.kind.stories ?? {}).map(([name, change]) => [button(name, () => { this.go({ ...this.base, ...change }); this.next = !this.still.matches; if (!this.wait.textContent) this.show(); }), { ...this.base, ...change }]);
     const tools = element('div', { className: 'mi-row' }, this.undo, button('Reset', () => this.go({ ...this.base })), this.share, ...['SVG', 'PNG', 'CSV', 'JSON'].map(kind => button(kind, () => this.download(kind), { 'aria-label': `Download as ${kind}`, title: `Download as ${kind}` })));
     this.box.setAttribute('role', 'group');
@@ -240,7 +258,7 @@ class Figure {
     this.state = state, this.t = state.t;
     this.write();
     clearTimeout(this.later);  // browsers allow a hundred addresses in half a minute
-    this.later = setTimeout(() => history.replaceState(null, '', this.link), 250);
+    this.later = setTimeout(() => this.host.write(this), 250);
     if (Object.keys(START).some(k => k !== 't' && before[k] !== state[k]) || this.broken) this.ask(); else this.render();
   }
 
@@ -254,7 +272,7 @@ class Figure {
       const { t, left, ...state } = this.state, s = { ...state, ...S.own, T: STEPS };
       if (s.loss === 'left') s.loss = left;
       if (!S.worker) {
-        S.worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
+        S.worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
         S.worker.onmessage = e => this.answer(S, e.data);
         S.worker.onerror = e => { e.preventDefault?.(); S.worker.terminate(); S.worker = null; this.broken = true; this.sign('could not compute here; change a knob to try again'); };
       }
@@ -388,8 +406,16 @@ function continuous(P) {
   return out;
 }
 
-if (!document.getElementById('mi-style')) {
-  document.head.append(element('style', { id: 'mi-style' }, CSS));
-  for (const box of document.querySelectorAll('.mi-live[data-figure]')) if (FIGURES[box.dataset.figure]) box.figure = new Figure(box, box.dataset.figure);
+if (!document.getElementById('mi-style')) document.head.append(element('style', { id: 'mi-style' }, CSS));
+if (!import.meta.url.startsWith('blob:')) for (const box of document.querySelectorAll('.mi-live[data-figure]')) if (FIGURES[box.dataset.figure]) box.figure ??= new Figure(box, box.dataset.figure);
+
+/** What anywidget calls to show a widget. */
+function render({ model, el }) {
+  const box = element('div', { id: `live-${Math.random().toString(36).slice(2)}`, className: 'mi-live', 'data-figure': 'explore' });
+  el.append(box);
+  const figure = box.figure = new Figure(box, 'explore', notebook(model));
+  for (const e of box.querySelectorAll('input, select, button, summary')) e.setAttribute('data-lm-suppress-shortcuts', true);  // or arrows would move between JupyterLab's cells
+  figure.host.write(figure);  // what is shown may be nearby
+  return () => figure.sides.forEach(S => S.worker?.terminate());
 }
-export { Figure, FIGURES };
+export default { render };
