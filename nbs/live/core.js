@@ -301,6 +301,7 @@ export function transpose(A, p, q) {
 // Small functions for the inner loops: an engine makes those fast after a few calls.
 function rowDot(A, at, v, from, n) { let sum = 0; for (let j = from; j < n; j++) sum += A[at + j] * v[j]; return sum; }
 function subtract(A, at, x, p, y, v, from, n) { for (let j = from; j < n; j++) A[at + j] -= x * p[j] + y * v[j]; }
+function project(Z, n, X, at, u, v) { for (let i = 0; i < n; i++) { const x = X[at + i]; Z[i] += u * x; Z[n + i] += v * x; } }
 function rotate(Q, at, n, c, s) { for (let x = at, y = at + n, end = y; x < end; x++, y++) { const t = Q[y], u = Q[x]; Q[y] = s * u + c * t; Q[x] = c * u - s * t; } }
 
 /** Eigenvalues, ascending, and eigenvectors as the rows of `vectors`. @param {Vec} S @param {number} n */
@@ -516,10 +517,10 @@ export function relativeError(f, y) {
 
 /** @typedef {{target: string, loss: string, d: number, ratio: number, noise: number, seed: number, m: number, T: number}} Setting */
 
-/** Rows, labels and hidden directions of a setting. @param {Setting} s */
-export function draw(s, stream = 0, n = Math.round(s.ratio * s.d)) {
-  const { g } = parseTarget(s.target), U = orthonormal(2, s.d, s.seed), X = normalRows(n, s.d, s.seed, stream), Z = new Float64Array(2 * n);
-  for (let k = 0; k < s.d; k++) for (let i = 0, u = U[k], v = U[s.d + k], at = k * n; i < n; i++, at++) { Z[i] += u * X[at]; Z[n + i] += v * X[at]; }
+/** Rows, labels and hidden directions of a setting; X may be at hand. @param {Setting} s */
+export function draw(s, stream = 0, n = Math.round(s.ratio * s.d), X = normalRows(n, s.d, s.seed, stream)) {
+  const { g } = parseTarget(s.target), U = orthonormal(2, s.d, s.seed), Z = new Float64Array(2 * n);
+  for (let k = 0; k < s.d; k++) project(Z, n, X, k * n, U[k], U[s.d + k]);
   const e = s.noise ? gaussian(new Float64Array(n), generator(s.seed, -3 - stream)) : null;
   return { U, X, n, y: labels(g, Z, n, s.noise, e) };
 }
