@@ -5,10 +5,13 @@
 # %% ../nbs/31_explorer.ipynb #fbe7abb6
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
 
 import numpy as np
 import torch
@@ -32,7 +35,7 @@ from .theory.prediction import (
     NeuronPrediction, SlopeLaw, bin_law, bulk_edges, plot_prediction, predict_neurons, slope_law)
 
 # %% auto #0
-__all__ = ['Setting', 'same', 'judge', 'work_off', 'Explorer']
+__all__ = ['Setting', 'same', 'judge', 'work_off', 'Explorer', 'live']
 
 # %% ../nbs/31_explorer.ipynb #66139af8
 @dataclass(frozen=True)
@@ -522,3 +525,61 @@ class Explorer(_Screen):
         if not self.quiet:
             self.turn += 1
             work_off(_work(self), self.wait, lambda turn=self.turn: self.turn == turn)
+
+# %% ../nbs/31_explorer.ipynb #live-check
+_SLIDERS = {"n_per_d": (3, 400), "steps": (0, 16), "d": (25, 200), "width": (32, 512), "seed": (0, 99)}
+
+
+def _check_knob(name: str, value):
+    "What a knob of the live figure may be, written as the browser reads it; `ValueError`, `TypeError`."
+    if name in _SLIDERS:
+        return check_int(value, name, *_SLIDERS[name])
+    if name == "noise":
+        return check_real(value, name, 0, 2)
+    if name != "target":
+        loss = as_loss(value, name)
+        return ":".join([type(loss).__name__.lower(), *(f"{number:g}" for number in vars(loss).values())])
+    if Target.parse(value).r != 2:
+        raise ValueError(f"target must be a function of z1 and z2, got {value!r}")
+    return value
+
+
+def _live_script() -> str:
+    "The scripts of the site's figures as one module, each at an address that the next one imports."
+    home = files("multiindex_nb") / "live"
+    texts = [[name, (home / f"{name}.js").read_text(encoding="utf-8")]
+             for name in ("core", "worker", "figure")]
+    return f"""const at = {{}}, files = {json.dumps(texts)};
+for (const [name, text] of files) {{
+  const whole = text.replace(/\\.\\/(\\w+)\\.js/g, (_, other) => at[other]);
+  at[name] = URL.createObjectURL(new Blob([whole], {{ type: 'text/javascript' }}));
+}}
+export default (await import(at.figure)).default;
+"""
+
+# %% ../nbs/31_explorer.ipynb #live-code
+@cache
+def _live_class(knobs: tuple[str, ...]) -> type:
+    "A widget with these traits; made on first use, so that importing the package loads no widgets."
+    import anywidget
+    import traitlets
+
+    check = traitlets.validate(*knobs)(lambda self, new: _check_knob(new["trait"].name, new["value"]))
+    return type("Live", (anywidget.AnyWidget,), {
+        "_esm": _live_script(), "_check": check, **{name: traitlets.Any().tag(sync=True) for name in knobs}})
+
+
+def live(
+    target: str = "h4(z1)+h4(z2)",  # link of two variables
+    loss: str = "huber:1",  # of stage 1, on the right
+    other: str = "mse",  # of stage 1, on the left
+    n_per_d: int = 100,  # rows, in units of d
+    steps: int = 3,  # T1
+    d: int = 100,  # input dimension
+    width: int = 256,  # neurons m
+    noise: float = 0.0,  # standard deviation of the label noise
+    seed: int = 0,  # of data and start
+):  # a widget; its traits have these names, follow the knobs and move them
+    "The live figure of the site in a notebook, computed by the browser."
+    knobs = {name: _check_knob(name, value) for name, value in locals().items()}
+    return _live_class(tuple(knobs))(**knobs)

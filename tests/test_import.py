@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import house
 
-HEAVY = ("matplotlib", "ipywidgets", "nbdev", "fastcore", "sklearn", "scipy.optimize", "pyarrow",
+HEAVY = ("matplotlib", "ipywidgets", "anywidget", "nbdev", "fastcore", "sklearn", "scipy.optimize", "pyarrow",
          "distributed")
 PROBE = f"""
 import sys, time

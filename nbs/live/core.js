@@ -158,22 +158,19 @@ export function labels(g, Z, n, noise = 0, e = null) {
 
 // --- Losses: slope dl/dt at (t, y), and the location c where the slopes of the labels cancel (chapter 02).
 
-/** "mse", "huber:1", "l1" or "pinball:0.9". @returns {Loss} */
+/** "mse", "huber:1", "l1", "logcosh:1", "pinball:0.9" or "expectile:0.9". @returns {Loss} */
 export function parseLoss(text) {
   const [name, number] = text.trim().toLowerCase().split(':'), given = number === undefined ? NaN : +number;
   if (number !== undefined && !(given > 0 && given < 1e100)) throw new Error(`"${text}" needs a number above 0`);
-  if (name === 'mse') return { name, p: NaN, slope: (t, y) => t - y, location: y => y.reduce((a, b) => a + b, 0) / y.length };
-  if (name === 'l1') return { name, p: NaN, slope: (t, y) => Math.sign(t - y), location: y => quantile(y, 0.5) };
-  if (name === 'huber') {
-    const p = given || 1, slope = (t, y) => Math.min(p, Math.max(-p, t - y));
-    return { name, p, slope, location: y => root(c => y.reduce((sum, v) => sum + slope(c, v), 0), Math.min(...extent(y)), Math.max(...extent(y))) };
-  }
-  if (name === 'pinball') {
-    const p = given || 0.9;
-    if (p >= 1) throw new Error('tau must be below 1');
-    return { name, p, slope: (t, y) => (Math.sign(t - y) + 1) / 2 - p, location: y => quantile(y, p) };
-  }
-  throw new Error(`unknown loss "${name}"`);
+  const level = name === 'pinball' || name === 'expectile', p = given || (level ? 0.9 : name === 'huber' || name === 'logcosh' ? 1 : NaN);
+  if (level && p >= 1) throw new Error('tau must be below 1');
+  const slope = {
+    mse: (t, y) => t - y, l1: (t, y) => Math.sign(t - y), huber: (t, y) => Math.min(p, Math.max(-p, t - y)), logcosh: (t, y) => p * Math.tanh((t - y) / p),
+    pinball: (t, y) => (Math.sign(t - y) + 1) / 2 - p, expectile: (t, y) => (t < y ? p : 1 - p) * (t - y),
+  }[name];
+  if (!slope) throw new Error(`unknown loss "${name}"`);
+  const location = { mse: y => y.reduce((a, b) => a + b, 0) / y.length, l1: y => quantile(y, 0.5), pinball: y => quantile(y, p) }[name] ?? (y => root(c => y.reduce((sum, v) => sum + slope(c, v), 0), ...extent(y)));
+  return { name, p, slope, location };
 }
 
 const extent = y => { let low = Infinity, high = -Infinity; for (const v of y) { low = v < low ? v : low; high = v > high ? v : high; } return [low, high]; };
@@ -304,6 +301,7 @@ export function transpose(A, p, q) {
 // Small functions for the inner loops: an engine makes those fast after a few calls.
 function rowDot(A, at, v, from, n) { let sum = 0; for (let j = from; j < n; j++) sum += A[at + j] * v[j]; return sum; }
 function subtract(A, at, x, p, y, v, from, n) { for (let j = from; j < n; j++) A[at + j] -= x * p[j] + y * v[j]; }
+function project(Z, n, X, at, u, v) { for (let i = 0; i < n; i++) { const x = X[at + i]; Z[i] += u * x; Z[n + i] += v * x; } }
 function rotate(Q, at, n, c, s) { for (let x = at, y = at + n, end = y; x < end; x++, y++) { const t = Q[y], u = Q[x]; Q[y] = s * u + c * t; Q[x] = c * u - s * t; } }
 
 /** Eigenvalues, ascending, and eigenvectors as the rows of `vectors`. @param {Vec} S @param {number} n */
@@ -519,10 +517,10 @@ export function relativeError(f, y) {
 
 /** @typedef {{target: string, loss: string, d: number, ratio: number, noise: number, seed: number, m: number, T: number}} Setting */
 
-/** Rows, labels and hidden directions of a setting. @param {Setting} s */
-export function draw(s, stream = 0, n = Math.round(s.ratio * s.d)) {
-  const { g } = parseTarget(s.target), U = orthonormal(2, s.d, s.seed), X = normalRows(n, s.d, s.seed, stream), Z = new Float64Array(2 * n);
-  for (let k = 0; k < s.d; k++) for (let i = 0, u = U[k], v = U[s.d + k], at = k * n; i < n; i++, at++) { Z[i] += u * X[at]; Z[n + i] += v * X[at]; }
+/** Rows, labels and hidden directions of a setting; X may be at hand. @param {Setting} s */
+export function draw(s, stream = 0, n = Math.round(s.ratio * s.d), X = normalRows(n, s.d, s.seed, stream)) {
+  const { g } = parseTarget(s.target), U = orthonormal(2, s.d, s.seed), Z = new Float64Array(2 * n);
+  for (let k = 0; k < s.d; k++) project(Z, n, X, k * n, U[k], U[s.d + k]);
   const e = s.noise ? gaussian(new Float64Array(n), generator(s.seed, -3 - stream)) : null;
   return { U, X, n, y: labels(g, Z, n, s.noise, e) };
 }

@@ -1,12 +1,12 @@
-// Live figures: <div class="mi-live" data-figure="losses"></div>, one of losses, spectrum, steps, stop, explore.
+// Live figures: <div class="mi-live" data-figure="losses"></div>, one of losses, spectrum, steps, stop, explore; in a notebook, `render`.
 import { parseLoss, parseTarget, verdict } from './core.js';
 
 const RATIOS = [3, 6, 10, 15, 25, 40, 60, 100, 160, 250, 400], SIZES = [25, 50, 100, 200], WIDTHS = [32, 64, 128, 256, 512], STEPS = 16;
 const TARGETS = ['h4(z1)+h4(z2)', 'h2(z1)+h4(z2)', 'h2(z1)+h2(z2)', 'h3(z1)*z2', 'z1*z2', 'h3(z1)+h3(z2)'];
-const LOSSES = { mse: 'Squared loss', 'huber:0.3': 'Huber, δ = 0.3', 'huber:1': 'Huber, δ = 1', 'huber:3': 'Huber, δ = 3', l1: 'Absolute loss', 'pinball:0.9': 'Pinball, τ = 0.9', 'pinball:0.1': 'Pinball, τ = 0.1' };
+const LOSSES = { mse: 'Squared loss', 'huber:0.3': 'Huber, δ = 0.3', 'huber:1': 'Huber, δ = 1', 'huber:3': 'Huber, δ = 3', l1: 'Absolute loss', 'pinball:0.9': 'Pinball, τ = 0.9', 'pinball:0.1': 'Pinball, τ = 0.1', 'expectile:0.9': 'Expectile, τ = 0.9', 'logcosh:1': 'Log cosh' };
 const START = { target: TARGETS[0], left: 'mse', loss: 'huber:1', d: 100, ratio: 100, m: 512, noise: 0, seed: 0, t: 3 };
 const STORIES = { 'Huber sees h4': {}, 'Too few rows': { ratio: 6 }, 'Stop in time': { target: TARGETS[1], t: 16 }, 'An odd target': { target: TARGETS[5], loss: 'pinball:0.9', ratio: 250 } };
-const BOTH = 'Discs: the hidden plane. A dot is a pair of neurons: on the circle it lies in the plane, in the centre it knows nothing of it. Bars: the eigenvalues of S, which is all that tiny neurons see of the data; dashed, the edge of the noise. Curves: what each loss passes on of a label, on average at z. Squared loss passes the label itself, Huber clips it. Dashed: the part of degree two, the only one that S sees.';
+const BOTH = 'Discs: the hidden plane. A dot is a pair of neurons: on the circle it lies in the plane, in the centre it knows nothing of it (alignment: how far out the median dot is; coverage: how evenly they go round). Each step multiplies a neuron by S, the mean of x xᵀ weighted by what the loss passes on of each label. Bars: the eigenvalues of S; dashed, the edge of the noise. The large ones win, and in the end the largest alone. Curves: what is passed on of a label, on average at z. Squared loss passes the label itself; Huber clips large ones, and a clipped h4 is no longer of degree four alone. Dashed: the part of degree two, the only one that a mean of x xᵀ sees (it comes out with the other sign).';
 const ERRORS = 'test error of the whole method if stage 1 stops after so many steps (the second layer sees at most 10\u202f000 rows of its own); 1 is no better than predicting the mean. Dashed: the default, the square root of log d rounded up.';
 const FIGURES = {
   losses: {
@@ -14,7 +14,7 @@ const FIGURES = {
   },
   explore: {
     title: 'The method under two losses', sides: [{ loss: 'left' }, {}], charts: ['plane', 'spectrum', 'passed', 'curves', 'errors'], knobs: ['loss', 'ratio', 't'], more: ['target', 'left', 'd', 'm', 'noise', 'seed'], start: { m: 256 }, stories: STORIES, errors: true,
-    note: `${BOTH} Then, by step: how far out the median neuron is (alignment) and how evenly the neurons cover the plane (coverage, dashed); and the ${ERRORS}`,
+    note: `${BOTH} Then, by step: alignment and coverage (dashed), and the ${ERRORS}`,
   },
   spectrum: {
     title: 'What S sees, as rows are added', sides: [{}], charts: ['spectrum', 'passed'], knobs: ['loss', 'ratio'], more: ['target', 'd', 'noise', 'seed'], start: { m: 64 },
@@ -31,12 +31,12 @@ const FIGURES = {
 };
 const DRAWN = `text{font:12px system-ui,sans-serif;fill:currentColor}.h{font-weight:600;font-size:13px}.l,.c,.n{fill:none;stroke:currentColor;stroke-opacity:.55}.g{stroke-opacity:.2}.n{stroke-linecap:round;stroke-width:5}.c{stroke-width:2.2}.k{stroke-dasharray:5 4}.b{fill:currentColor;fill-opacity:.38}.m{text-anchor:middle}.e{text-anchor:end}.s0{stroke:var(--a)}.s1{stroke:var(--b)}.c.s0,.c.s1{stroke-opacity:1}.f0{fill:var(--a)}.f1{fill:var(--b)}`;
 const CSS = `.mi-live{--a:#0072b2;--b:#c14f00;--edge:color-mix(in srgb,currentColor 45%,transparent);margin:1.5rem 0;padding:1rem;border:1px solid color-mix(in srgb,currentColor 18%,transparent);border-radius:10px;line-height:1.4;
-.mi-title{font-weight:600;font-size:1.1em;margin:0 0 .4rem}.mi-row{display:flex;flex-wrap:wrap;gap:.4rem;margin:.6rem 0;font-size:.9em}.mi-pic{position:relative}svg{display:block;width:100%;${DRAWN}}
+.mi-title{font-weight:600;font-size:1.1em;margin:0 0 .4rem}.mi-row{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem;margin:.6rem 0;font-size:.9em;.mi-row{margin:0;font-size:1em}}.mi-pic{position:relative}svg{display:block;width:100%;${DRAWN}}
 .mi-busy svg{opacity:.3}.mi-wait{position:absolute;inset:35% 0 auto;text-align:center;font-weight:600}.mi-say{margin:.4rem 0 .6rem;min-height:4.2em;font-size:.95em}.mi-note{font-size:.86em;margin:.8rem 0 0}.mi-title+.mi-note{margin:-.2rem 0 .5rem}
 .mi-knobs{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.8rem,1fr));gap:.5rem 1rem;align-items:end}label{display:grid;gap:.1rem;font-size:.9em}label span{display:flex;justify-content:space-between;gap:.4rem}label b{font-variant-numeric:tabular-nums}
 input,select,button{width:100%;min-height:2rem;font:inherit;color:inherit;accent-color:var(--b)}select,input[list],button{border:1px solid var(--edge);border-radius:6px;background:transparent;padding:.15rem .5rem}option{color:#111;background:#fff}
 button{width:auto;cursor:pointer}button:disabled{opacity:.65;cursor:default}button[aria-pressed=true]{background:color-mix(in srgb,currentColor 15%,transparent)}.mi-play{background:var(--a);border-color:var(--a);color:#fff;font-weight:600}.quarto-dark & .mi-play{color:#111}
-@media(max-width:600px){&[data-figure=explore]>.mi-knobs{position:sticky;bottom:0;z-index:1;border-top:1px solid var(--edge);padding:.4rem 0;background:var(--bs-body-bg,Canvas)}}details{margin-top:.7rem}:focus-visible{outline:3px solid #e69f00;outline-offset:2px}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
+&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{position:sticky;bottom:0;z-index:1001;border-top:1px solid var(--edge);padding:.4rem 0;background:var(--bs-body-bg,var(--jp-layout-color0,Canvas))}details{margin-top:.7rem;.mi-knobs{margin-top:.5rem}}:focus-visible{outline:3px solid var(--a);outline-offset:2px}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
 
 const fix = (v, k = 2) => (Math.abs(v) < 0.5 * 10 ** -k ? 0 : v).toFixed(k).replace('-', '−'), many = n => n.toLocaleString('en').replaceAll(',', '\u202f'), clip = (v, low, high) => Math.min(high, Math.max(low, v));
 const steps = t => t ? `after ${t} step${t === 1 ? '' : 's'}` : 'before the first step', range = n => Array.from({ length: n }, (_, i) => i), size = v => Math.max(...v.map(Math.abs));
@@ -101,7 +101,7 @@ function whereabouts({ aligned, covered, values, outliers }, t) {
   if (!outliers.length) return `${a < 0.45 ? 'are near the centre' : 'do not reach the circle'} (alignment ${fix(a)})`;
   if (a < Math.max(0.55, 1.6 * Math.sqrt(2 / values.length))) return `${a < 0.45 || t === 0 ? 'are near the centre' : 'are half way out'} (alignment ${fix(a)})`;
   if (a < 0.7) return `are on their way to the circle (alignment ${fix(a)})`;
-  if (c < 0.05) return outliers.length < 2 ? `have gathered along the one direction that is seen (coverage ${fix(c)})` : `have gathered along one line and lost the other direction (coverage ${fix(c)}), for each step multiplies the lead of the stronger by ${fix(Math.abs(outliers[0].value / outliers[1].value), 1)}: stop earlier`;
+  if (c < 0.05) return outliers.length < 2 ? `have gathered along the one direction that is seen (coverage ${fix(c)})` : `have gathered along one line and lost the other direction (coverage ${fix(c)}), which the second layer needs too: each step multiplies the lead of the stronger by ${fix(Math.abs(outliers[0].value / outliers[1].value), 1)}, so stop earlier`;
   return `${a < 0.9 ? 'come near' : 'reach'} the circle (alignment ${fix(a)})${c < 0.4 ? `, leaning to one direction (coverage ${fix(c)})` : ''}`;
 }
 const outside = ({ outliers: { length: k }, error }) => k ? `${['', 'one eigenvalue stands', 'two eigenvalues stand'][k] ?? `${k} eigenvalues stand`} out${error > 0.5 && k > 1 ? ', but not those of the hidden plane' : ''}` : 'nothing stands out', seen = L => L.passed.seen.map(v => fix(v)).join(' and ');
@@ -131,30 +131,47 @@ const SAY = {
   },
 };
 
+/** A page keeps the state of a figure in its address. */
+const page = {
+  read({ box }) { const [id, rest] = location.hash.slice(1).split('?'); return id === box.id && rest !== undefined ? Object.fromEntries(new URLSearchParams(rest)) : null; },
+  write: ({ box, changed }) => history.replaceState(null, '', `#${box.id}${changed.length ? '?' : ''}${new URLSearchParams(changed)}`),
+  watch(figure) { addEventListener('hashchange', () => figure.read()); if (location.hash.startsWith(`#${figure.box.id}?`)) figure.box.scrollIntoView(); },
+  share: ['link', () => location.href, 'Link is in the address bar'],
+};
+
+/** A notebook keeps it in the traits of a widget, by their names in Python. @param model of anywidget */
+const TRAITS = { target: 'target', other: 'left', loss: 'loss', n_per_d: 'ratio', steps: 't', d: 'd', width: 'm', noise: 'noise', seed: 'seed' };
+const notebook = model => {
+  let own = false;  // whether a change of the model comes from here
+  return {
+    read: () => Object.fromEntries(Object.entries(TRAITS).map(([name, key]) => [key, model.get(name)])),
+    write({ state }) { own = true; for (const name in TRAITS) model.set(name, state[TRAITS[name]]); own = false; model.save_changes(); },
+    watch(figure) { for (const name in TRAITS) model.on(`change:${name}`, () => own || figure.read()); },
+    share: ['code', ({ changed }) => `live(${changed.map(([key, v]) => `${Object.keys(TRAITS).find(name => TRAITS[name] === key)}=${JSON.stringify(v)}`).join(', ')})`, 'The browser does not allow it'],
+  };
+};
+
 class Figure {
-  constructor(box, name) {
-    Object.assign(this, { box, name, kind: FIGURES[name], base: { ...START, ...FIGURES[name].start }, past: [], ids: 0, inputs: {}, playing: 0, still: matchMedia('(prefers-reduced-motion: reduce)') });
+  constructor(box, name, host = page) {
+    Object.assign(this, { box, name, host, kind: FIGURES[name], base: { ...START, ...FIGURES[name].start }, past: [], ids: 0, inputs: {}, playing: 0, still: matchMedia('(prefers-reduced-motion: reduce)') });
     box.id ||= `live-${name}`;
-    this.state = fitting({ ...this.base, ...this.fromHash() });
+    this.state = fitting({ ...this.base, ...valid(host.read(this) ?? {}) });
     this.t = this.state.t;
     this.sides = this.kind.sides.map((own, k) => ({ own, k: this.kind.sides.length > 1 ? k : 1, errors: [], known() { return range(STEPS + 1).filter(i => this.errors[i] !== undefined); } }));
     this.build();
     new ResizeObserver(() => this.render()).observe(this.pic);
-    addEventListener('hashchange', () => { const found = this.fromHash(); if (found) this.go({ ...this.base, ...found }); });
     this.ask();
     this.render();  // the room that the picture will take
-    if (location.hash.startsWith(`#${box.id}?`)) box.scrollIntoView();
+    host.watch(this);
   }
 
-  fromHash() {
-    const [id, rest] = location.hash.slice(1).split('?');
-    return id === this.box.id && rest !== undefined ? valid(Object.fromEntries(new URLSearchParams(rest))) : null;
+  /** To what the host says, if it is another state. */
+  read() {
+    const found = this.host.read(this), state = found && fitting({ ...this.base, ...valid(found) });
+    if (found && Object.keys(state).some(k => state[k] !== this.state[k])) this.go(state);
   }
 
-  get link() {
-    const changed = Object.entries(this.state).filter(([k, v]) => v !== this.base[k]).map(([k, v]) => [k, String(v)]);
-    return `#${this.box.id}${changed.length ? '?' : ''}${new URLSearchParams(changed)}`;
-  }
+  get changed() { return Object.entries(this.state).filter(([k, v]) => v !== this.base[k]); }
 
   knob(key) {
     const show = element('b'), label = { left: 'Loss on the left', loss: this.kind.sides[0].loss ? 'Loss on the right' : 'Loss', m: 'Neurons m', ratio: 'Rows, n/d', t: 'Steps', target: 'Target g', d: 'Dimension d', noise: 'Noise', seed: 'Seed' }[key];
@@ -181,6 +198,7 @@ class Figure {
     }
     input.addEventListener('input', () => this.turn(key, read(), input));
     input.addEventListener('change', () => { this.dragging = null; });
+    if (key === 'ratio') for (const event of ['pointerenter', 'focus']) input.addEventListener(event, () => this.sides.forEach(S => S.fresh && S.worker?.postMessage({ id: this.ids, s: S.asked, ratios: this.near, known: true })));
     this.inputs[key] = { write, input };
     return element('label', {}, element('span', {}, label, show), input, ...(key === 'target' ? [this.lists] : []));
   }
@@ -196,9 +214,10 @@ class Figure {
     const plays = this.kind.charts.includes('plane');
     this.play = button('', () => this.playing ? this.pause() : this.start(), { className: 'mi-play' });
     this.undo = button('Undo', () => this.past.length && this.go(this.past.pop(), false), { disabled: true });
-    this.share = button('Copy link', async () => { history.replaceState(null, '', this.link); try { await navigator.clipboard.writeText(location.href); this.share.textContent = 'Link copied'; } catch { this.share.textContent = 'Link is in the address bar'; } setTimeout(() => { this.share.textContent = 'Copy link'; }, 2500); });
+    const [what, shared, failed] = this.host.share;
+    this.share = button(`Copy ${what}`, async () => { this.host.write(this); try { await navigator.clipboard.writeText(shared(this)); this.share.textContent = 'Copied'; } catch { this.share.textContent = failed; } setTimeout(() => { this.share.textContent = `Copy ${what}`; }, 2500); });
     this.stories = Object.entries(this.kind.stories ?? {}).map(([name, change]) => [button(name, () => { this.go({ ...this.base, ...change }); this.next = !this.still.matches; if (!this.wait.textContent) this.show(); }), { ...this.base, ...change }]);
-    const tools = element('div', { className: 'mi-row' }, this.undo, button('Reset', () => this.go({ ...this.base })), this.share, ...['SVG', 'PNG', 'CSV', 'JSON'].map(kind => button(kind, () => this.download(kind), { 'aria-label': `Download as ${kind}`, title: `Download as ${kind}` })));
+    const tools = element('div', { className: 'mi-row' }, this.undo, button('Reset', () => this.go({ ...this.base })), this.share, element('span', { className: 'mi-row' }, 'Download', ...['SVG', 'PNG', 'CSV', 'JSON'].map(kind => button(kind, () => this.download(kind), { 'aria-label': `Download as ${kind}` }))));
     this.box.setAttribute('role', 'group');
     this.box.setAttribute('aria-label', `Live figure: ${this.kind.title}`);
     this.box.replaceChildren(element('p', { className: 'mi-title' }, this.kind.title), this.about = element('p', { className: 'mi-note' }), ...(this.stories.length ? [element('div', { className: 'mi-row' }, this.play, ...this.stories.map(([e]) => e))] : []), this.pic, this.say,
@@ -240,9 +259,12 @@ class Figure {
     this.state = state, this.t = state.t;
     this.write();
     clearTimeout(this.later);  // browsers allow a hundred addresses in half a minute
-    this.later = setTimeout(() => history.replaceState(null, '', this.link), 250);
+    this.later = setTimeout(() => this.host.write(this), 250);
     if (Object.keys(START).some(k => k !== 't' && before[k] !== state[k]) || this.broken) this.ask(); else this.render();
   }
+
+  /** Other places of the slider of rows, the nearest first: where a drag may go. */
+  get near() { const at = RATIOS.indexOf(this.state.ratio); return RATIOS.filter(ratio => fitting({ ...this.state, ratio }).ratio === ratio).sort((a, b) => Math.abs(RATIOS.indexOf(a) - at) - Math.abs(RATIOS.indexOf(b) - at)); }
 
   sign(text) { this.wait.textContent = text; this.pic.classList.toggle('mi-busy', !!text); this.pic.setAttribute('aria-busy', !!text); }
 
@@ -254,12 +276,12 @@ class Figure {
       const { t, left, ...state } = this.state, s = { ...state, ...S.own, T: STEPS };
       if (s.loss === 'left') s.loss = left;
       if (!S.worker) {
-        S.worker = new Worker(new URL('worker.js', import.meta.url), { type: 'module' });
+        S.worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
         S.worker.onmessage = e => this.answer(S, e.data);
         S.worker.onerror = e => { e.preventDefault?.(); S.worker.terminate(); S.worker = null; this.broken = true; this.sign('could not compute here; change a knob to try again'); };
       }
       Object.assign(S, { wanted: id, asked: s, fresh: false, begun });
-      S.worker.postMessage({ id, s, errors: this.kind.errors && [t, ...range(STEPS + 1).filter(i => i !== t)] });
+      S.worker.postMessage({ id, s, errors: this.kind.errors && [t, ...range(STEPS + 1).filter(i => i !== t)], ratios: this.dragging === 'ratio' ? this.near : [] });
     }
   }
 
@@ -333,8 +355,8 @@ class Figure {
     const W = Math.floor(this.pic.clientWidth), [places, H] = this.places(W);
     this.svg.setAttribute('viewBox', `0 0 ${W} ${H}`);
     this.svg.style.height = `${H}px`;
-    const { s, asked } = this.sides[0], { target, loss, d, ratio } = s ?? asked, own = this.kind.sides[0].target;
-    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(Math.round(ratio * d))} rows${own ? `, ${LOSSES[loss] ?? loss}` : ''}.`;
+    const { s, asked } = this.sides[0], { target, loss, d, ratio } = s ?? asked, own = this.kind.sides[0].target, degree = target.match(/h(\d+)/)?.[1];
+    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(Math.round(ratio * d))} rows${own ? `, ${LOSSES[loss] ?? loss}` : ''}.${degree && !own ? ` h${degree} is the Hermite polynomial of degree ${degree}.` : ''}`;
     if (!W || !this.sides.every(S => S.L)) return;
     this.svg.innerHTML = places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
     const words = SAY[this.name](this.sides, Math.round(this.t));
@@ -388,8 +410,16 @@ function continuous(P) {
   return out;
 }
 
-if (!document.getElementById('mi-style')) {
-  document.head.append(element('style', { id: 'mi-style' }, CSS));
-  for (const box of document.querySelectorAll('.mi-live[data-figure]')) if (FIGURES[box.dataset.figure]) box.figure = new Figure(box, box.dataset.figure);
+if (!document.getElementById('mi-style')) document.head.append(element('style', { id: 'mi-style' }, CSS));
+if (!import.meta.url.startsWith('blob:')) for (const box of document.querySelectorAll('.mi-live[data-figure]')) if (FIGURES[box.dataset.figure]) box.figure ??= new Figure(box, box.dataset.figure);
+
+/** What anywidget calls to show a widget. */
+function render({ model, el }) {
+  const box = element('div', { id: `live-${Math.random().toString(36).slice(2)}`, className: 'mi-live', 'data-figure': 'explore' });
+  el.append(box);
+  const figure = box.figure = new Figure(box, 'explore', notebook(model));
+  for (const e of box.querySelectorAll('input, select, button, summary')) e.setAttribute('data-lm-suppress-shortcuts', true);  // or arrows would move between JupyterLab's cells
+  figure.host.write(figure);  // what is shown may be nearby
+  return () => figure.sides.forEach(S => S.worker?.terminate());
 }
-export { Figure, FIGURES };
+export default { render };

@@ -2,37 +2,50 @@
 import * as core from './core.js';
 
 let newest = 0;
-const kept = new Map(), known = new Map();  // the last few results by setting; test errors, which are numbers, are many
+const MOST = { rows: 4, data: 4, look: 30, error: 500 }, stores = { rows: new Map(), data: new Map(), look: new Map(), error: new Map() };  // the last few results by setting
 const pause = () => new Promise(go => setTimeout(go));  // lets a newer request in
 
-function keep(key, make, store = kept, most = 6) {
-  const value = store.has(key) ? store.get(key) : make();
+function keep(kind, key, make) {
+  const store = stores[kind], value = store.has(key) ? store.get(key) : make();
   store.delete(key), store.set(key, value);  // the last to go
-  if (store.size > most) store.delete(store.keys().next().value);
+  if (store.size > MOST[kind]) store.delete(store.keys().next().value);
   return value;
 }
 
-async function answer({ id, s, errors }) {
-  const rows = [s.target, s.d, s.ratio, s.noise, s.seed].join(), data = stream => keep(`${rows} ${stream}`, () => core.draw(s, stream, [undefined, Math.min(10_000, Math.round(s.ratio * s.d)), 3000][stream]));
-  const start = performance.now(), first = data(0);
-  await pause();
-  if (id !== newest) return;
-  const L = keep(`${rows} ${s.loss} ${s.m}`, () => core.look(s, first)), { eig, W, a, length, ...shown } = L;
-  postMessage({ id, L: { ...shown, passed: core.passedOn(s.target, s.loss, L.c) }, ms: performance.now() - start });
-  for (const t of errors ?? []) {
+function data(s, stream) {
+  const n = [Math.round(s.ratio * s.d), Math.min(10_000, Math.round(s.ratio * s.d)), 3000][stream], rows = [s.d, n, s.seed, stream].join();
+  return keep('data', [s.target, s.noise, rows].join(), () => core.draw(s, stream, n, keep('rows', rows, () => core.normalRows(n, s.d, s.seed, stream))));
+}
+
+/** Answers for the setting, then the errors after some steps; last, other numbers of rows are looked at, in case they are asked for. */
+async function answer({ id, s, errors = [], ratios = [], known }) {
+  const start = performance.now(), name = s => [s.target, s.d, s.ratio, s.noise, s.seed, s.loss, s.m].join();
+  const look = async s => {
+    if (!stores.look.has(name(s))) data(s, 0), await pause();
+    return id === newest && keep('look', name(s), () => core.look(s, data(s, 0)));
+  };
+  const L = await look(s);
+  if (!L) return;
+  const { eig, W, a, length, ...shown } = L;
+  if (!known) postMessage({ id, L: { ...shown, passed: core.passedOn(s.target, s.loss, L.c) }, ms: performance.now() - start });
+  for (const t of errors) {
     for (const stream of [1, 2]) {
       await pause();
       if (id !== newest) return;
-      data(stream);
+      data(s, stream);
     }
-    const error = keep(`${rows} ${s.loss} ${s.m} error ${t}`, () => core.testError(s, L, data(1), data(2), t), known, 500);
+    const error = keep('error', `${name(s)} ${t}`, () => core.testError(s, L, data(s, 1), data(s, 2), t));
     await pause();
     if (id !== newest) return;
     postMessage({ id, t, error });
   }
+  for (const ratio of ratios) {
+    await pause();
+    if (!await look({ ...s, ratio })) return;
+  }
 }
 
-onmessage = ({ data }) => {
-  newest = data.id;
-  answer(data).catch(error => postMessage({ id: data.id, fault: error.message }));
+onmessage = ({ data: request }) => {
+  newest = request.id;
+  answer(request).catch(error => postMessage({ id: request.id, fault: error.message }));
 };
