@@ -126,11 +126,19 @@ class ThirdOrder:
     p: float  # of the first round of looks, times their number: chance that unrelated rows show as much
     looks: tuple[Look, ...]  # one after another
 
-
+# %% ../../nbs/52_third_order.ipynb #third-round
 def _complement(V: Float[Tensor, "k d"]) -> Float[Tensor, "d m"]:
     "Orthonormal columns orthogonal to the rows of V."
     eye = torch.eye(V.shape[1], dtype=V.dtype, device=V.device)
     return torch.linalg.qr(V.T, mode="complete")[0][:, len(V):] if len(V) else eye
+
+
+def _spanned(V: Float[Tensor, "k d"], d: int) -> Float[Tensor, "m d"]:
+    "Orthonormal rows with the same span; `ValueError` for other columns than d."
+    if V.shape[1] != d:
+        raise ValueError(f"known must have shape (k, {d}), got {tuple(V.shape)}")
+    _, size, rows = torch.linalg.svd(V, full_matrices=False)
+    return rows[size > 1e-9 * size.max()] if len(V) else V
 
 
 def _round(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], V: Float[Tensor, "k d"], level: float,
@@ -144,7 +152,7 @@ def _round(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], V: Float[Tensor, "k d
             break
     return looks
 
-
+# %% ../../nbs/52_third_order.ipynb #third-all-function
 @gated(known=or_none(tensor(None, None)), level=real(1e-4, 0.5), max_rank=count(1), seed=seed_gate)
 def third_order_directions(
     X: Float[Array, "n d"],  # inputs, white
@@ -159,8 +167,9 @@ def third_order_directions(
     X, y = (t.double() for t in check_data(X, y))
     if not is_white(X):
         warnings.warn("X is far from centred and white: whiten first", NotWhiteWarning, stacklevel=3)
-    given = X[:0] if known is None else _spanned(known.to(X), X.shape[1])
-    gen, V, looks, p = generator(seed, "third order"), given, [], 1.0
+    given = X[:0] if known is None else _spanned(torch.as_tensor(known).to(X), X.shape[1])
+    gen, V, p = generator(seed, "third order"), given, 1.0
+    looks: list[Look] = []
     while len(V) < min(X.shape[1], len(given) + max_rank):
         seen = _round(X, y, V, level, gen)
         p, looks = p if looks else min(1.0, len(seen) * min(one.p for one in seen)), looks + seen
@@ -168,11 +177,3 @@ def third_order_directions(
             break
         V = torch.cat([V, seen[-1].directions @ _complement(V).T])
     return ThirdOrder(V[len(given):][:max_rank], p, tuple(looks))
-
-
-def _spanned(V: Float[Tensor, "k d"], d: int) -> Float[Tensor, "m d"]:
-    "Orthonormal rows with the same span; `ValueError` for other columns than d."
-    if V.shape[1] != d:
-        raise ValueError(f"known must have shape (k, {d}), got {tuple(V.shape)}")
-    _, size, rows = torch.linalg.svd(V, full_matrices=False)
-    return rows[size > 1e-9 * size.max()] if len(V) else V
