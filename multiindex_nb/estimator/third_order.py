@@ -53,7 +53,7 @@ def _cosines(t: Float[Tensor, "n"], most: int) -> Float[Tensor, "q n"]:
     _, place, size = t.unique(return_inverse=True, return_counts=True)
     size = size.to(t)
     u = ((size.cumsum(dim=0) - size / 2) / len(t))[place]
-    return torch.cos(math.pi * torch.arange(1, most + 1, device=t.device)[:, None] * u)
+    return torch.cos(math.pi * torch.arange(1, most + 1).to(t)[:, None] * u)
 
 
 def _orthonormal(F: Float[Tensor, "p n"]) -> Float[Tensor, "q n"]:
