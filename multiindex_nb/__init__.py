@@ -11,10 +11,10 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
            'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
            'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
-           'MultiIndexRegressor', 'lazy_sample', 'slope_law', 'predict_spectrum', 'predict_neurons', 'predict_errors',
-           'plot_prediction', 'SpectrumPrediction', 'NeuronPrediction', 'samples_needed', 'best_of_family', 'best_loss',
-           'best_ratio', 'critical_ratio', 'SampleNeed', 'FamilyBest', 'plot_neurons', 'plot_errors', 'animate_neurons',
-           'Explorer']
+           'MultiIndexRegressor', 'third_order_directions', 'ThirdOrder', 'lazy_sample', 'slope_law',
+           'predict_spectrum', 'predict_neurons', 'predict_errors', 'plot_prediction', 'SpectrumPrediction',
+           'NeuronPrediction', 'samples_needed', 'best_of_family', 'best_loss', 'best_ratio', 'critical_ratio',
+           'SampleNeed', 'FamilyBest', 'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
 
 # %% ../nbs/api.ipynb #early-stop-code
 def _heed_interrupt() -> None:
@@ -60,6 +60,7 @@ from .engine.readout import NotConvergedWarning, ReadoutReport, train_readout
 from .engine.recovery import (BlindLossWarning, NoOutlierWarning, RecoveryReport, check_recovery,
                                            recovered_subspace, subspace_error)
 from .estimator.refine import Refinement, refine_subspace
+from .estimator.third_order import ThirdOrder, third_order_directions
 from .theory.samples import (FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio,
                                           critical_ratio, samples_needed)
 from .problem.rows import FewSamplesWarning, HopelessWarning
@@ -80,7 +81,7 @@ _all_ = [
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle",
     "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice",
-    "MultiIndexRegressor",
+    "MultiIndexRegressor", "third_order_directions", "ThirdOrder",
     "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "plot_prediction",
     "SpectrumPrediction", "NeuronPrediction",
     "samples_needed", "best_of_family", "best_loss", "best_ratio", "critical_ratio", "SampleNeed",

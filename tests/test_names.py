@@ -25,6 +25,7 @@ SIGNATURES = {
     "refine_subspace": ["X", "y", "V", "seed"],
     "polish_subspace": ["X", "y", "V", "seed"],
     "advise_loss": ["X", "y", "level", "seed"],
+    "third_order_directions": ["X", "y", "known", "level", "seed"],
     "plan_run": ["n", "d", "width", "steps", "memory"],
     "lazy_sample": ["target", "U", "n", "noise", "seed", "chunk"],
     "slope_law": ["target", "loss", "noise"],

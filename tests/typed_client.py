@@ -78,6 +78,8 @@ def whole(U: Tensor, X: Tensor, y: Tensor, rows: np.ndarray, labels: np.ndarray)
     assert_type((found.subspace, found.predict(rows), polished.predict(X)), tuple[Tensor, Tensor, Tensor])
     advice = assert_type(mi.advise_loss(rows, labels, losses=["mse", "l1"], permutations=2), mi.Advice)
     assert_type((advice.rank, advice.loss, advice.subspace), tuple[int, mi.Loss, Tensor])
+    hidden = assert_type(mi.third_order_directions(rows, labels, U.numpy(), level=0.5), mi.ThirdOrder)
+    assert_type((hidden.directions, hidden.p, mi.third_order_directions(X, y).p), tuple[Tensor, float, float])
 
 
 def estimator(target: mi.Target, U: Tensor, rows: np.ndarray, labels: np.ndarray) -> None:
