@@ -17,15 +17,11 @@ ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent  # of this environment, on the PATH or not
 KATEX, TERSER = "0.16.11", "5.31.0"
 CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
-HERE = """{
-  const bar = document.getElementById("quarto-sidebar"), link = bar.querySelector("a.active, .active");
-  let box = link;  // what scrolls: the sidebar or something within it, never the page
-  while (box && box !== bar && box.scrollHeight <= box.clientHeight) box = box.parentElement;
-  if (box) box.scrollTop += link.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
-}"""  # noqa: E501
 COMMENT, BRACE = re.compile(r"/\*.*?\*/", re.S), re.compile(r"[{}]")
 DOC = re.compile(r"show_doc\((\w+)\)")
-KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "styles.css")
+KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "site.js", "styles.css")
+LABELS = {"nav.navbar": "The site", "#quarto-sidebar": "Chapters", "#TOC": "On this page",
+          ".toc-actions": "This page's source", ".page-navigation": "Next and previous"}
 STAGE = (
     "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); "
     "proc_nbs(n_workers=2)")
@@ -158,9 +154,8 @@ def finish(soup, name: str) -> None:
     for text in soup.select("#quarto-sidebar a[href] .menu-text, .page-navigation a[href] .nav-page-text"):
         if number := re.match(r"\d\d(?=_)", Path(text.find_parent("a")["href"]).name):
             text.insert(0, f"{number[0]} ")  # the text speaks of chapters by number
-    if soup.find(id="quarto-sidebar") is not None and soup.find("script", id="here") is None:
-        soup.body.append(script := soup.new_tag("script", id="here"))
-        script.string = HERE
+    if soup.find("script", src=(own := "../" * name.count("/") + "site.js")) is None:
+        soup.head.append(soup.new_tag("script", src=own, defer=""))
     main = soup.find("main")
     if main is not None and soup.find("a", class_="skip") is None:
         soup.body.insert(0,
@@ -176,8 +171,14 @@ def finish(soup, name: str) -> None:
         actions.append(link := soup.new_tag("a", href=str(notebook), download="",
                                             attrs={"class": "toc-action"}))
         link.string = "Download this notebook"
-    for block in soup.select("main pre, main table"):
-        block["tabindex"] = "0"  # what scrolls must be reachable by the keyboard
+    for path, words in LABELS.items():
+        for part in soup.select(path):
+            part["role"] = part.get("role", "navigation")
+            part["aria-label"] = words
+    for toggle in soup.select("a[data-bs-toggle=collapse]"):
+        toggle["role"] = "button"
+    for cell in soup.select("main th"):
+        cell.name = cell.name if cell.get_text().strip() else "td"
 
 
 def summary(pages: dict) -> str:
