@@ -80,13 +80,29 @@ def test_pictures_say_what_they_show(pages):
     assert poor == []
 
 
-def test_public_names_lead_to_their_documentation(pages):
-    "Name, parameters with their meaning, one sentence."
-    table = {a.get_text(): a["href"] for a in pages["api.html"].select("main table a")}
-    assert set(multiindex_nb.__all__) <= set(table)
-    page, anchor = urldefrag(table["train_first_layer"])
-    text = pages[page].find(id=anchor).find_parent("div").get_text()
-    assert all(words in text for words in ("eta1 > 0", "Float[Array, 'n d']", "DivergenceError"))
+def test_public_names_lead_to_their_reference(pages):
+    "A sentence in the list; then parameters with their meaning, what is refused, the chapter, the source."
+    rows = {row.a.get_text(): row for row in pages["api.html"].select("main tbody tr")}
+    assert set(multiindex_nb.__all__) == set(rows)
+    assert all(len(row.find_all("td")[1].get_text()) > 10 for row in rows.values())
+    page, anchor = urldefrag(rows["train_first_layer"].a["href"])
+    text = pages[page].find("section", id=anchor).get_text()
+    assert all(words in text for words in ("eta1 > 0", "Float[Array, 'n d']", "DivergenceError",
+                                           "steps must be 'auto' or an integer", "History", "source"))
+    assert {a["href"] for a in pages["index.html"].select('a[href^="reference/"]')} >= {
+        f"reference/{Path(row.a['href']).name.split('#')[0]}" for row in rows.values()}
+
+
+def test_examples_of_the_reference_run_by_themselves(pages):
+    "Each, from its own imports, in names of its own; what fails in a reader's hands fails here."
+    import matplotlib
+
+    matplotlib.use("agg")
+    codes = {block.get_text() for name, soup in pages.items() if name.startswith("reference/")
+             for block in soup.select("pre.python") if "import multiindex_nb as mi" in block.get_text()}
+    assert len(codes) > 20
+    for text in sorted(codes):
+        exec(compile(text, text, "exec"), {})
 
 
 # axe's time goes with the number of elements: a formula becomes a box of its size, and of many tokens of

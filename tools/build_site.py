@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from configparser import ConfigParser
+from copy import copy as copied
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -102,14 +104,19 @@ def insert_source(cells: list[dict], code: str, name: str, place: int) -> None:
 
 
 def homes(pages: dict) -> dict[str, str]:
-    "Name -> page and anchor where it is documented, for every exported name that one page alone documents."
+    "Name -> page and anchor of its description: the reference page, else the one chapter that documents it."
     anchors: dict[str, set[str]] = {}
     for name, soup in pages.items():
         for tag in soup.select(
             ".cell-output-markdown h2, .cell-output-markdown h3, .cell-output-markdown h4"):
             anchors.setdefault(tag.get_text().strip(),
                                set()).add(f"{name}#{tag.get('id') or tag['data-anchor-id']}")
-    return {name: found.pop() for name, found in anchors.items() if len(found) == 1}
+    taught = {name: found.pop() for name, found in anchors.items() if len(found) == 1}
+    for page, soup in pages.items():
+        for link in soup.select("a[data-name]"):  # of a reference page, to the chapter
+            link["href"] = "../" + taught.get(link["data-name"], link["href"].removeprefix("../"))
+            taught[link["data-name"]] = f"{page}#{link['data-name']}"
+    return taught
 
 
 def link_names(soup, page: str, where: dict[str, str]) -> None:
@@ -181,6 +188,28 @@ def finish(soup, name: str) -> None:
         cell.name = cell.name if cell.get_text().strip() else "td"
 
 
+def fold_contents(soup, public: set[str]) -> None:
+    """Contents that list sections and public names, not helpers; once more, folded, for a screen with no room
+    beside the text."""
+    helpers = {f"#{head['id']}" for head in soup.select(".cell-output-markdown [id]")
+               if head.name in ("h2", "h3", "h4") and head.get_text().strip() not in public}
+    for link in soup.select("#TOC a"):
+        if link["href"] in helpers:
+            link.find_parent("li").decompose()
+    head = soup.select_one("#title-block-header")
+    if head is None or soup.select_one("#TOC a") is None or soup.select_one(".on-page"):
+        return
+    fold = soup.new_tag("details", attrs={"class": "on-page"})
+    fold.append(title := soup.new_tag("summary"))
+    title.string = "On this page"
+    fold.append(box := soup.new_tag("nav", attrs={"aria-label": "Sections"}))
+    for part in soup.select("#TOC > ul, .toc-actions"):
+        box.append(copy := copied(part))
+        for tag in [copy, *copy.find_all(True)]:
+            tag.attrs = {key: tag[key] for key in ("href", "download") if tag.has_attr(key)}
+    head.insert_after(fold)
+
+
 def summary(pages: dict) -> str:
     "Every page with its question, for programs that read a site by a list (llms.txt)."
     said = {name: (soup.select_one("h1"),
@@ -202,10 +231,16 @@ def polish(site: Path) -> None:
     pages = {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
              for name, path in paths.items()}
     where, chapters = homes(pages), {name[:2]: name for name in pages if re.match(r"\d[\da-d]_", name)}
+    public = {link["data-name"] for soup in pages.values() for link in soup.select("a[data-name]")}
+    settings = ConfigParser()
+    settings.read(ROOT / "settings.ini")
     for name, soup in pages.items():
         link_names(soup, name, where)
         link_chapters(soup, name, chapters)
         finish(soup, name)
+        fold_contents(soup, public)
+        for footer in soup.select(".nav-footer-right"):
+            footer.string = f"Version {settings['DEFAULT']['version']}"
         (site / name).write_text(str(soup), encoding="utf-8")
     (site / "llms.txt").write_text(summary(pages), encoding="utf-8")
     for notebook in (ROOT / "nbs").glob("*.ipynb"):
@@ -283,6 +318,7 @@ def build(out: Path) -> int:
     package("katex", KATEX, ROOT / ".cache")
     folder = stage()
     show_sources(folder)
+    call([sys.executable, ROOT / "tools" / "reference.py", folder])
     call([BIN / "smalldocs", "render", "."], cwd=folder)
     polish(folder / "_docs")
     slim(folder / "_docs" / "live")
