@@ -11,21 +11,19 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+from configparser import ConfigParser
+from copy import copy as copied
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent  # of this environment, on the PATH or not
 KATEX, TERSER = "0.16.11", "5.31.0"
 CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
-HERE = """{
-  const bar = document.getElementById("quarto-sidebar"), link = bar.querySelector("a.active, .active");
-  let box = link;  // what scrolls: the sidebar or something within it, never the page
-  while (box && box !== bar && box.scrollHeight <= box.clientHeight) box = box.parentElement;
-  if (box) box.scrollTop += link.getBoundingClientRect().top - box.getBoundingClientRect().top - box.clientHeight / 2;
-}"""  # noqa: E501
 COMMENT, BRACE = re.compile(r"/\*.*?\*/", re.S), re.compile(r"[{}]")
 DOC = re.compile(r"show_doc\((\w+)\)")
-KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "styles.css")
+KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "site.js", "styles.css")
+LABELS = {"nav.navbar": "The site", "#quarto-sidebar": "Chapters", "#TOC": "On this page",
+          ".toc-actions": "This page's source", ".page-navigation": "Next and previous"}
 STAGE = (
     "from nbdev.quarto import refresh_quarto_yml; from nbdev.serve import proc_nbs; refresh_quarto_yml(); "
     "proc_nbs(n_workers=2)")
@@ -106,14 +104,19 @@ def insert_source(cells: list[dict], code: str, name: str, place: int) -> None:
 
 
 def homes(pages: dict) -> dict[str, str]:
-    "Name -> page and anchor where it is documented, for every exported name that one page alone documents."
+    "Name -> page and anchor of its description: the reference page, else the one chapter that documents it."
     anchors: dict[str, set[str]] = {}
     for name, soup in pages.items():
         for tag in soup.select(
             ".cell-output-markdown h2, .cell-output-markdown h3, .cell-output-markdown h4"):
             anchors.setdefault(tag.get_text().strip(),
                                set()).add(f"{name}#{tag.get('id') or tag['data-anchor-id']}")
-    return {name: found.pop() for name, found in anchors.items() if len(found) == 1}
+    taught = {name: found.pop() for name, found in anchors.items() if len(found) == 1}
+    for page, soup in pages.items():
+        for link in soup.select("a[data-name]"):  # of a reference page, to the chapter
+            link["href"] = "../" + taught.get(link["data-name"], link["href"].removeprefix("../"))
+            taught[link["data-name"]] = f"{page}#{link['data-name']}"
+    return taught
 
 
 def link_names(soup, page: str, where: dict[str, str]) -> None:
@@ -158,9 +161,8 @@ def finish(soup, name: str) -> None:
     for text in soup.select("#quarto-sidebar a[href] .menu-text, .page-navigation a[href] .nav-page-text"):
         if number := re.match(r"\d\d(?=_)", Path(text.find_parent("a")["href"]).name):
             text.insert(0, f"{number[0]} ")  # the text speaks of chapters by number
-    if soup.find(id="quarto-sidebar") is not None and soup.find("script", id="here") is None:
-        soup.body.append(script := soup.new_tag("script", id="here"))
-        script.string = HERE
+    if soup.find("script", src=(own := "../" * name.count("/") + "site.js")) is None:
+        soup.head.append(soup.new_tag("script", src=own, defer=""))
     main = soup.find("main")
     if main is not None and soup.find("a", class_="skip") is None:
         soup.body.insert(0,
@@ -176,8 +178,36 @@ def finish(soup, name: str) -> None:
         actions.append(link := soup.new_tag("a", href=str(notebook), download="",
                                             attrs={"class": "toc-action"}))
         link.string = "Download this notebook"
-    for block in soup.select("main pre, main table"):
-        block["tabindex"] = "0"  # what scrolls must be reachable by the keyboard
+    for path, words in LABELS.items():
+        for part in soup.select(path):
+            part["role"] = part.get("role", "navigation")
+            part["aria-label"] = words
+    for toggle in soup.select("a[data-bs-toggle=collapse]"):
+        toggle["role"] = "button"
+    for cell in soup.select("main th"):
+        cell.name = cell.name if cell.get_text().strip() else "td"
+
+
+def fold_contents(soup, public: set[str]) -> None:
+    """Contents that list sections and public names, not helpers; once more, folded, for a screen with no room
+    beside the text."""
+    helpers = {f"#{head['id']}" for head in soup.select(".cell-output-markdown [id]")
+               if head.name in ("h2", "h3", "h4") and head.get_text().strip() not in public}
+    for link in soup.select("#TOC a"):
+        if link["href"] in helpers:
+            link.find_parent("li").decompose()
+    head = soup.select_one("#title-block-header")
+    if head is None or soup.select_one("#TOC a") is None or soup.select_one(".on-page"):
+        return
+    fold = soup.new_tag("details", attrs={"class": "on-page"})
+    fold.append(title := soup.new_tag("summary"))
+    title.string = "On this page"
+    fold.append(box := soup.new_tag("nav", attrs={"aria-label": "Sections"}))
+    for part in soup.select("#TOC > ul, .toc-actions"):
+        box.append(copy := copied(part))
+        for tag in [copy, *copy.find_all(True)]:
+            tag.attrs = {key: tag[key] for key in ("href", "download") if tag.has_attr(key)}
+    head.insert_after(fold)
 
 
 def summary(pages: dict) -> str:
@@ -201,10 +231,16 @@ def polish(site: Path) -> None:
     pages = {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
              for name, path in paths.items()}
     where, chapters = homes(pages), {name[:2]: name for name in pages if re.match(r"\d[\da-d]_", name)}
+    public = {link["data-name"] for soup in pages.values() for link in soup.select("a[data-name]")}
+    settings = ConfigParser()
+    settings.read(ROOT / "settings.ini")
     for name, soup in pages.items():
         link_names(soup, name, where)
         link_chapters(soup, name, chapters)
         finish(soup, name)
+        fold_contents(soup, public)
+        for footer in soup.select(".nav-footer-right"):
+            footer.string = f"Version {settings['DEFAULT']['version']}"
         (site / name).write_text(str(soup), encoding="utf-8")
     (site / "llms.txt").write_text(summary(pages), encoding="utf-8")
     for notebook in (ROOT / "nbs").glob("*.ipynb"):
@@ -282,6 +318,7 @@ def build(out: Path) -> int:
     package("katex", KATEX, ROOT / ".cache")
     folder = stage()
     show_sources(folder)
+    call([sys.executable, ROOT / "tools" / "reference.py", folder])
     call([BIN / "smalldocs", "render", "."], cwd=folder)
     polish(folder / "_docs")
     slim(folder / "_docs" / "live")
