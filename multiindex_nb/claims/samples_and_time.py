@@ -9,6 +9,7 @@ import itertools
 import math
 import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 import numpy as np
 import torch
@@ -118,7 +119,8 @@ def lazy_steps(
 ) -> Iterator[Float[Tensor, "half d"]]:  # neurons after each step, median norm one
     "Power steps on S of n rows that are never drawn; the first r coordinates span the index space."
     gen, r = generator(seed, "lazy"), target.r
-    c, Z = torch.tensor(_population_location(target, loss), dtype=torch.float64), torch.randn(n, r, generator=gen)
+    c, Z = torch.tensor(_population_location(target, loss), dtype=torch.float64), torch.randn(n, r,
+        generator=gen)
     y = target(Z.double()) + noise * torch.randn(n, generator=gen, dtype=torch.float64)
     slope = (loss.derivative(c, y) / n).float()[:, None]
     A, W = LazyGaussian(n, d - r, gen), torch.randn(half, d, generator=gen)
@@ -172,7 +174,8 @@ def _ladder_cell(link: Target, rule: Loss, d: int, low: float, top: float, seed:
 
 
 def _rule_cell(link: Target, loss: Loss, d: int, steps: int, seed: int) -> dict:
-    "Alignment and coverage of 24 pairs after `steps`, both over what they must reach, along n/d until both do."
+    """Alignment and coverage of 24 pairs after `steps`, both over what they must reach, along n/d until
+    both do."""
     U, found = torch.eye(link.r, d), {"ratios": [], "quality": []}
     start = needed_law(link, loss, d, steps) / 2**1.5
     for k in range(12):
@@ -184,7 +187,8 @@ def _rule_cell(link: Target, loss: Loss, d: int, steps: int, seed: int) -> dict:
     return found
 
 
-def _c04_cell(target: str, loss: str, d: int, seed: int, low: float = 0, top: float = 0, rule: str = "") -> dict:
+def _c04_cell(target: str, loss: str, d: int, seed: int, low: float = 0, top: float = 0,
+              rule: str = "") -> dict:
     "One curve in n/d: neurons of a rule for T1 or, without one, the limit and fixed numbers of steps."
     link, weights = Target.parse(target), as_loss(loss)
     return _rule_cell(link, weights, d, _RULES[rule](d), seed) if rule else _ladder_cell(
@@ -228,10 +232,10 @@ def exponent(table: dict[int, np.ndarray], level: float = 0.95) -> Interval:
     return log_slope(reached, reached.values(), level) if len(reached) > 1 else Interval(*[math.inf] * 3)
 
 
-def _beyond_law(table: dict[int, np.ndarray], target: str, rule: str) -> dict[int, np.ndarray]:
-    "What is needed over what formula (1) says at the rule's number of steps."
-    link, loss = Target.parse(target), as_loss(_TARGETS[target])
-    return {d: v / needed_law(link, loss, d, _RULES[rule](d)) for d, v in table.items()}
+@cache
+def _law(target: str, rule: str, d: int) -> float:
+    "What formula (1) says at the rule's number of steps."
+    return needed_law(Target.parse(target), as_loss(_TARGETS[target]), d, _RULES[rule](d))
 
 # %% ../../nbs/12_samples_and_time.ipynb #e30c8644
 def _c04_judge(rows: list[dict]) -> Verdict:
@@ -240,7 +244,8 @@ def _c04_judge(rows: list[dict]) -> Verdict:
     names = {"root": "T1 = round(1.5 sqrt(log d))", "log": "T1 = round(log d)"}
     for target, rule in itertools.product(_TARGETS, _RULES):
         table = _needed_table(rows, target, rule)
-        own, beyond = (exponent(t, 0.998) for t in (table, _beyond_law(table, target, rule)))
+        over = {d: v / _law(target, rule, d) for d, v in table.items()}
+        own, beyond = (exponent(t, 0.998) for t in (table, over))
         checks += [
             bounded(f"{target}, {names[rule]}: share of seeds that reach the level at the largest d",
                     np.isfinite(table[max(table)]).mean(), low=1),
@@ -248,13 +253,19 @@ def _c04_judge(rows: list[dict]) -> Verdict:
             bounded(f"{target}, {names[rule]}: exponent", own, high=_BOUND, visible=True)]
         texts.append(f"{target}, {names[rule]}: {own}, beyond formula (1) {beyond}")
     limit = "; ".join(f"{t} {exponent(_needed_table(rows, t, 'limit_error'))}" for t in _TARGETS)
-    return decide(f"exponent of d in the n/d that neurons need (99.8 %), {'; '.join(texts)}; in the limit {limit}",
+    return decide(f"exponent of d in the n/d that neurons need (99.8 %), {'; '.join(texts)}; in the limit "
+    f"{limit}",
                   checks, len({r["seed"] for r in rows}))
 
 
 def _bent(rows: list[dict], names: Sequence[str], rng: np.random.Generator, by: float = 0.25) -> list[dict]:
     "A world in which C4 is false: the same curves on other draws, with n/d stretched by d^by."
     return [row | {"ratios": [a * (row["d"] / 50) ** by for a in row["ratios"]]} for row in redraw(rows, rng)]
+
+
+def _flat(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "A world in which C4 is true: exponents that are smaller by 1/5."
+    return _bent(rows, names, rng, by=-0.2)
 
 
 def _c04_points(dims: list[int], tops: dict[str, dict[int, float]], far: list[int]) -> tuple[dict, ...]:
@@ -411,13 +422,18 @@ def _c05_draw(rows: list[dict]):
 # %% ../../nbs/12_samples_and_time.ipynb #286fd34b
 CLAIMS = (
     Claim("C4", "n = O~(d) samples suffice for stage 1", _c04_sweep, _c04_judge, _c04_draw,
-          source="the paper's theorem: n = d up to logarithms", ran="the power limit, m = 48; eigenvectors of streamed S for the limit",
-          reservation="to d = 2000 the law of finite steps itself rises like a power of d, 0.18 at 1.5 sqrt(log d) "
-                      "steps; eigenvectors, the limit of many steps, need n/d that does not rise; a criterion "
+          source="the paper's theorem: n = d up to logarithms",
+          ran="the power limit, m = 48; eigenvectors of streamed S for the limit",
+          reservation="to d = 2000 the law of finite steps itself rises like a power of d, 0.18 at 1.5 "
+          "sqrt(log d) "
+                      "steps; eigenvectors, the limit of many steps, need n/d that does not rise; a "
+                      "criterion "
                       "before this one was dropped after a look",
-          world=_bent),
+          world=_bent, truth=_flat),
     Claim("C5", "stage 1 takes O~(d^2) time", _c05_sweep, _c05_judge, _c05_draw,
           source="the paper's theorem: time d^2 up to logarithms",
           ran="the network, m = 32, n = 8 d, fused and power",
-          reservation="exact in counted operations; the clock is a witness from one machine"),
+          reservation="at n = 8 d the exponent is arithmetic, and the clock a witness from one machine; the "
+          "time to a "
+                      "fixed recovery, with the n and T1 that it needs, still rises like d^2.3 to d = 2000"),
 )

@@ -111,10 +111,10 @@ def _c08_draw(rows: list[dict]):
     return fig
 
 # %% ../../nbs/15_start_step_split.ipynb #c953d3e9
-def c09_cell(lr: str, decay: str, steps: int, d: int, n_per_d: int, seed: int) -> dict:
+def c09_cell(lr: str, decay: str, steps: int, d: int, n_per_d: int, seed: int, fresh: int = 0) -> dict:
     """Test error of the weights as they are, and scaled to median norm 1; share of squared weight in the
     index space."""
-    link = Target.parse("h2(z1)+h2(z2)")
+    link, seed = Target.parse("h2(z1)+h2(z2)"), seed + fresh
     U = random_subspace(d, 2, seed=seed)
     D1, D2, test = draw_problem(link, U, n_per_d * d, seed)
     net = symmetric_init(256, d, 1e-3, seed)
