@@ -72,8 +72,8 @@ def _row(claim: Claim, verdict: Verdict, tried: Falsification | None) -> str:
 _WORDS = """
 *Level*: the chance, by design, of *holds* in a world where one of the things asked is just false. *p*: what
 came out, the largest p-value. *Power* and *false alarms*: how often the judge said *holds* in made-up worlds
-where the claim is true, and where it is false; true worlds are the measured rows on seeds drawn again, or what
-the claim's chapter names.
+where the claim is true, and where it is false; true worlds are the measured rows on seeds drawn again, or
+what the claim's chapter names.
 """
 
 

@@ -245,12 +245,17 @@ def _c10_draw(rows: list[dict]):
 CLAIMS = (
     Claim("C8", "symmetric initialisation matters", _c08_sweep, _c08_judge, _c08_draw,
           source="the paper's symmetric initialisation", ran="the network",
-          reservation="from a tiny start it makes no difference that shows"),
+          reservation="it shows at e0 = 0.3, a start of feature size, where the plain one learns nothing; at "
+          "the "
+                      "default's tiny start the two differ by less than 0.04 in test error, at no cost"),
     Claim("C9", "too small a learning rate breaks the power iteration", _c09_sweep, _c09_judge, _c09_draw,
           source="the paper's step: eta1 large, decay 1/eta1", ran="the network",
-          reservation="without decay, 128 small steps end below the automatic ones"),
+          reservation="at the rule's T1, 6 to 17 times the error; without decay and with 64 times the "
+                      "steps, fixed ones end at a sixth to a twenty-fifth of the automatic error (E3)"),
     Claim("C10", "the second stage wants samples that the first has not seen", _c10_sweep, _c10_judge,
           _c10_draw,
           source="the paper's split of the rows", ran="the power limit",
-          reservation="at an equal total of rows, reuse wins"),
+          reservation="the gain is 4 to 5 % of the error at equal n a stage, and costs twice the rows: at an "
+          "equal "
+                      "total, reuse has 0.5 to 0.7 of the error"),
 )
