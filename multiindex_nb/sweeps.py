@@ -32,8 +32,8 @@ __all__ = ['RESERVED', 'STYLE', 'World', 'Sweep', 'product', 'cell_key', 'sync_f
            'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'OtherVersionWarning', 'say_versions', 'compute',
            'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval',
            'paired_interval', 'log_slope', 'plot_band', 'Check', 'Verdict', 'Claim', 'sign_test', 'significant',
-           'paired', 'bounded', 'claim_box', 'decide', 'trade_settings', 'trade_names', 'trade_entries', 'redraw',
-           'Falsification', 'falsify']
+           'paired', 'bounded', 'claim_box', 'decide', 'trade_settings', 'trade_names', 'redraw', 'Falsification',
+           'falsify']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -454,7 +454,8 @@ def median_interval(
         return Interval(float(np.median(kept)), float(kept.min()), float(kept.max()), level)
     found = bootstrap((kept,), np.median, confidence_level=level, method="percentile", n_resamples=2000,
                       rng=np.random.default_rng(seed))
-    return Interval(float(np.median(kept)), *map(float, found.confidence_interval), level)
+    low, high = map(float, found.confidence_interval)
+    return Interval(float(np.median(kept)), low, high, level)
 
 
 def paired_interval(a: np.ndarray, b: np.ndarray, **options) -> Interval:
@@ -628,12 +629,6 @@ def trade_names(rows: list[dict], names: Sequence[str], rng: np.random.Generator
             kinds.setdefault(np.shape(row[name]), []).append(name)
         out.append(row | {a: row[b] for kind in kinds.values() for a, b in zip(kind, rng.permutation(kind))})
     return out
-
-
-def trade_entries(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
-    "The entries of every measured list change their order."
-    return [row | {name: rng.permutation(row[name]).tolist() for name in names if np.ndim(row[name])}
-            for row in rows]
 
 
 def redraw(rows: list[dict], rng: np.random.Generator) -> list[dict]:
