@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 
 from . import claims
-from .sweeps import STYLE, Claim, Verdict, run_sweep, write_whole
+from .sweeps import STYLE, Claim, Falsification, Verdict, falsify, run_sweep, write_whole
 
 # %% auto #0
 __all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'write_text', 'reproduce']
@@ -52,14 +52,33 @@ def not_judged(found: list[tuple[Claim, Verdict]]) -> list[str]:
 
 
 def _detail(claim: Claim, verdict: Verdict) -> str:
-    "Whence a claim, what ran, how it could have failed, what the verdict does not say."
+    "What was measured, whence a claim, how it could have failed."
     checks = "; ".join(f"{c.asked}: {c.found:.2g} ({c.limit}{'' if c.passed else ', missed'})"
                        for c in verdict.checks)
-    parts = {"Source": claim.source, "Ran": claim.ran, "Checks": checks, "Reservation": claim.reservation}
+    parts = {"Measured": verdict.measured, "Source": claim.source, "Checks": checks}
     return f"- **{claim.id}.** " + " ".join(f"*{name}:* {text}." for name, text in parts.items() if text)
 
 
-def _report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
+def _row(claim: Claim, verdict: Verdict, tried: Falsification | None) -> str:
+    "One row of the report."
+    power = "" if tried is None or tried.power is None else f"{tried.power:.2f}"
+    alarms = "" if tried is None else f"{tried.false_alarms} of {tried.worlds}"
+    cells = [claim.id, claim.statement, f"**{verdict.holds}**", claim.ran, str(verdict.seeds),
+             f"{verdict.alpha:.1g}",
+             f"{verdict.p:.1g}", power, alarms, claim.reservation]
+    return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
+
+
+_WORDS = """
+*Level*: the chance, by design, of *holds* in a world where one of the things asked is just false. *p*: what
+came out, the largest p-value. *Power* and *false alarms*: how often the judge said *holds* in made-up worlds
+where the claim is true, and where it is false; true worlds are the measured rows on seeds drawn again, or
+what the claim's chapter names.
+"""
+
+
+def _report_text(found: list[tuple[Claim, Verdict]], scale: str,
+                 tried: dict[str, Falsification] | None = None) -> str:
     "The report in Markdown."
     from multiindex_nb import __version__
 
@@ -70,16 +89,10 @@ def _report_text(found: list[tuple[Claim, Verdict]], scale: str) -> str:
         lines += [
             "The small grids have few seeds and small d: here \"does not hold\" means not shown by so "
             "little; the full grids decide.", ""]
-    lines += ["| | the claim | measured (median [95 % interval]) | seeds | false alarm | verdict |",
-              "|---|---|---|---|---|---|"]
-    for claim, v in found:
-        cells = [claim.id, claim.statement, v.measured, str(v.seeds), f"{v.false_alarm:.1g}",
-                 f"**{v.holds}**"]
-        lines.append("| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |")
-    lines += ["", *(_detail(claim, v) for claim, v in found)]
-    lines += ["",
-              "*False alarm* is the chance of the verdict \"holds\" under the alternative that the chapter "
-              "names, such as no effect, or another law; not the chance that the claim is false.", ""]
+    lines += ["| | the claim | verdict | what ran | seeds | level | p | power | false alarms | reservation |",
+              "|---|---|---|---|---|---|---|---|---|---|"]
+    lines += [_row(claim, v, (tried or {}).get(claim.id)) for claim, v in found]
+    lines += [_WORDS, *(_detail(claim, v) for claim, v in found), ""]
     return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.png)\n" for claim, _ in found])
 
 
@@ -95,21 +108,25 @@ def reproduce(
     store: str | Path | None = None,  # folder for results; `out`/results if None
     progress: bool | None = None,  # progress bars; None shows them in a terminal only
 ) -> list[tuple[Claim, Verdict]]:
-    """Sweep, judge and draw each claim and write the report, failed cells again; `ValueError` for an unknown
-    claim or scale."""
+    """Sweep, judge and draw each claim, try its judge on false and true worlds, and write the report, failed
+    cells again; `ValueError` for an unknown claim or scale."""
     import matplotlib.style
 
     claims = find_claims(ids)
     if scale not in ("small", "full"):
         raise ValueError(f"scale must be 'small' or 'full', got {scale!r}")
-    out, found = Path(out), []
+    out, found, tried = Path(out), [], {}
     store = out / "results" if store is None else Path(store)
     out.mkdir(parents=True, exist_ok=True)
     for claim in claims:
         rows = run_sweep(claim.sweep(scale), store, retry_failed=True, progress=progress)
         found.append((claim, judge(claim, rows)))
-        write_text(_report_text(found, scale), out / "REPRODUCTION.md")  # before a picture that may fail
-        if not not_judged(found[-1:]):
+        whole = not not_judged(found[-1:])
+        if whole:
+            tried[claim.id] = falsify(claim, rows, scale)
+        write_text(_report_text(found, scale, tried),
+                   out / "REPRODUCTION.md")  # before a picture that may fail
+        if whole:
             with matplotlib.style.context(STYLE):
                 write_whole(out / f"{claim.id}.png", partial(claim.draw(rows).savefig, format="png"))
     return found

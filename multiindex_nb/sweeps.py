@@ -32,8 +32,8 @@ __all__ = ['RESERVED', 'STYLE', 'World', 'Sweep', 'product', 'cell_key', 'sync_f
            'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'OtherVersionWarning', 'say_versions', 'compute',
            'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval',
            'paired_interval', 'log_slope', 'plot_band', 'Check', 'Verdict', 'Claim', 'sign_test', 'significant',
-           'paired', 'bounded', 'claim_box', 'decide', 'trade_settings', 'trade_names', 'trade_entries', 'redraw',
-           'Falsification', 'falsify']
+           'paired', 'bounded', 'claim_box', 'decide', 'trade_settings', 'trade_names', 'redraw', 'Falsification',
+           'falsify']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -432,6 +432,7 @@ class Interval:
     estimate: float
     low: float
     high: float
+    level: float = 0.95  # confidence
 
     def __str__(self) -> str:
         return f"{self.estimate:.3g} [{self.low:.3g}, {self.high:.3g}]"
@@ -450,10 +451,11 @@ def median_interval(
     if not len(kept):
         raise ValueError("sample must hold at least one number, got none")
     if len(kept) == 1 or np.ptp(kept) == 0:
-        return Interval(float(np.median(kept)), float(kept.min()), float(kept.max()))
+        return Interval(float(np.median(kept)), float(kept.min()), float(kept.max()), level)
     found = bootstrap((kept,), np.median, confidence_level=level, method="percentile", n_resamples=2000,
                       rng=np.random.default_rng(seed))
-    return Interval(float(np.median(kept)), *map(float, found.confidence_interval))
+    low, high = map(float, found.confidence_interval)
+    return Interval(float(np.median(kept)), low, high, level)
 
 
 def paired_interval(a: np.ndarray, b: np.ndarray, **options) -> Interval:
@@ -472,7 +474,7 @@ def log_slope(
     fit = lambda columns: np.polyfit(x, np.nanmedian(table[:, columns], axis=-1), 1)[0]
     draws = np.random.default_rng(seed).integers(table.shape[1], size=(1000, table.shape[1]))
     low, high = np.quantile(fit(draws), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(fit(np.arange(table.shape[1]))), float(low), float(high))
+    return Interval(float(fit(np.arange(table.shape[1]))), float(low), float(high), level)
 
 # %% ../nbs/09_sweeps.ipynb #17b4a64c
 def plot_band(
@@ -504,6 +506,7 @@ class Check:
     limit: str  # what it had to keep
     passed: bool  # whether it did
     visible: bool = False  # whether failing says only that the effect is not visible at these sizes
+    level: float = 0.0  # chance, by design, of passing at the edge of the limit; 0 for a plain figure
 
 
 @dataclass(frozen=True)
@@ -513,7 +516,9 @@ class Verdict:
     measured: str  # one sentence with numbers and intervals
     holds: str  # "holds", "does not hold" or "not visible"
     seeds: int  # independent seeds behind it
-    false_alarm: float  # chance that "holds" would be said if the claim were false
+    p: float  # largest p-value of its tests: what came out
+    # largest level of its checks: the chance, by design, of "holds" where one thing asked is just false
+    alpha: float = 0.0
     checks: tuple[Check, ...] = field(default=(), repr=False)  # on which it rests
 
 
@@ -539,6 +544,8 @@ class Claim:
     reservation: str = ""  # what the verdict does not say; looks at the data before the criterion stood
     # makes rows of a world in which the claim is false; None: settings trade places
     world: World | None = None
+    # makes rows of a world in which it is true; None: the rows on seeds drawn again, where it holds
+    truth: World | None = None
 
 # %% ../nbs/09_sweeps.ipynb #afe4ef87
 def sign_test(
@@ -556,7 +563,7 @@ def sign_test(
 # %% ../nbs/09_sweeps.ipynb #decide
 def significant(asked: str, p: float, level: float = 1e-3, visible: bool = False) -> Check:
     "A check on the p-value of a test."
-    return Check(asked, "paired", p, f"p < {level:g}", p < level, visible)
+    return Check(asked, "paired", p, f"p < {level:g}", bool(p < level), visible, level)
 
 
 def paired(asked: str, worse: np.ndarray, better: np.ndarray, level: float = 1e-3,
@@ -573,18 +580,19 @@ def bounded(asked: str, found: float | Interval, low: float = -math.inf, high: f
     limits = {(True, True): f"{low:.3g} to {high:.3g}", (True, False): f"at least {low:.3g}",
               (False, True): f"at most {high:.3g}"}
     kind = "equivalence" if math.isfinite(low) and math.isfinite(high) else "bound"
-    return Check(asked, kind, middle, limits[math.isfinite(low), math.isfinite(high)], low <= ends[0]
-                 and ends[1] <= high, visible)
+    level = (1 - found.level) / 2 if isinstance(found, Interval) else 0.0
+    return Check(asked, kind, middle, limits[math.isfinite(low), math.isfinite(high)],
+                 bool(low <= ends[0] and ends[1] <= high), visible, level)
 
 
 def claim_box(claim: Claim, rows: list[dict]) -> str:
     "Claim, verdict, numbers and reservation, in Markdown, for the head of a chapter."
     verdict = claim.judge(rows)
     lines = [
-        f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, false alarm "
-        f"{verdict.false_alarm:.1g}."]
-    lines += [f"> *Measured:* {verdict.measured}."] + (
-        [f"> *Reservation:* {claim.reservation}."] if claim.reservation else [])
+        f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, at a level of "
+        f"{verdict.alpha:.1g}."]
+    lines += [f"> *{name}:* {text}." for name, text in (("Measured", verdict.measured), ("Ran", claim.ran),
+                                                       ("Reservation", claim.reservation)) if text]
     return "\n>\n".join(lines)
 
 
@@ -592,14 +600,14 @@ def decide(
     measured: str,  # one sentence with numbers
     checks: Sequence[Check],  # what must be so
     seeds: int,  # independent seeds behind it
-    false_alarm: float = 0.0,  # at least this much, where the tests' p-values are not all
+    alpha: float = 0.0,  # at least this much, where the checks' levels are not all
 ) -> Verdict:
     "The verdict on all checks together."
     lost = [check for check in checks if not check.passed]
     holds = "holds" if not lost else "not visible" if all(
         check.visible for check in lost) else "does not hold"
-    chance = max([false_alarm, *(check.found for check in checks if check.kind == "paired")])
-    return Verdict(measured, holds, seeds, chance, tuple(checks))
+    p = max([0.0, *(check.found for check in checks if check.kind == "paired")])
+    return Verdict(measured, holds, seeds, p, max([alpha, *(check.level for check in checks)]), tuple(checks))
 
 # %% ../nbs/09_sweeps.ipynb #falsify
 def trade_settings(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
@@ -623,12 +631,6 @@ def trade_names(rows: list[dict], names: Sequence[str], rng: np.random.Generator
     return out
 
 
-def trade_entries(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
-    "The entries of every measured list change their order."
-    return [row | {name: rng.permutation(row[name]).tolist() for name in names if np.ndim(row[name])}
-            for row in rows]
-
-
 def redraw(rows: list[dict], rng: np.random.Generator) -> list[dict]:
     "As many seeds, drawn with replacement."
     seeds = sorted({row["seed"] for row in rows})
@@ -638,25 +640,25 @@ def redraw(rows: list[dict], rng: np.random.Generator) -> list[dict]:
 
 @dataclass(frozen=True)
 class Falsification:
-    "What became of a claim in worlds where it is false, and on seeds drawn again."
+    "How often a claim was said to hold in worlds where it is false, and where it is true."
 
-    false_alarms: int  # worlds in which it would have been said to hold
-    worlds: int  # tried
-    power: float  # share of redrawn seeds on which the verdict is the same
+    false_alarms: int  # false worlds in which it was said to hold
+    worlds: int  # tried, of either kind
+    power: float | None  # share of true worlds in which it was said to hold; None if there is no true world
 
 
 def falsify(
     claim: Claim,  # with its judge
     rows: list[dict],  # of one scale
     scale: str = "full",  # which
-    worlds: int = 4,  # how many, and how often seeds are drawn again
+    worlds: int = 20,  # of either kind
     seed: int = 0,  # of both
 ) -> Falsification:
-    "Judge false worlds and redrawn seeds."
+    "Judge false worlds and true ones."
     settings = {name for point in claim.sweep(scale).settings for name in point}
     names = [name for name in rows[0] if name not in settings and name not in RESERVED]
-    rng, kept = np.random.default_rng(seed), claim.judge(rows).holds
-    false = [claim.judge((claim.world or trade_settings)(rows, names, rng)).holds == "holds"
-             for _ in range(worlds)]
-    same = [claim.judge(redraw(rows, rng)).holds == kept for _ in range(worlds)]
-    return Falsification(sum(false), worlds, float(np.mean(same)))
+    rng, false = np.random.default_rng(seed), claim.world or trade_settings
+    true = claim.truth or ((lambda rows, names, rng: redraw(rows, rng)) if claim.judge(rows).holds == "holds"
+                           else None)
+    share = lambda world: sum(claim.judge(world(rows, names, rng)).holds == "holds" for _ in range(worlds))
+    return Falsification(share(false), worlds, share(true) / worlds if true else None)

@@ -19,7 +19,7 @@ HOUSE = {
     "estimator": ("the adviser, refinement, the scikit-learn estimator",
                   ("gate", "sweeps", "problem", "engine")),
     "view": ("pictures", ("gate", "engine")),
-    "claims": ("the claims of the paper, one file each", ("sweeps", "problem", "engine")),
+    "claims": ("the claims of the paper, one file each", ("sweeps", "problem", "engine", "theory")),
     "compare": ("other methods, real tables", ("gate", "sweeps", "problem", "engine", "estimator", "claims")),
     "explorer": ("sliders", ("gate", "sweeps", "problem", "engine", "theory", "view")),
     "reproduce": ("all claims judged", ("sweeps", "claims")),

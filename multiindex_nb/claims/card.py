@@ -5,6 +5,9 @@
 # %% ../../nbs/19_card.ipynb #0898fea7
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -18,7 +21,8 @@ from ..engine.readout import train_readout
 from ..engine.recovery import ACCURATE, recovered_subspace, subspace_error
 from .start_step_split import c09_cell, draw_problem
 from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, median_interval,
-                                  plot_band, product, sign_test, significant, trade_names, values)
+                                  paired, paired_interval, plot_band, product, redraw, sign_test, significant,
+                                  trade_names, values)
 from ..problem.targets import Target, random_subspace, sample
 from .which_loss import strengths
 
@@ -89,7 +93,20 @@ def _e1_draw(rows: list[dict]):
 _RATIOS = (5, 10, 20, 40, 80, 160)
 
 
-def _e2_cell(d: int, seed: int) -> dict:
+def _e2_steps(d: int, seed: int) -> dict:
+    "Cosine of the best of 128 neurons with the plane after 1 .. 8 steps at n = 10 d, for both losses."
+    link, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed)
+    (X, y), found = sample(link, U, 10 * d, seed=seed), {}
+    for name in ("mse", "huber"):
+        W, S, found[f"best_{name}"] = symmetric_init(256, d, 1.0, seed).W[:128], second_order_matrix(X, y,
+            name), []
+        for _ in range(8):
+            W = torch.nn.functional.normalize(W @ S, dim=1)
+            found[f"best_{name}"].append(alignment(W, U).max().item())
+    return found
+
+
+def _e2_shares(d: int, seed: int) -> dict:
     "Mean squared cosine of the neurons' subspace by n/d, for squared loss and Huber's."
     link, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed)
     X, y = sample(link, U, max(_RATIOS) * d, seed=seed)
@@ -102,97 +119,132 @@ def _e2_cell(d: int, seed: int) -> dict:
     return found
 
 
+def _e2_cell(d: int, seed: int, by: str = "rows", look: int = 1) -> dict:
+    "Along the rows, or on other seeds along the steps."
+    return _e2_steps(d, seed + 200) if by == "steps" else _e2_shares(d, seed)
+
+
 def _e2_sweep(scale: str) -> Sweep:
     "d to 100, or to 400."
-    return Sweep(f"E2-{scale}", _e2_cell, product(d=[50, 100] if scale == "small" else [50, 100, 200, 400]),
+    dims = [50, 100] if scale == "small" else [50, 100, 200, 400]
+    return Sweep(f"E2-{scale}", _e2_cell, product(d=dims) + product(d=dims, by=["steps"], look=[2]),
                  12 if scale == "small" else 24)
 
 # %% ../../nbs/19_card.ipynb #2469fc3f
+_near = lambda d: round(1.5 * math.sqrt(math.log(d)))  # T1 of the claim
+
+
+def _best_by_d(rows: list[dict]) -> dict[int, dict[str, np.ndarray]]:
+    "d -> loss -> cosine of the best neuron by seed and step."
+    steps = [r for r in rows if r.get("by") == "steps" and r.get("look") == 2]
+    return {d: {name: np.array([r[f"best_{name}"] for r in steps if r["d"] == d]) for name in ("mse",
+        "huber")}
+            for d in sorted({r["d"] for r in steps})}
+
+
 def _e2_judge(rows: list[dict]) -> Verdict:
-    "Is Huber ahead at n = 10 d, and has it recovered the plane there?"
-    at, p, low, texts = _RATIOS.index(10), 0.0, 1.0, []
-    for d in sorted({r["d"] for r in rows}):
-        share = {name: np.array([r[name] for r in rows if r["d"] == d]) for name in ("mse", "huber")}
-        p = max(p, sign_test(share["huber"][:, at], share["mse"][:, at]))
-        low = min(low, np.median(share["huber"][:, at]))
-        enough = [n for n, s in zip(_RATIOS, np.median(share["huber"], axis=0)) if s >= 1 - ACCURATE**2]
-        reach = f"recovered from n = {enough[0]} d" if enough else f"not recovered at {_RATIOS[-1]} d"
-        texts.append(
-            f"d = {d}: Huber {median_interval(share['huber'][:, at])}, MSE "
-            f"{median_interval(share['mse'][:, at])}, Huber {reach}")
-    checks = significant("Huber sees more at n = 10 d",
-                         p), bounded("mean squared cosine under Huber", low, low=1 - ACCURATE**2,
-                                     visible=True)
-    return decide("mean squared cosine at n = 10 d, " + "; ".join(texts), checks,
+    "Is Huber's best neuron nearer to the plane at n = 10 d, and by how much?"
+    checks, texts = [], []
+    for d, best in _best_by_d(rows).items():
+        mse, huber = (best[name][:, _near(d) - 1] for name in ("mse", "huber"))
+        checks += [paired(f"d = {d}: Huber's best neuron is nearer", huber, mse),
+                   bounded(f"d = {d}: its lead", paired_interval(huber, mse), low=0.05)]
+        texts.append(f"d = {d}, T1 = {_near(d)}: Huber {median_interval(huber)}, MSE {median_interval(mse)}")
+    shares = [np.array([r["huber"] for r in rows if r["d"] == d and r.get("huber")])
+              for d in _best_by_d(rows)]
+    plane = [np.median(s[:, _RATIOS.index(10)]) for s in shares]
+    return decide(f"cosine of the best neuron with the plane at n = 10 d, {'; '.join(texts)}; mean squared "
+    "cosine "
+                  f"of the plane under Huber {min(plane):.2f} to {max(plane):.2f}", checks,
                   len({r["seed"] for r in rows}))
 
 
 def _e2_draw(rows: list[dict]):
-    "Share of the plane found against n/d."
+    "Share of the plane found against n/d, and the best neuron's cosine at n = 10 d against T1."
     from matplotlib.figure import Figure
 
-    fig = Figure(figsize=(5.5, 3.2), dpi=100, layout="constrained")
-    ax = fig.subplots()
-    for i, d in enumerate(sorted({r["d"] for r in rows})):
+    fig = Figure(figsize=(8, 3.2), dpi=100, layout="constrained")
+    left, right = fig.subplots(1, 2)
+    for i, (d, best) in enumerate(_best_by_d(rows).items()):
         for name, ls in (("huber", "-"), ("mse", ":")):
-            table = np.array([r[name] for r in rows if r["d"] == d])
-            plot_band(dict(zip(_RATIOS, table.T)), ax, f"d = {d}, {name}", color=f"C{i}", ls=ls)
-    ax.axvline(10, color="k", lw=1, ls="--")
-    ax.axhline(1 - ACCURATE**2, color="k", lw=1, ls=":")
-    ax.set(xscale="log", xlabel="n/d", ylabel="mean squared cosine", ylim=(0, 1))
-    ax.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
+            table = np.array([r[name] for r in rows if r["d"] == d and r.get(name)])
+            plot_band(dict(zip(_RATIOS, table.T)), left, color=f"C{i}", ls=ls)
+            plot_band(dict(enumerate(best[name].T, start=1)), right, f"d = {d}, {name}", color=f"C{i}", ls=ls)
+    left.axvline(10, color="k", lw=1, ls="--")
+    left.axhline(1 - ACCURATE**2, color="k", lw=1, ls=":")
+    left.set(xscale="log", xlabel="n/d", ylabel="mean squared cosine of the plane", ylim=(0, 1))
+    right.set(xlabel="$T_1$ at $n = 10d$", ylabel="cosine of the best neuron", ylim=(0, 1))
+    right.legend(fontsize=6, loc="center left", bbox_to_anchor=(1, 0.5))
     return fig
 
 # %% ../../nbs/19_card.ipynb #a6e59aa5
-_E3_LRS, _E3_STEPS = ("0.05", "0.1", "0.2", "0.5"), (1, 2, 3, 4, 6)
+_E3_LRS, _E3_STEPS = ("0.05", "0.1", "0.2", "0.5"), (1, 2, 3, 4, 6, 8, 32, 128)
 
 
 def _e3_sweep(scale: str) -> Sweep:
-    "The card's step sizes, with and without decay, and the automatic one."
-    small = scale == "small"
-    lrs = ("0.05", "0.5", "auto") if small else (*_E3_LRS, "auto")
-    return Sweep(f"E3-{scale}", c09_cell,
-                 product(lr=lrs, decay=("0", "1/lr"), steps=_E3_STEPS[:2] if small else _E3_STEPS, d=[50],
-                         n_per_d=[60]), 12 if small else 16)
+    "The card's step sizes and the automatic one, in C9's store, and a few of them on seeds from 100."
+    small, size = scale == "small", dict(d=[50], n_per_d=[60])
+    lrs, steps = (("0.05", "0.5", "auto"), (1, 2, 32)) if small else ((*_E3_LRS, "auto"), _E3_STEPS)
+    fresh = product(lr=("auto",), decay=("1/lr",), steps=(auto_steps(50),), **size, fresh=(100,)) + product(
+        lr=lrs[-2:-1] if small else ("0.1", "0.2"), decay=("0",), steps=steps[-1:], **size, fresh=(100,))
+    return Sweep(f"C9-{scale}", c09_cell, product(lr=lrs, decay=("0", "1/lr"), steps=steps, **size) + fresh,
+                 12 if small else 16)
 
 
-def _e3_table(rows: list[dict]) -> dict[tuple, np.ndarray]:
-    """(lr, decay, steps) -> error by seed, for the fixed step sizes, as trained or scaled, whichever has the
-    smaller median."""
-    kinds = dict.fromkeys((r["lr"], r["decay"], r["steps"]) for r in rows if r["lr"] != "auto")
-    both = {k: [values(rows, m, "steps", lr=k[0], decay=k[1])[k[2]] for m in ("test_error", "scaled_error")]
-            for k in kinds}
-    return {k: min(pair, key=np.median) for k, pair in both.items()}
+def _e3_table(rows: list[dict], fresh: int | None = None) -> dict[tuple, dict[str, np.ndarray]]:
+    "(lr, decay, steps) -> error by seed of the neurons as trained and scaled, for the fixed step sizes."
+    kinds = dict.fromkeys((r["lr"], r["decay"], r["steps"]) for r in rows if r["lr"] != "auto"
+                          and r.get("fresh") == fresh)
+    return {k: {m: values(rows, m, "steps", lr=k[0], decay=k[1], fresh=fresh)[k[2]]
+                for m in ("test_error", "scaled_error")} for k in kinds}
+
+
+def _best_reading(errors: dict[str, np.ndarray]) -> str:
+    "As trained or scaled, whichever has the smaller median."
+    return min(errors, key=lambda m: np.median(errors[m]))
 
 
 def _e3_judge(rows: list[dict]) -> Verdict:
-    "Is the automatic configuration within 10 % of the best of the grid, chosen with hindsight?"
-    rule, table = auto_steps(rows[0]["d"]), _e3_table(rows)
-    auto = values(rows, "test_error", "steps", lr="auto", decay="1/lr")[rule]
-    best = min(table, key=lambda k: np.median(table[k]))
-    card = min((k for k in table if k[1] == "0" and k[2] <= rule), key=lambda k: np.median(table[k]))
-    ratio = median_interval(auto / table[best], level=0.998)
+    "Is the automatic configuration within 10 % of the best of the grid, on seeds that did not choose it?"
+    rule, table, again = auto_steps(rows[0]["d"]), _e3_table(rows), _e3_table(rows, 100)
+    middle = lambda k: np.median(table[k][_best_reading(table[k])])
+    best, chosen = (min(grid, key=middle) for grid in (table, again))
+    card = min((k for k in table if k[1] == "0" and k[2] <= rule), key=middle)
+    auto = values(rows, "test_error", "steps", lr="auto", decay="1/lr", fresh=100)[rule]
+    error = again[chosen][_best_reading(table[chosen])]
     name = lambda k: f"eta1 = {k[0]}, decay {k[1]}, T1 = {k[2]}"
-    text = (
-        f"best of the card's range without decay: {median_interval(table[card])} ({name(card)}); best of "
-        f"all: {median_interval(table[best])} ({name(best)}); ")
-    text += f"automatic, T1 = {rule}: {median_interval(auto)}, ratio to the best {ratio} (99.8 %)"
-    p = sign_test(1.1 * table[best], auto)
-    return decide(text, [significant("the automatic step is within 10 % of the best", p)], len(auto))
+    text = (f"best of the card's range without decay {middle(card):.3g} ({name(card)}); best of all "
+            f"{middle(best):.3g} ({name(best)}); on fresh seeds {median_interval(error)} ({name(chosen)}) "
+            "and "
+            f"automatic, T1 = {rule}, {median_interval(auto)}: ratio {median_interval(auto / error)}")
+    return decide(text, [paired("the automatic step is within 10 % of the best", 1.1 * error, auto)],
+                  len(auto))
+
+
+def _equal_best(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "A world in which E3 is true: no fixed configuration is better than the automatic one."
+    keys = lambda r: (r["seed"], r.get("fresh"))
+    rows, rule = redraw(rows, rng), auto_steps(rows[0]["d"])
+    auto = {keys(r): r["test_error"] for r in rows if (r["lr"], r["decay"], r["steps"]) == ("auto", "1/lr",
+        rule)}
+    noise = lambda: 1 + 0.05 * abs(rng.standard_normal())
+    return [r if r["lr"] == "auto" else r | {m: max(r[m], auto[keys(r)] * noise()) for m in
+            ("test_error", "scaled_error")} for r in rows]
 
 
 def _e3_draw(rows: list[dict]):
     "Median error over the grid, without and with decay."
     from matplotlib.figure import Figure
 
-    lrs, steps = list(dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto")), sorted(
-        {r["steps"] for r in rows})
-    fig, table = Figure(figsize=(8, 2.8), dpi=100, layout="constrained"), _e3_table(rows)
+    lrs = list(dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto"))
+    steps, table = sorted({r["steps"] for r in rows}), _e3_table(rows)
+    fig = Figure(figsize=(9, 2.8), dpi=100, layout="constrained")
     for ax, decay in zip(fig.subplots(1, 2, sharey=True), ("0", "1/lr")):
-        grid = np.array([[np.median(table[lr, decay, t]) for t in steps] for lr in lrs])
-        ax.imshow(np.log(grid), cmap="Blues_r", vmin=np.log(0.03), vmax=np.log(3), aspect="auto")
+        cells = [[table[lr, decay, t] for t in steps] for lr in lrs]
+        grid = np.array([[np.median(e[_best_reading(e)]) for e in line] for line in cells])
+        ax.imshow(np.log(grid), cmap="Blues_r", vmin=np.log(0.002), vmax=np.log(3), aspect="auto")
         for (i, j), value in np.ndenumerate(grid):
-            ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8, color="w" if value < 0.15
+            ax.text(j, i, f"{value:.2g}", ha="center", va="center", fontsize=7, color="w" if value < 0.05
                     else "k")
         ax.set_xticks(range(len(steps)), steps)
         ax.set(xlabel="$T_1$", title="no decay" if decay == "0" else "decay $1/\\eta_1$")
@@ -252,6 +304,14 @@ def _k1_judge(rows: list[dict]) -> Verdict:
     return decide("; ".join(texts),
                   [significant("the default is within a factor 1.5 of the best on every axis", p)],
                   len({r["seed"] for r in rows}))
+
+
+def _near_best(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "A world in which K1 is true: no setting is better than the default by more than 1.3."
+    rows = redraw(rows, rng)
+    own = {(r["moved"], r["d"], r["seed"]): r["test_error"] for r in rows
+           if r["value"] == str(DEFAULT[r["moved"]])}
+    return [r | {"test_error": max(r["test_error"], own[r["moved"], r["d"], r["seed"]] / 1.3)} for r in rows]
 
 
 def _k1_draw(rows: list[dict]):
@@ -399,18 +459,24 @@ CLAIMS = (
           source="a third party's card of the paper, first experiment 1",
           ran="the network beside the power limit", world=trade_names),
     Claim("E2",
-          "at n = 10 d, Huber's loss recovers h4+h4 where squared loss does not (card, first experiment 2)",
+          "at n = 10 d, Huber's loss brings the best neuron nearer to the plane of h4+h4 than squared loss "
+          "does "
+          "(after the card's first experiment 2)",
           _e2_sweep, _e2_judge, _e2_draw,
-          source="a third party's card of the paper, first experiment 2", ran="S alone",
-          reservation="n = 10 d is too few to recover the plane", world=trade_names),
+          source="a third party's card of the paper, first experiment 2", 
+          ran="the power limit, m = 128",
+          reservation="the card says that Huber recovers the plane at n = 10 d: it does not, that takes two "
+          "to four "
+                      "times the rows", world=trade_names),
     Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)",
           _e3_sweep, _e3_judge, _e3_draw,
           source="a third party's card of the paper, first experiment 3", ran="the network",
-          reservation="the best is chosen with hindsight and the grid ends at six steps; 128 small ones "
-                      "without decay end far lower (C9)"),
+          reservation="the best takes 64 times as many steps, and is ordinary training rather than a power "
+          "iteration",
+          truth=_equal_best),
     Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)",
           _k1_sweep, _k1_judge, _k1_draw,
-          source="a third party's card of the paper, next check 1", ran="the power limit"),
+          source="a third party's card of the paper, next check 1", ran="the power limit", truth=_near_best),
     Claim("K2", "the predicted strength ranks the losses (card, next check 2)", _k2_sweep, _k2_judge,
           _k2_draw,
           source="a third party's card of the paper, next check 2", ran="S alone", world=trade_names),

@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..engine.learner import learn, relative_error
 from ..engine.power_iteration import auto_steps
-from ..sweeps import Claim, Sweep, Verdict, decide, median_interval, paired, plot_band, values
+from ..sweeps import (Claim, Sweep, Verdict, decide, median_interval, paired, plot_band, redraw,
+                                  values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -22,44 +24,66 @@ STEPS = (0, 1, 2, 3, 4, 6, 8, 12, 16)
 _PROBLEMS = (("h2(z1)+h2(z2)", "mse"), ("h2(z1)+h4(z2)", "huber"))
 
 
-def _c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int) -> dict:
+def _c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int, engine: str = "power",
+             e0: float | str = "auto", fresh: int = 0) -> dict:
     "Test error, alignment and coverage after `steps` steps and a readout on fresh data."
-    link = Target.parse(target)
+    link, seed = Target.parse(target), seed + fresh
     U = random_subspace(d, link.r, seed=seed)
     D1, D2 = (sample(link, U, n_per_d * d, seed=3 * seed + k) for k in (0, 1))
     X, y = sample(link, U, 4000, seed=3 * seed + 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = learn(*D1, link.r, loss, steps, 256, *D2, engine="power", U=U, seed=seed)
+        result = learn(*D1, link.r, loss, steps, 256, *D2, engine=engine, init_scale=e0, U=U, seed=seed)
     history = result.history
     return {"test_error": relative_error(result.predict(X), y), "alignment": history.alignment[-1].item(),
             "coverage": history.coverage[-1].item()}
 
 
 def _c2_sweep(scale: str) -> Sweep:
-    "Nine numbers of steps on two problems."
+    """Nine numbers of steps on two problems; what decides again on seeds from 100, and the network at e0 =
+    0.01."""
     d, n_per_d, seeds = (50, 60, 12) if scale == "small" else (100, 100, 40)
     points = [dict(target=t, loss=name, d=d, n_per_d=n_per_d, steps=k) for t, name in _PROBLEMS
               for k in STEPS]
-    return Sweep(f"C2-{scale}", _c2_cell, tuple(points), seeds)
+    fresh = [p | dict(fresh=100) for p in points if p["steps"] in (1, auto_steps(d), 16)]
+    true = [p | dict(d=50, n_per_d=60, steps=k, engine="fused", e0=0.01, fresh=100)
+            for p in points[:: len(STEPS)] for k in (auto_steps(50), 8, 16)]
+    return Sweep(f"C2-{scale}", _c2_cell, tuple(points + fresh + true), seeds)
 
 # %% ../../nbs/11_when_to_stop.ipynb #4af79ec2
 def _c2_judge(rows: list[dict]) -> Verdict:
-    "Is the rule's T1 better than one step and than sixteen?"
-    rule, texts, checks = auto_steps(rows[0]["d"]), [], []
+    "Is the rule's T1 better than one step and than sixteen, on fresh seeds?"
+    d = max(r["d"] for r in rows)
+    table = lambda metric, target, **fixed: values(rows, metric, "steps", target=target, fresh=100, **fixed)
+    rule, texts, checks = auto_steps(d), [], []
     for target, _ in _PROBLEMS:
-        error = values(rows, "test_error", "steps", target=target)
+        error = table("test_error", target, engine=None)
         checks += [paired(f"{target}: the error after {steps} is larger than after {rule}", error[steps],
-                          error[rule], 5e-4) for steps in (1, 16)]
-        texts.append(
-            f"{target}: {median_interval(error[rule])} at T1 = {rule}, {median_interval(error[1])} at 1, "
-            f"{median_interval(error[16])} at 16")
-    coverage = values(rows, "coverage", "steps", target=_PROBLEMS[1][0])
-    checks.append(paired("coverage falls tenfold", 0.1 * coverage[rule], coverage[16], 5e-4))
-    collapse = (
-        f"coverage of {_PROBLEMS[1][0]} from {np.median(coverage[rule]):.2f} "
-        f"to {np.median(coverage[16]):.2g}")
-    return decide("test error of " + "; ".join([*texts, collapse]), checks, len(coverage[rule]))
+                          error[rule], visible=steps > 1) for steps in (1, 16)]
+        texts.append(f"{target} {_said(error)}")
+    coverage = table("coverage", _PROBLEMS[1][0], engine=None)
+    checks.append(paired("coverage falls tenfold", 0.1 * coverage[rule], coverage[16]))
+    true = {target: table("test_error", target, engine="fused") for target, _ in _PROBLEMS}
+    own = true[_PROBLEMS[1][0]]
+    checks.append(paired(f"{_PROBLEMS[1][0]}, the network at e0 = 0.01: the error after 16 is larger than "
+    "after "
+                         f"{min(own)}", own[16], own[min(own)], visible=True))
+    collapse = (f"coverage of {_PROBLEMS[1][0]} from {np.median(coverage[rule]):.2f} to "
+                f"{np.median(coverage[16]):.2g}")
+    network = "; ".join(f"{target} {_said(error)}" for target, error in true.items())
+    return decide(f"test error in the power limit: {'; '.join(texts)}; {collapse}; of the network at e0 = "
+    "0.01, "
+                  f"d = 50: {network}", checks, len(coverage[rule]))
+
+
+def _said(error: dict[int, np.ndarray]) -> str:
+    "Medians by number of steps."
+    return ", ".join(f"{median_interval(v)} at T1 = {k}" for k, v in sorted(error.items()))
+
+# %% ../../nbs/11_when_to_stop.ipynb #late
+def _late(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "A world in which C2 is true: the errors after sixteen steps are half as large again."
+    return [r | {"test_error": r["test_error"] * (1.5 if r["steps"] == 16 else 1)} for r in redraw(rows, rng)]
 
 # %% ../../nbs/11_when_to_stop.ipynb #72bb4a22
 def _c2_draw(rows: list[dict]):
@@ -69,7 +93,7 @@ def _c2_draw(rows: list[dict]):
     fig = Figure(figsize=(10, 3.1), dpi=100, layout="constrained")
     for ax, metric in zip(fig.subplots(1, 3), ("test_error", "alignment", "coverage")):
         for target, name in _PROBLEMS:
-            plot_band(values(rows, metric, "steps", target=target), ax, label=f"{target}, {name}")
+            plot_band(values(rows, metric, "steps", target=target, fresh=None), ax, label=f"{target}, {name}")
         ax.axvline(auto_steps(rows[0]["d"]), color="k", ls=":", lw=1)
         ax.set(xlabel="$T_1$", title=metric.replace("_", " "))
     fig.axes[0].set_yscale("log")
@@ -83,6 +107,9 @@ CLAIMS = (
           "the number of first-layer steps has an interior optimum: one is too few, many collapse onto one "
           "direction", _c2_sweep, _c2_judge, _c2_draw,
           source="the paper: T1 of order sqrt(log d), neither one step nor many",
-          ran="the power limit, m = 256, ridge readout",
-          reservation="two looks at the data, at levels 1/1000 and 1/2000, before the criterion stood"),
+          ran="the power limit, m = 256, ridge readout; the network at e0 = 0.01",
+          reservation="one step is too few and coverage collapses, on fresh seeds; but the error rises late "
+          "and "
+                      "little, and for h2+h2 only in the power limit, where e0 is tied to T1: the network at "
+                      "e0 = 0.01 is better after 8 steps than at the rule's", truth=_late),
 )

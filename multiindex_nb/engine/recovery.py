@@ -20,9 +20,9 @@ from ..problem.rows import HopelessWarning, check_data
 from ..problem.targets import seed_gate
 
 # %% auto #0
-__all__ = ['ALIGNED', 'ACCURATE', 'WARNINGS', 'recovered_subspace', 'subspace_error', 'RecoveryReport', 'candidate_losses',
-           'better_loss', 'diagnose_spectrum', 'diagnose_neurons', 'independent_neurons', 'check_recovery',
-           'NoOutlierWarning', 'BlindLossWarning']
+__all__ = ['ALIGNED', 'COVERED', 'ACCURATE', 'WARNINGS', 'recovered_subspace', 'subspace_error', 'RecoveryReport',
+           'candidate_losses', 'better_loss', 'diagnose_spectrum', 'diagnose_neurons', 'independent_neurons',
+           'check_recovery', 'NoOutlierWarning', 'BlindLossWarning']
 
 # %% ../../nbs/05_recovery.ipynb #002a8682
 @gated(W=tensor(None, None), r=count(1))
@@ -133,7 +133,7 @@ def diagnose_spectrum(n_outliers: int, r: int, loss: Loss, better: tuple[Loss, i
             f"take more samples, or r = {n_outliers}")
 
 # %% ../../nbs/05_recovery.ipynb #cbfab836
-ALIGNED, _COVERED, _SCALE, ACCURATE = 0.7, 0.05, 10.0, 0.5
+ALIGNED, COVERED, _SCALE, ACCURATE = 0.7, 0.05, 10.0, 0.5
 
 
 def diagnose_neurons(
@@ -155,7 +155,7 @@ def diagnose_neurons(
     if aligned < ALIGNED:
         return ("too-few-steps", f"S shows {r} directions, but median alignment is {aligned:.2f}",
                 "take more steps")
-    if covered < _COVERED:
+    if covered < COVERED:
         return ("too-many-steps", f"neurons have turned to the leading directions, coverage {covered:.3f}",
                 "take fewer steps")
     if norm < 1 / _SCALE:

@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Complex, Float
 
 from ..engine.learner import projected_error
-from ..gate import SEED, drawing, check_bytes, check_real, count, gated, instance, real, tensor
+from ..gate import (SEED, drawing, check_bytes, check_real, count, gated, instance, or_none, real,
+                                tensor)
 from ..problem.losses import Loss, as_loss, label_slope, second_order_matrix
 from ..engine.network import coverage_of, symmetric_init
 from ..sweeps import Sweep
@@ -418,7 +419,7 @@ def _predicted_weights(modes: _Modes, d: int, t: int, width: int, seed: int) -> 
 
 # %% ../../nbs/28_theory.ipynb #d858f1d0
 @gated(target=as_target, loss=as_loss, n_per_d=_RATIO, d=count(1, 10**6), steps=count(0, 64),
-       width=count(2, 10**6), noise=NOISE, seed=SEED)
+       width=count(2, 10**6), noise=NOISE, seed=SEED, n2=or_none(count(1, 10**9)))
 def predict_errors(
     target: Target | str,  # link
     loss: Loss | str = "huber",  # loss of stage 1
@@ -428,18 +429,18 @@ def predict_errors(
     width: int = 256,  # neurons
     noise: float = 0.0,  # standard deviation of the label noise
     seed: int = 0,  # of start, rows of D2 and test
+    n2: int | None = None,  # rows of D2; n_per_d * d if None
 ) -> list[float]:  # test error over the variance of y after 0, 1, ... steps
     "Test error of the readout on predicted neurons; no row of D1 is drawn; `ValueError`, `ArithmeticError`."
     link = as_target(target)
     if d <= link.r:
         raise ValueError(f"d must be above {link.r}, the number of variables of target, got {d}")
-    check_bytes(24 * width * d + 8 * n_per_d * d * link.r,
-                f"width = {width}, n_per_d = {n_per_d:g} and d = {d}")
+    n2 = int(n_per_d * d) if n2 is None else n2
+    check_bytes(24 * width * d + 8 * n2 * link.r, f"width = {width}, n_per_d = {n_per_d:g} and d = {d}")
     modes = _modes_of(slope_law(link, loss, noise), n_per_d)
     U, a = torch.eye(link.r, d, dtype=torch.float64), symmetric_init(width, 2, seed=seed).a
     weights = (_predicted_weights(modes, d, t, width, seed) for t in range(steps + 1))
-    return [projected_error(W, a.double(), U, link, int(n_per_d * d), noise=noise, seed=seed)
-            for W in weights]
+    return [projected_error(W, a.double(), U, link, n2, noise=noise, seed=seed) for W in weights]
 
 # %% ../../nbs/28_theory.ipynb #159e1005
 _PAIRS = (("h2(z1)+h2(z2)", "huber:1"), ("h4(z1)+h4(z2)", "huber:1"), ("h2(z1)+h4(z2)", "huber:1"),
