@@ -14,8 +14,7 @@ LONG = {"09_sweeps": 48, "12_samples_and_time": 37, "16_best_steps": 38, "17_end
         "23_adviser": 67, "24_regressor": 164, "25_peers": 41, "26_real_data": 47}
 # lines shown before the first output, where that is beyond 30: likewise
 LATE = {"09_sweeps": 45, "21_refine": 82, "22_polish": 56, "23_adviser": 71, "24_regressor": 104,
-        "25_peers": 80, "32_cli": 78, "35_tables": 314, "36_serve": 82, "37_words": 40, "38_stop": 146,
-        "39_source": 32, "55_one_run": 41, "56_forecast": 35, "57_bench": 228, "58_verdicts": 46}
+        "25_peers": 80}
 
 
 def exported(path):
