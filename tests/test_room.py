@@ -12,10 +12,11 @@ CHAPTERS = sorted(NBS.glob("[0-9]*_*.ipynb"))
 LONG = {"09_sweeps": 48, "12_samples_and_time": 37, "16_best_steps": 38, "17_end_to_end": 34,
         "18_outside_theory": 31, "19_card": 46, "20_reproduce": 40, "21_refine": 45, "22_polish": 32,
         "23_adviser": 67, "24_regressor": 164, "25_peers": 41, "26_real_data": 47}
+# mean lines of a cell, where that is beyond 14: likewise
+WIDE = {"10_gd_is_power": 15.4, "13_which_loss": 15.2, "14_conditioning": 16.1, "15_start_step_split": 16}
 # lines shown before the first output, where that is beyond 30: likewise
 LATE = {"09_sweeps": 45, "21_refine": 82, "22_polish": 56, "23_adviser": 71, "24_regressor": 104,
-        "25_peers": 80, "32_cli": 78, "35_tables": 314, "36_serve": 82, "37_words": 40, "38_stop": 146,
-        "39_source": 32, "55_one_run": 41, "56_forecast": 35, "57_bench": 228, "58_verdicts": 46}
+        "25_peers": 80}
 
 
 def exported(path):
@@ -55,10 +56,10 @@ def test_cells_that_fit_in_the_head():
     assert len(FOUND) >= 58
     assert {name: f for name, f in FOUND.items() if f["longest"] > LONG.get(name, 30)} == {}
     short = {name: f for name, f in FOUND.items() if name not in LONG}
-    assert {name: f for name, f in short.items() if f["mean"] > 16.1} == {}
+    assert {name: f for name, f in short.items() if f["mean"] > WIDE.get(name, 14)} == {}
     lines, cells = (sum(f[what] * f["cells"] if what == "mean" else f[what] for f in short.values())
                     for what in ("mean", "cells"))
-    assert lines <= 12 * cells, lines / cells
+    assert lines <= 11.5 * cells, lines / cells
 
 
 def test_a_chapter_opens_with_its_question():

@@ -34,12 +34,12 @@ def _cosine_value(z: Tensor) -> Tensor:
     "1 - cos z without cancellation at small z."
     return 2 * torch.sin(z / 2) ** 2
 
-
+# %% ../../nbs/47_activations.ipynb #x-logcosh
 def _logcosh_value(z: Tensor) -> Tensor:
     "log cosh z without overflow."
     return torch.logaddexp(z, -z) - math.log(2)
 
-
+# %% ../../nbs/47_activations.ipynb #x-root
 def _root_value(z: Tensor) -> Tensor:
     "sqrt(1 + z^2) - 1 without cancellation at small z."
     return z**2 / (1 + torch.sqrt(1 + z**2))
@@ -49,7 +49,7 @@ def _root_slope(z: Tensor) -> Tensor:
     "Slope of `_root_value`."
     return z / torch.sqrt(1 + z**2)
 
-
+# %% ../../nbs/47_activations.ipynb #x-activations-table
 ACTIVATIONS = {
     "cosine": Activation("cosine", _cosine_value, torch.sin),
     "logcosh": Activation("logcosh", _logcosh_value, torch.tanh),
@@ -101,7 +101,7 @@ _UNSUITABLE = {
     "identity": "s'(0) = 1 and s''(0) = 0",
 }
 
-
+# %% ../../nbs/47_activations.ipynb #x-as-activation
 def as_activation(
     activation: str | Activation | Callable,  # a name, an `Activation`, or a function of a tensor
     name: str = "activation",  # what to call it in an error
@@ -120,7 +120,7 @@ def as_activation(
     return _check_activation(Activation(getattr(activation, "__name__", "custom"), activation,
                                         partial(_measured_slope, activation)))
 
-
+# %% ../../nbs/47_activations.ipynb #x-measured-slope
 def _measured_slope(value: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
     "s'(z) by automatic differentiation, in the shape and dtype of z."
     return _activation_slopes(value, z.reshape(-1))[0].reshape(z.shape).to(z.dtype)

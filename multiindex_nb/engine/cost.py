@@ -16,6 +16,7 @@ from functools import partial
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from ..gate import count, gated, real
 from .learner import auto_scale, learn
@@ -151,7 +152,7 @@ PATHS = {
     "fused32": ("fused", torch.float32), "power32": ("power", torch.float32),
 }  # engine and dtype of the network and of X
 
-
+# %% ../../nbs/08_cost.ipynb #x-stage-one-run
 def stage_one_run(path: str, X, y, width: int, steps: int, matrix_free: bool) -> Callable[[], object]:
     "A call that trains a fresh copy of the same start by this path."
     engine, dtype = PATHS[path]
@@ -173,6 +174,14 @@ def learn_run(X, y, width: int, steps: int) -> Callable[[], object]:
 
     return run
 
+# %% ../../nbs/08_cost.ipynb #x-rows-of
+def _rows_of(path: str, d: int, n_per_d: int, seed: int, device: str) -> tuple[Tensor, Tensor]:
+    "X and y for a path, twice as many rows for both stages."
+    dtype = torch.float64 if path == "learn" else PATHS[path][1]
+    rows = n_per_d * d * (2 if path == "learn" else 1)
+    X, y = sample(Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed), rows, seed=seed)
+    return X.to(device, dtype), y.to(device, dtype)
+
 # %% ../../nbs/08_cost.ipynb #dff46220
 def speed_cell(
     path: str,  # a key of PATHS, or "learn"
@@ -185,10 +194,8 @@ def speed_cell(
     matrix_free: bool = False,  # with a given step size, so that S is not formed for it
 ) -> dict[str, float]:
     "Seconds, operations, machine rate, ratio and memory of one path on h4(z1)+h4(z2)."
-    dtype = torch.float64 if path == "learn" else PATHS[path][1]
-    rows = n_per_d * d * (2 if path == "learn" else 1)
-    X, y = sample(Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed), rows, seed=seed)
-    X, y, name = X.to(device, dtype), y.to(device, dtype), str(dtype).removeprefix("torch.")
+    X, y = _rows_of(path, d, n_per_d, seed, device)
+    name = str(X.dtype).removeprefix("torch.")
     run = learn_run(X, y, width,
                     steps) if path == "learn" else stage_one_run(path, X, y, width, steps, matrix_free)
     rate_now = lambda: measure_machine(device=device, min_seconds=0.2, dtypes=[name]).rate[name]

@@ -137,7 +137,7 @@ def gradient_power(net: TwoLayerNet, times: Times) -> Float[Tensor, "m d"]:
     P = net.a[:half, None] * times(net.W[:half])
     return torch.cat([P, (-signs * P).flip(0)])
 
-
+# %% ../../nbs/43_halves.ipynb #x-gradient-of
 def gradient_of(
     engine: str,  # "autograd", "fused" or "power"
     X: Float[Tensor, "n d"],  # inputs

@@ -37,7 +37,7 @@ class Fit:
     gradient: float  # norm of the gradient over its norm at a = 0
     gap: float  # bound on F(a) - min F
 
-
+# %% ../../nbs/41_kinks.ipynb #x-bound
 def bound(g: Float[Tensor, "m"], decay: float) -> float:
     "F(a) - min F <= |grad|^2 / (2 beta2), since F is beta2-strongly convex."
     return (g @ g).item() / (2 * decay) if decay else math.inf
@@ -55,12 +55,19 @@ def gradient_at(a, Phi, y, c, loss, decay) -> tuple[float, Float[Tensor, "m"]]:
     value, slope = rows.sums([y], lambda: (rows.zeros(), rows.zeros(rows.width)), add)
     return (value / len(y) + decay / 2 * (a @ a)).item(), slope.to(a) / len(y) + decay * a
 
-
+# %% ../../nbs/41_kinks.ipynb #x-gram
 def gram(Phi: Float[Tensor, "n m"] | Features) -> Float[Tensor, "m m"]:
     "Phi^T Phi / n."
     rows = as_features(Phi)
     add = lambda totals, Phi: add_gram(totals[0], Phi, torch.ones_like(Phi[:, 0]))
     return mirror(rows.sums([], lambda: (rows.zeros(rows.width, rows.width),), add)[0] / len(rows))
+
+# %% ../../nbs/41_kinks.ipynb #x-root-of-hessian
+def _root_of_hessian(Phi: Float[Tensor, "n m"] | Features, loss: Loss, decay: float) -> Float[Tensor, "m m"]:
+    "C with C C^T the largest Hessian of F, kept away from singular by rounding's own size."
+    H = curvature(loss) * gram(Phi)
+    floor = max(decay, 1e-14 * H.diagonal().sum().item())
+    return torch.linalg.cholesky(H + floor * torch.eye(len(H)).to(H))
 
 # %% ../../nbs/41_kinks.ipynb #70041f3b
 def fit_smooth(
@@ -75,10 +82,8 @@ def fit_smooth(
     "Minimise F by L-BFGS in the variables that turn its quadratic part into the identity."
     from scipy.optimize import minimize
 
-    H = curvature(loss) * gram(Phi)
-    floor = max(decay, 1e-14 * H.diagonal().sum().item())
-    C = torch.linalg.cholesky(H + floor * torch.eye(len(H)).to(H))
-    zero = torch.zeros_like(H[0])
+    C = _root_of_hessian(Phi, loss, decay)
+    zero = torch.zeros_like(C[0])
     F0, first = gradient_at(zero, Phi, y, c, loss, decay)
     unit = math.sqrt(abs(F0)) or 1.0  # F over F0, and v over its root, do not know the unit of y
     back = lambda v: unit * torch.linalg.solve_triangular(
@@ -89,7 +94,7 @@ def fit_smooth(
         return value / unit**2, torch.linalg.solve_triangular(C, g[:, None] / unit, upper=False)[
             :, 0].cpu().numpy()
 
-    v0 = np.zeros(len(H)) if start is None else (C.T @ start / unit).cpu().numpy()
+    v0 = np.zeros(len(C)) if start is None else (C.T @ start / unit).cpu().numpy()
     options = {"maxiter": max_iter, "maxfun": 2 * max_iter, "ftol": 1e-15, "gtol": 1e-10, "maxcor": 30}
     found = minimize(objective, v0, jac=True, method="L-BFGS-B", options=options)
     a = back(found.x)
@@ -118,7 +123,7 @@ class _SmoothPinball(Loss):
     def derivative(self, t, y):
         return self.scale * (((t - y) / self.mu).clamp(-1, 1) / 2 + 0.5 - self.tau)
 
-
+# %% ../../nbs/41_kinks.ipynb #x-rounded
 def rounded(loss: L1 | Pinball, mu: float) -> _SmoothPinball:
     "The smooth stand-in for L1 or pinball loss."
     return _SmoothPinball(0.5, mu, 2.0) if isinstance(loss, L1) else _SmoothPinball(loss.tau, mu)

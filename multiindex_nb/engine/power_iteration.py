@@ -199,6 +199,12 @@ STEPS, RATE, DECAY = count(0, 10_000, "auto"), real(0, 1e300, "auto", strict=Tru
 ENGINE = one_of("auto", *ENGINES)
 
 
+def _check_shape(name: str, given: Array | None, shape: tuple[int, int]) -> None:
+    "A `ValueError` for a matrix that is given in another shape."
+    if given is not None and tuple(given.shape) != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
+
+# %% ../../nbs/04_power_iteration.ipynb #x-check-first-layer
 def check_first_layer(net: TwoLayerNet, steps: int | Literal["auto"], engine: str, X, U=None, S=None) -> int:
     "The number of steps, after what depends on two arguments of stage 1 has been checked."
     d = X.shape[1]
@@ -208,9 +214,8 @@ def check_first_layer(net: TwoLayerNet, steps: int | Literal["auto"], engine: st
         raise ValueError(f"X must be on the device of net.W, got {X.device} and {net.W.device}")
     if is_lazy(X) and engine == "autograd":
         raise ValueError("engine 'autograd' needs X in memory, got a Dask array; take 'fused'")
-    for name, given, shape in (("U", U, (len(U) if U is not None else 0, d)), ("S", S, (d, d))):
-        if given is not None and tuple(given.shape) != shape:
-            raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
+    _check_shape("U", U, (0 if U is None else len(U), d))
+    _check_shape("S", S, (d, d))
     return auto_steps(d) if steps == "auto" else steps
 
 # %% ../../nbs/04_power_iteration.ipynb #ae6f41cf

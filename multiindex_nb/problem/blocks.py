@@ -29,7 +29,7 @@ def sizes(where: torch.device) -> tuple[int, int]:
     "Rows of a block and columns of a tile: what stays in a processor's cache, or keeps a GPU busy."
     return (16_384, 512) if where.type == "cuda" else (BLOCK, TILE)
 
-
+# %% ../../nbs/42_blocks.ipynb #x-add-product-2
 def add_product(total: Float[Tensor, "p q"], A: Float[Tensor, "p k"], B: Float[Tensor, "k q"]) -> None:
     "total += A B, in place; a product in float32 is added up in a float64 total."
     total.addmm_(A, B) if total.dtype == A.dtype else total.add_(A @ B)
@@ -41,7 +41,7 @@ def add_gram(S: Float[Tensor, "d d"], X: Float[Tensor, "k d"], weights: Float[Te
     for k in range(0, X.shape[1], tile):
         add_product(S[k : k + tile, k:], (X[:, k : k + tile] * weights[:, None]).T, X[:, k:])
 
-
+# %% ../../nbs/42_blocks.ipynb #x-mirror
 def mirror(S: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     "Copy the upper triangle of S, as `add_gram` leaves it, onto the lower one, in place."
     tile = sizes(S.device)[1]
@@ -70,7 +70,7 @@ def _add_up(parts: Sequence[Totals]) -> Totals:
     "Totals of totals."
     return tuple(sum(same[1:], start=same[0]) for same in zip(*parts))
 
-
+# %% ../../nbs/42_blocks.ipynb #x-sum-chunk
 def _sum_chunk(sums: Callable, chunk: np.ndarray, rows: int, cut: list[np.ndarray], totals: Totals
                | None) -> Totals:
     """Totals of one chunk, brought to the processor that will add them up; `ValueError` for another number of
@@ -86,7 +86,7 @@ def _merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
         plan |= {key: (_add_up, group) for key, group in zip(keys, groups)}
     return keys[0]
 
-
+# %% ../../nbs/42_blocks.ipynb #x-lazy-sums
 def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
     """`row_sums` of a Dask array: partial sums in a tree for a scheduler that works in parallel, otherwise in
     a chain."""
@@ -139,7 +139,7 @@ def weighted_grams(X: Float[Tensor, "n d"], weights: Float[Tensor, "q n"]) -> Fl
         mirror(matrix.div_(len(X)))
     return S if is_lazy(X) else S.to(X.dtype)
 
-
+# %% ../../nbs/42_blocks.ipynb #x-weighted-gram
 def weighted_gram(X: Float[Tensor, "n d"], weights: Float[Tensor, "n"]) -> Float[Tensor, "d d"]:
     "(1/n) sum_i weights_i x_i x_i^T."
     return weighted_grams(X, weights[None])[0]

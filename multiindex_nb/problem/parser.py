@@ -29,7 +29,7 @@ def _add_series(
     "The Hermite series p + sign * q."
     return {k: p.get(k, 0.0) + sign * q.get(k, 0.0) for k in {**p, **q}}
 
-
+# %% ../../nbs/40_parser.ipynb #x-multiply-series
 def _multiply_series(
     p: dict,  # {multi-index: coefficient}
     q: dict,  # another one in the same variables
@@ -114,7 +114,7 @@ class _Reading:
     r: int  # number of variables
     formed: int = 0  # terms formed so far
 
-
+# %% ../../nbs/40_parser.ipynb #x-check-size
 def _check_size(p: dict, node: ast.expr, text: str) -> dict:
     "`p`, unless its degree, its number of terms or a coefficient is out of bounds."
     if max(map(sum, p)) > _MAX_DEGREE or len(p) > _MAX_TERMS:
@@ -169,6 +169,16 @@ def _parse_node(
         return _parse_product(left, right, node, at)
     return _check_size(_add_series(left, right, -1.0 if isinstance(node.op, ast.Sub) else 1.0), node, at.text)
 
+# %% ../../nbs/40_parser.ipynb #x-count-variables
+def _count_variables(tree: ast.expr, text: str) -> int:
+    "The largest index, 1 without a variable; a `ValueError` that points at one beyond the limit."
+    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and re.fullmatch(r"z[1-9]\d*", n.id)]
+    indices = [int(n.id[1:]) if len(n.id) < 6 else _MAX_INDEX + 1 for n in names]
+    if indices and max(indices) > _MAX_INDEX:
+        far = names[indices.index(max(indices))]
+        raise _text_error(text, far.col_offset, f"{far.id[:12]} is beyond z{_MAX_INDEX}")
+    return max(indices, default=1)
+
 # %% ../../nbs/40_parser.ipynb #19c5dca0
 def parse_series(
     text: str,  # such as "h2(z1)+0.5*h3(z1)*z2"
@@ -177,12 +187,7 @@ def parse_series(
     # one line, so that columns mean something
     text = " ".join(text.split()) if isinstance(text, str) else text
     tree = _parse_tree(text)
-    names = [n for n in ast.walk(tree) if isinstance(n, ast.Name) and re.fullmatch(r"z[1-9]\d*", n.id)]
-    indices = [int(n.id[1:]) if len(n.id) < 6 else _MAX_INDEX + 1 for n in names]
-    if indices and max(indices) > _MAX_INDEX:
-        far = names[indices.index(max(indices))]
-        raise _text_error(text, far.col_offset, f"{far.id[:12]} is beyond z{_MAX_INDEX}")
-    r = max(indices, default=1)
+    r = _count_variables(tree, text)
     try:
         terms = _parse_node(tree, _Reading(text, r))
     except (RecursionError, OverflowError):
