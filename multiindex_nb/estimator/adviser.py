@@ -50,7 +50,7 @@ def _first_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tens
     "(1/n) sum_i t_i x_i for each row of T."
     return T @ X / len(X)
 
-
+# %% ../../nbs/23_adviser.ipynb #23gram
 def _bins_of(n: int) -> int:
     "Bins of similar labels, cut where the listed pinball losses have kinks; one for few rows."
     return 40 if n >= 4000 else 1
@@ -82,7 +82,7 @@ def _second_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Ten
         S.addmm_((mix[:, :k] * size[:k] / n).float(), gram[:k])
     return S.view(q, d + 1, d + 1)[:, :d, :d].double() * unit**2
 
-
+# %% ../../nbs/23_adviser.ipynb #23top
 def _top(S: Float[Tensor, "d d"], tol: float = 1e-6) -> tuple[Tensor, Float[Tensor, "d"]]:
     """Eigenvalue of largest magnitude and its vector; by Lanczos steps, until the residual is below `tol`
     times it, where S is large."""
@@ -99,7 +99,6 @@ def _top(S: Float[Tensor, "d d"], tol: float = 1e-6) -> tuple[Tensor, Float[Tens
     values, vectors = eigsh(product, 1, which="LM", v0=start, ncv=32, tol=tol)
     return torch.from_numpy(values).to(S)[0], torch.from_numpy(vectors[:, 0]).to(S)
 
-
 # %% ../../nbs/23_adviser.ipynb #b1d23373
 @dataclass(frozen=True)
 class Null:
@@ -109,7 +108,7 @@ class Null:
     typical: Float[Tensor, "k"]  # geometric mean of the top over the shuffles
     cut: Float[Tensor, "k"]  # exceeded by any of the 2q in a share `level` of unrelated data sets
 
-
+# %% ../../nbs/23_adviser.ipynb #23null0
 def _label_parts(
     T: Float[Tensor, "q n"],  # from `_label_slopes`
     bins: int,  # of equal size m; up to `bins` - 1 rows are left out
@@ -126,7 +125,7 @@ def _label_parts(
     kept = (means.square().sum(dim=0) * (n // bins) + parts[:, bins:].square().sum(dim=1)).sqrt()
     return j, parts * (T.norm(dim=1) / kept.clamp(min=1e-9) / n)[:, None], rows[j, k]
 
-
+# %% ../../nbs/23_adviser.ipynb #23null1
 def _shuffled_tops(
     X: Float[Tensor, "n d"],  # inputs
     T: Float[Tensor, "q n"],  # from `_label_slopes`
@@ -151,7 +150,7 @@ def _shuffled_tops(
         sizes = torch.stack([_top(one[:d, :d], 0.02)[0].abs() for one in S])
         yield torch.cat([sizes * unit**2, S[:, d, :d].norm(dim=1) * unit]).double()
 
-
+# %% ../../nbs/23_adviser.ipynb #23null2
 def _threshold(tops: Float[Tensor, "k tops"], level: float) -> Null:
     "Thresholds for all losses and both orders at once, from k shuffles."
     from scipy.stats import norm, pearson3, t
@@ -178,7 +177,6 @@ def _permutation_null(
     "Thresholds from shuffled labels."
     shuffles = tqdm(range(permutations), desc="null", disable=hide, delay=2, leave=False)
     return _threshold(torch.stack([top for _, top in zip(shuffles, _shuffled_tops(X, T, gen))]), level)
-
 
 # %% ../../nbs/23_adviser.ipynb #5c2eb739
 def expected_cos2(
@@ -329,7 +327,7 @@ def in_units_of(loss: Loss, spread: float) -> Loss:
         return Huber(loss.delta * spread)
     return LogCosh(loss.scale * spread) if isinstance(loss, LogCosh) else loss
 
-
+# %% ../../nbs/23_adviser.ipynb #23residual
 def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     "y less its least-squares fit on X and a constant; a Dask array is read twice."
     if is_lazy(X):
@@ -352,7 +350,7 @@ def _lazy_residual(X, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     slope = torch.linalg.solve(G, v).numpy()
     return y - torch.from_numpy((X @ slope[:-1] + slope[-1]).compute())
 
-
+# %% ../../nbs/23_adviser.ipynb #23gate
 class NotWhiteWarning(HopelessWarning):
     "Inputs whose mean or covariance is far from that of N(0, I)."
 

@@ -60,7 +60,7 @@ def features(H: Float[np.ndarray, "k r n"], A: np.ndarray,
              for i in columns]
     return math.prod(parts[1:], start=parts[0])
 
-
+# %% ../../nbs/21_refine.ipynb #21residualcode
 def residual(
     B: Float[np.ndarray, "r d"],  # any basis of the span
     X: Float[np.ndarray, "n d"],  # inputs
@@ -178,7 +178,7 @@ def gcv_score(residual: float, n: int, used: int) -> float:
     "Generalised cross-validation (Golub, Heath and Wahba 1979): residual over (1 - used / n)^2."
     return residual / max(1 - used / n, 1e-3) ** 2
 
-
+# %% ../../nbs/21_refine.ipynb #21best
 def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.ndarray, int]:
     "Residual, plane and rounds used, for one degree and the span of the rows of L."
     A = exponents(len(V), degree)
