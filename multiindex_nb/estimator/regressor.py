@@ -40,9 +40,9 @@ from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chun
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'Waves', 'slopes', 'leading', 'starts', 'find_plane', 'Linear', 'Model',
-           'bounded', 'Settings', 'halves', 'tells', 'fit_all_rows', 'FallbackWarning', 'MultiIndexRegressor',
-           'measured', 'published_sweep', 'noise_sweep']
+__all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'UNRELATED', 'Waves', 'slopes', 'leading', 'starts', 'find_plane', 'Linear',
+           'Model', 'bounded', 'Settings', 'halves', 'chance', 'fit_all_rows', 'FallbackWarning', 'checked_inputs',
+           'MultiIndexRegressor', 'measured', 'published_sweep', 'noise_sweep', 'unrelated_sweep']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -107,13 +107,14 @@ def _evidence(
     return value, np.array([*(dZ.T @ X).ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
 
 
-def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int) -> tuple[float, np.ndarray, np.ndarray]:
-    "L-BFGS on `_evidence`: its value, B and h."
+def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int,
+           tol: float = 2.2e-9) -> tuple[float, np.ndarray, np.ndarray]:
+    "L-BFGS on `_evidence` until it falls by less than a share `tol`: its value, B and h."
     from scipy.optimize import minimize
 
     bounds = [(None, None)] * B.size + [(-14, 6), (-14, 4), (-16, 1)]
     found = minimize(_evidence, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B",
-                     bounds=bounds, options=dict(maxiter=steps, maxcor=20))
+                     bounds=bounds, options=dict(maxiter=steps, maxcor=20, ftol=tol))
     return float(found.fun), found.x[:-3].reshape(B.shape), found.x[-3:]
 
 # %% ../../nbs/24_regressor.ipynb #24occam
@@ -189,7 +190,7 @@ def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
     return planes, np.linalg.svd(np.concatenate([*tops, _unit_rows(first)]),
                                  full_matrices=False)[2][: max(2 * r, 32)]
 
-
+# %% ../../nbs/24_regressor.ipynb #24search
 def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
     """Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best
     last in all columns."""
@@ -231,7 +232,7 @@ def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -
     first = _halving(X, y, A, L, count, rng)
     return first + _halving(X, y, A, _informed_span(X, y, A, first, rng), count, rng)
 
-
+# %% ../../nbs/24_regressor.ipynb #24onemore
 def _one_more(X, y, f: Waves) -> list[np.ndarray]:
     """The plane of f with one more direction, from what f leaves over: averages of first order, given the
     indices, and of second."""
@@ -264,6 +265,8 @@ def find_plane(
     count: int = 80,  # random planes in the search; 0: no search
     more: Sequence[np.ndarray] = (),  # other planes to start from
     only: Sequence[np.ndarray] = (),  # start from these and no others
+    few: int = FEW,  # rows for short climbs
+    tol: float = 2.2e-9,  # share of E by which a climb must go on falling
 ) -> Waves:
     "The plane and the function on it with the best score (4), from several starts."
     (n, d), rng = X.shape, np.random.default_rng([seed, r])
@@ -275,14 +278,14 @@ def find_plane(
         elif count and r == 1:
             planes += list(_unit_rows(rng.standard_normal((count // 4, d)))[:, None])
         planes += more
-    W, few = _frequencies(r), rng.permutation(n)[:FEW] if n > FEW else slice(None)
-    rough = [_climb(q * V, _START, X[few], y[few], W, 10) for V in planes for q in (0.5, 1.3)]
-    rough = sorted(rough, key=lambda found: _score_of(found, X[few], y[few], W))
+    W, part = _frequencies(r), rng.permutation(n)[:few] if n > few else slice(None)
+    rough = [_climb(q * V, _START, X[part], y[part], W, 10) for V in planes for q in (0.5, 1.3)]
+    rough = sorted(rough, key=lambda found: _score_of(found, X[part], y[part], W))
     best: list = []
     for found in rough:
         if len(best) < _KEPT and all(_apart(found[1], other[1]) for other in best):
             best.append(found)
-    settled = [_settle(_climb(B, h, X, y, W, 60), X, y, W) or _settle((value, B, h), X, y, W)
+    settled = [_settle(_climb(B, h, X, y, W, 60, tol), X, y, W) or _settle((value, B, h), X, y, W)
                for value, B, h in best]
     return min((f for f in settled if f), key=lambda f: f.score)
 
@@ -333,7 +336,7 @@ class _Turned:
     def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
         return self.inner(Z @ self.R)
 
-
+# %% ../../nbs/24_regressor.ipynb #24model
 _MARGIN = {False: 0.25, True: 1.0}  # of the range seen: for what is estimated, and for what is certified
 
 
@@ -355,6 +358,7 @@ class Model:
     labels: Float[np.ndarray, "2"]  # least and largest label
     degree: int | None = None  # of the polynomial
     certified: bool = False  # zero residual with more rows than unknowns
+    chance: float = 0.0  # of rows not seen being predicted so well by luck; 0 if none were held out
 
     def predict(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
         "f at these rows; only a network is not bounded."
@@ -527,42 +531,81 @@ def _choose_steps(
 _QUIET, _LOUD = 0.05, 0.3
 
 
+def _quickly(X, y, r: int, seed: int, count: int = 0, only: Sequence[np.ndarray] = ()) -> Waves:
+    "`find_plane` as well as a choice needs it: short climbs on ten rows a column, E to five digits."
+    return find_plane(X, y, r, seed, count, only=only, few=min(FEW, max(300, 10 * X.shape[1])), tol=1e-5)
+
+
+def _climb_on(f: Waves, X, y) -> Waves:
+    "f, from where it stands to seven digits of E."
+    return _settle(_climb(f.B, f.h, X, y, f.W, 200, 1e-7), X, y, f.W) or f
+
+
+def _fall(n: int, least: float) -> float:
+    "The fall of (4) that counts: five, and a fiftieth of that from a constant to the least."
+    return max(5.0, 0.02 * (n / 2 - least))
+
+
 def _simplest(found: Sequence[Waves], n: int) -> Waves:
-    "The first whose score is that of the best but for a fiftieth of the fall from a constant, or for five."
+    "The first whose score is within `_fall` of the best."
     least = min(f.score for f in found)
-    return next(f for f in found if f.score <= least + max(5.0, 0.02 * (n / 2 - least)))
+    return next(f for f in found if f.score <= least + _fall(n, least))
 
 
+def _is_loud(f: Waves) -> bool:
+    "Whether much is left over."
+    return math.exp(f.h[2]) > _LOUD
+
+
+def _with_look(X, y, f: Waves, seed: int) -> tuple[Waves, Waves | None, bool]:
+    "f, the cheap test of one direction more, and whether f may be wrong or not all."
+    r, (n, d) = len(f.B), X.shape
+    more = _quickly(X, y, r + 1, seed, only=_one_more(X, y, f)) if r < d else None
+    return f, more, _is_loud(f) or (more is not None and f.score - more.score > _fall(n, more.score))
+
+
+def _search_too(X, y, f: Waves, seed: int, count: int) -> Waves:
+    "f, or the better plane that a search from random ones finds."
+    r, (n, d) = len(f.B), X.shape
+    if not (count and 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2):
+        return f
+    span, rng = starts(X, y, r)[1], np.random.default_rng([seed, r])
+    found = _quickly(X, y, r, seed, only=_search_planes(X, y, r, span, count // 2, rng))
+    return found if found.score < f.score - 1 else f
+
+# %% ../../nbs/24_regressor.ipynb #24choice
 def _choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
-    """The rank with the best score, one look beyond the best so far or two where much is left over; a
-    polynomial if one is certified."""
-    n, d = X.shape
-    found: list[Waves] = []
-    for r in range(1, min(d, 8) + 1):
-        f = find_plane(X, y, r, s.seed, 40 * s.rounds, _one_more(X, y, found[-1]) if found else ())
+    "The rank with the best score, as far as the test of one direction more goes; a polynomial if certified."
+    (n, d), count, found = X.shape, 40 * s.rounds, []
+    f = best = _quickly(X, y, 1, s.seed, count // 2)
+    while True:
+        r = len(f.B)
+        f, more, unsaid = _with_look(X, y, f, s.seed)
+        if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count)) is not f:
+            f, more, unsaid = _with_look(X, y, better, s.seed)
         found.append(f)
         if r == 1 or math.exp(f.h[2]) < _QUIET:
             exact = _best_polynomial(X, y, _rows_of(f.B))
             if exact.certified:
                 return f, exact
         best = _simplest(found, n)
-        if r - len(best.B) == (2 if math.exp(best.h[2]) > _LOUD else 1) or unknowns(r + 1, d, 1) > n:
-            break
-    return best, None
+        last = r - len(best.B) == (2 if _is_loud(best) else 1) or r == 8 or unknowns(r + 1, d, 1) > n
+        if more is None or last or not unsaid:
+            return _climb_on(best, X, y), None
+        f = min(more, _quickly(X, y, r + 1, s.seed), key=lambda one: one.score)
 
 # %% ../../nbs/24_regressor.ipynb #24cv
-def _fit_kinds(X, y, r: int, seed: int, count: int, degree: int, only=()) -> dict[str, Model]:
-    "Every kind of function on these rows; the constant alone where the labels are."
+def _fit_kinds(X, y, again: Callable, seed: int, degree: int) -> dict[str, Model]:
+    "Every kind of function on the plane that `again` finds; the constant alone for constant labels."
     found = {"constant": _fit_constant(X, y)}
     if y.min() == y.max():
         return found
-    f = find_plane(X, y, r, seed, count, only=only)
+    f = again(X, y, seed)
     return found | {"linear": _fit_linear(X, y), "ridge functions": _fit_waves(f, X, y),
                     "polynomial": _fit_polynomial(X, y, _rows_of(f.B), degree)[1]}
 
 
-def _cross_validate(X, y, r: int, seed: int, count: int, degree: int,
-                    only=()) -> dict[str, Float[np.ndarray, "n"]]:
+def _cross_validate(X, y, again: Callable, seed: int, degree: int) -> dict[str, Float[np.ndarray, "n"]]:
     "Predictions of each kind for rows that it was not fitted on, in three to five folds."
     n = len(y)
     k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(seed).permutation(n)
@@ -570,28 +613,59 @@ def _cross_validate(X, y, r: int, seed: int, count: int, degree: int,
     for i in range(k):
         held, train = rows[i::k], np.setdiff1d(rows, rows[i::k])
         mean, spread = y[train].mean(), y[train].std() or 1.0
-        models = _fit_kinds(X[train], (y[train] - mean) / spread, r, seed + 1 + i, count, degree, only)
+        models = _fit_kinds(X[train], (y[train] - mean) / spread, again, seed + 1 + i, degree)
         for kind, f in unseen.items():
             f[held] = mean + spread * models.get(kind, models["constant"]).predict(
                 torch.from_numpy(X[held])).numpy()
     return unseen
 
 
-def tells(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], level: float) -> bool:
-    """Whether predictions of rows not seen go with their labels more than chance would have it: a normal law
-    for the correlation."""
-    from scipy.stats import norm
-
+def _correlation(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> float:
+    "Pearson's, times the root of n; minus infinity where one of the two is constant."
     size = f.std() * y.std()
-    return bool(size > 0 and math.sqrt(len(y)) * ((f - f.mean()) * (y - y.mean())).mean() > norm.isf(level)
-                * size)
+    return math.sqrt(len(y)) * ((f - f.mean()) * (y - y.mean())).mean() / size if size > 0 else -math.inf
 
 
-def _choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"], level: float) -> str:
-    "The kind with the least squared error; the constant where its predictions tell nothing."
-    best = min(unseen, key=lambda kind: np.square(unseen[kind] - y).mean())
-    # the best of several looks
-    return best if tells(unseen[best], y, level / (len(unseen) - 1)) else "constant"
+def chance(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> float:
+    """Probability that predictions of rows not seen go so well with labels that say nothing: a normal law for
+    the correlation of their ranks, of twice the variance of independent rows."""
+    from scipy.stats import norm, rankdata
+
+    return float(norm.sf(_correlation(rankdata(f), rankdata(y)) / math.sqrt(2)))
+
+
+def _choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"],
+                 tie: float = 1.0) -> tuple[str, float]:
+    "The kind with the least squared error, a polynomial's times `tie`, and its chance, as the best of a few."
+    error = {kind: np.square(f - y).mean() for kind, f in unseen.items()}
+    best = min(error, key=lambda kind: error[kind] * (tie if kind == "polynomial" else 1))
+    return best, min(1.0, (len(unseen) - 1) * chance(unseen[best], y))
+
+# %% ../../nbs/24_regressor.ipynb #24folds
+_SURE = 20.0  # fall of (4) below a constant that leaves no doubt of a plane
+_HINT = 2.713  # standard errors of correlation from which a polynomial's plane is reported
+
+
+def _is_sure(X, y, f: Waves) -> bool:
+    """Whether (4) falls far below a constant, for the labels and with a twentieth of them cut off at either
+    end: a few wild ones make it fall where nothing is."""
+    t = y.clip(*np.quantile(y, (0.05, 0.95)))
+    if len(y) / 2 - f.score <= _SURE or t.min() == t.max():
+        return False
+    t = (t - t.mean()) / t.std()
+    return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20), X, t, f.W) > _SURE
+
+
+def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: bool) -> Callable:
+    "How a fold finds its plane: from that of all rows if r was given or none doubts it, else from the start."
+    r = len(f.B)
+    if told:
+        return lambda X, y, seed: find_plane(X, y, r, seed, 0, only=(_rows_of(f.B), exact))
+    if _is_sure(X, y, f):
+        return lambda X, y, seed: _climb_on(f, X, y)
+    # no search where none was needed
+    count = 40 * s.rounds if _quickly(X, y, r, s.seed).score > f.score + 1 else 0
+    return lambda X, y, seed: _quickly(X, y, r, seed, count)
 
 
 def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
@@ -601,17 +675,17 @@ def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
-    # no search where none was needed
-    count = 40 * s.rounds if not told and find_plane(X, y, len(V), s.seed, 0).score > f.score + 1 else 0
-    unseen = _cross_validate(X, y, len(V), s.seed, count, exact.degree, (V, exact.plane) if told else ())
+    unseen = _cross_validate(X, y, _again(X, y, f, exact.plane, s, told), s.seed, exact.degree)
     made = {"constant": lambda: _fit_constant(X, y), "linear": lambda: _fit_linear(X, y),
             "ridge functions": lambda: _fit_waves(f, X, y), "polynomial": lambda: exact}
-    model = made[_choose_kind(unseen, y, s.level)]()
+    kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98)
+    model = made[kind if odds <= s.level else "constant"]()
     if np.square(model.predict(torch.from_numpy(X)).numpy() - y).mean() > y.var():
         model = _fit_constant(X, y)
     if told or model.kind == "constant":
-        model = replace(model, subspace=torch.from_numpy(exact.plane if model.kind == "polynomial" else V))
-    return model, {kind: float(np.square(f - y).mean()) for kind, f in unseen.items()}
+        better = kind == "polynomial" and _correlation(unseen[kind], y) > _HINT
+        model = replace(model, subspace=torch.from_numpy(exact.plane if better else V))
+    return replace(model, chance=odds), {kind: float(np.square(f - y).mean()) for kind, f in unseen.items()}
 
 # %% ../../nbs/24_regressor.ipynb #b2647ee6
 def _shrunk_whitening(
@@ -698,7 +772,7 @@ def _blamed(name: str) -> Iterator[None]:
             raise
         raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {error}") from None
 
-
+# %% ../../nbs/24_regressor.ipynb #24sample
 def _sample_rows(n: int, most: int, seed: int) -> Tensor:
     "Row numbers of a random sample, ascending; all rows if there are no more than `most`."
     return torch.randperm(n, generator=generator(seed, "sample"))[:most].sort().values
@@ -721,7 +795,7 @@ def _lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], 
     A = (unit * own)[:, None] * _inverse_root(own[:, None] * covariance * own)
     return start + torch.where(unit > 0, mean / torch.where(unit > 0, unit, 1.0), 0.0), A
 
-
+# %% ../../nbs/24_regressor.ipynb #24onestep
 def _one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
     "The model's plane after one least-squares step on all rows of white inputs, in one pass over them."
     V = model.subspace
@@ -789,7 +863,7 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
                             s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
     return (exact, {"polynomial": 0.0}) if exact else _fit_function(rows, labels, f, s, r is not None)
 
-# %% ../../nbs/24_regressor.ipynb #850af559
+# %% ../../nbs/24_regressor.ipynb #24units
 def _in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
     """The advice with its loss in units of y and its directions, unit length, in the columns that the user
     gave."""
@@ -799,8 +873,156 @@ def _in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"
     return replace(advice, loss=in_units_of(advice.loss, spread),
                    directions=tuple(replace(f, vector=u / u.norm()) for f, u in moved))
 
+# %% ../../nbs/24_regressor.ipynb #251a628c
+def _spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) -> Float[np.ndarray, "d"]:
+    "Signed eigenvalues of S, largest magnitude first."
+    values = torch.linalg.eigvalsh(second_order_matrix(X, y, loss))
+    return values[values.abs().argsort(descending=True)].numpy()
 
-class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, RegressorMixin, BaseEstimator):
+# %% ../../nbs/24_regressor.ipynb #24coordinates
+def _white(model: BaseEstimator, X):
+    "Inputs in the coordinates of the fit, a Dask array too."
+    if model.whitening_ is None:
+        return X
+    if is_lazy(X):
+        return (X - model.mean_.numpy()) @ model.whitening_.numpy()
+    return (X - model.mean_) @ model.whitening_
+
+
+def _set_scale(model: BaseEstimator, y: Float[Tensor, "n"], part: Float[Tensor, "k d"],
+               whitening: Callable) -> None:
+    "Mean and spread of the labels, mean and root of the inputs; `whitening` is called where it is needed."
+    model.y_mean_, model.y_scale_ = y.mean().item(), y.std().item()
+    white = not is_white(part) if model.whiten == "auto" else bool(model.whiten)
+    model.mean_, model.whitening_ = whitening() if white else (torch.zeros(part.shape[1]).double(), None)
+
+
+def _set_model(model: BaseEstimator, found: Model, X: Float[Tensor, "n d"]) -> None:
+    "The model and what follows from its plane, in a basis that these rows fix."
+    found = _in_order(found, X[:_MOST]) if model.refine else found
+    V = found.subspace.double()
+    model.model_, model.n_indices_, model._n_features_out = found, len(V), len(V)
+    model.components_ = (V if model.whitening_ is None else V @ model.whitening_.T).numpy()
+
+# %% ../../nbs/24_regressor.ipynb #24tables
+def checked_inputs(model: BaseEstimator, X, **options) -> Float[Tensor, "n d"]:
+    "Rows that have passed scikit-learn's checks, which remember the columns or compare them."
+    with _blamed("X"):
+        return torch.tensor(validate_data(model, _off_graph(X, "X"), dtype=np.float64, order="C", **options))
+
+
+def _lazy_rows(model: BaseEstimator, X, reset: bool = False):
+    "A Dask array that has passed what scikit-learn asks of arrays, in float64."
+    if X.ndim != 2:
+        raise ValueError(f"X must have shape (n, d), got {X.shape}: reshape it")
+    validate_data(model, X, reset=reset, skip_check_array=True)  # number of columns
+    return as_rows(X.astype("float64") if X.dtype.kind in "bfiuOSU" else X)
+
+
+def _whole_table(model: BaseEstimator, X, y) -> tuple:
+    "White inputs and standardised labels, then the rows to choose on and their numbers: all."
+    check_paired(X, y)
+    X = checked_inputs(model, X, ensure_min_samples=4)
+    y = _paired_labels(X, y)
+    _check_settings(model, X.shape[1])
+    X, y = check_data(X, torch.tensor(y))
+    _set_scale(model, y, X, lambda: _shrunk_whitening(X))
+    X = _white(model, X)
+    return X, (y - model.y_mean_) / model.y_scale_, X, slice(None)
+
+
+def _lazy_table(model: BaseEstimator, X, y) -> tuple:
+    "The same for a Dask array, with a random sample of the rows to choose on."
+    y = column_or_1d(np.asarray(_off_graph(y, "y")), warn=True)
+    X, y = check_data(_lazy_rows(model, X, reset=True),
+                      y if np.iscomplexobj(y) else y.astype(np.float64))
+    n, d = X.shape
+    _check_settings(model, d)
+    few = _sample_rows(n, max(4 * d, model.memory // (8 * d)), 0)
+    part = check_data(take_rows(X, few).compute(), y[few])[0]
+    _set_scale(model, y, part,
+               lambda: _shrunk_whitening(part) if len(few) == n else _lazy_whitening(X, part))
+    return _white(model, X), (y - model.y_mean_) / model.y_scale_, _white(model, part), few
+
+# %% ../../nbs/24_regressor.ipynb #24choose
+def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Settings:
+    "Advice, settings, models, attributes; white inputs, standardised labels."
+    with _blamed("random_state"):
+        seed = int(check_random_state(model.random_state).randint(2**31 - 1))
+    advice, told = advise_loss(X, y, model.level, seed=seed), model.n_indices != "auto"
+    loss = advice.loss if model.loss == "auto" else in_units_of(as_loss(model.loss), 1 / model.y_scale_)
+    groups = tuple((labels, as_loss(name), order)
+                   for labels, name, order in advice.groups) if model.loss == "auto" else ()
+    s = Settings(advice, groups or (("y", loss, 2),), model.steps, model.width, model.rounds, model.level,
+                 seed)
+    r = model.n_indices if told else max(1, advice.rank)
+    model.steps_, model.held_out_ = _choose_steps(X, y, r, s), {}
+    if model.refine:
+        found, model.held_out_ = _fit_model(X, y, r if told else None, s)
+    else:
+        found = _of_network(*_fit_network(X, y, r, model.steps_, s), X, y)
+    _set_model(model, found, X)
+    model.advice_ = _in_user_units(advice, model.y_scale_, model.whitening_)
+    model.loss_, model.spectrum_ = in_units_of(loss, model.y_scale_), _spectrum_under(X, y, loss)
+    _warn_of(model, advice, len(y), told)
+    return s
+
+
+def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
+    "Say that the mean is predicted, or a line where indices were asked for."
+    kind = model.model_.kind
+    if kind == "constant" or (advice.rank == 0 and not model.refine):
+        warnings.warn(_hopeless(advice, n, model.refine, told), NoOutlierWarning, stacklevel=5)
+    elif kind == "linear" and model.n_indices not in ("auto", 1):
+        warnings.warn(
+            f"ridge regression predicts rows not seen better than functions of {model.n_indices} indices: "
+            f"`predict` is that line", FallbackWarning, stacklevel=5)
+
+
+def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings) -> None:
+    "Plane and function again from all rows, where the model comes from some of them."
+    fitted_on = min(len(part), max(_MOST, 10 * X.shape[1])) if model.refine else len(part)
+    if fitted_on < len(y) and model.model_.kind != "constant" and not model.model_.certified:
+        found, model.held_out_ = fit_all_rows(X, y, model.model_, s, model.steps_)
+        _set_model(model, found, part)
+        model.spectrum_ = _spectrum_under(X, y, in_units_of(model.loss_, 1 / model.y_scale_))
+
+# %% ../../nbs/24_regressor.ipynb #24answers
+class _Fitted(TransformerMixin, RegressorMixin, BaseEstimator):
+    "What a fitted estimator answers, for new rows in memory or in a Dask array."
+
+    @undisturbed
+    def predict(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n"]:
+        "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
+        check_is_fitted(self)
+        if is_lazy(X):
+            return by_chunk(self.predict, _lazy_rows(self, X))
+        X = _white(self, checked_inputs(self, X, reset=False))
+        return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
+
+    @undisturbed
+    def outside(self, X: Float[Array, "n d"]) -> Bool[np.ndarray, "n"]:
+        """Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError`
+        before `fit`."""
+        check_is_fitted(self)
+        return self.model_.outside(_white(self, checked_inputs(self, X, reset=False)))
+
+    def score(self, X: Float[Array, "n d"], y: Float[Array, "n"], sample_weight=None) -> float:
+        "R squared of `predict` on X and y; `NotFittedError` before `fit`."
+        prediction = self.predict(X)
+        check_paired(X, y)
+        return r2_score(_paired_labels(prediction, y), prediction, sample_weight=sample_weight)
+
+    @undisturbed
+    def transform(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n r"]:
+        "The index variables of each row, a Dask array for a Dask array; `NotFittedError` before `fit`."
+        check_is_fitted(self)
+        if is_lazy(X):
+            return by_chunk(self.transform, _lazy_rows(self, X), (self.n_indices_,))
+        return (checked_inputs(self, X, reset=False) - self.mean_).numpy() @ self.components_.T
+
+# %% ../../nbs/24_regressor.ipynb #850af559
+class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted):
     """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and
     chapters 21 to 24).
 
@@ -812,6 +1034,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
     """
 
     whitening_: Float[Tensor, "d d"] | None
+    n_indices_: int
 
     def __init__(
         self,
@@ -839,144 +1062,13 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Reg
         y: Float[Array, "n"],  # labels
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
-        if is_lazy(X):
-            return self._fit_lazy(X, y)
-        check_paired(X, y)
-        with _blamed("X"):
-            X = validate_data(self, _off_graph(X, "X"), dtype=np.float64, order="C", ensure_min_samples=4)
-        y = _paired_labels(X, y)
-        _check_settings(self, X.shape[1])
-        X, y = check_data(torch.tensor(X), torch.tensor(y))
-        self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
-        white = not is_white(X) if self.whiten == "auto" else bool(self.whiten)
-        self.mean_, self.whitening_ = _shrunk_whitening(X) if white else (
-            torch.zeros(X.shape[1]).double(), None)
+        rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else _whole_table(self, X, y)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
             warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
-            X, y = self._white(X), (y - self.y_mean_) / self.y_scale_
-            self._sharpen(X, y, X, self._fit_white(X, y))
+            s = _choose_all(self, part, labels[few])
+            _use_all_rows(self, rows, labels, part, s)
         return self
-
-    def _fit_lazy(self, X, y) -> MultiIndexRegressor:
-        "Choose everything on a sample of the rows, then sharpen plane and function on all of them."
-        y = column_or_1d(np.asarray(_off_graph(y, "y")), warn=True)
-        X, y = check_data(self._lazy_rows(X, reset=True), y if np.iscomplexobj(y) else y.astype(np.float64))
-        n = len(X)
-        _check_settings(self, X.shape[1])
-        few = _sample_rows(n, max(4 * X.shape[1], self.memory // (8 * X.shape[1])), 0)
-        part = check_data(take_rows(X, few).compute(), y[few])[0]
-        self.y_mean_, self.y_scale_ = y.mean().item(), y.std().item()
-        white = not is_white(part) if self.whiten == "auto" else bool(self.whiten)
-        whitening = (_shrunk_whitening(part) if len(few) == n
-                     else _lazy_whitening(X, part)) if white else None
-        self.mean_, self.whitening_ = whitening or (torch.zeros(X.shape[1]).double(), None)
-        X, part, y = self._white(X), self._white(part), (y - self.y_mean_) / self.y_scale_
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FewSamplesWarning)
-            warnings.simplefilter("ignore", NotWhiteWarning)
-            self._sharpen(X, y, part, self._fit_white(part, y[few]))
-        return self
-
-    def _sharpen(self, X, y, part: Float[Tensor, "k d"], s: Settings) -> None:
-        "Plane and function again from all rows, where the model comes from some of them."
-        fitted_on = min(len(part), max(_MOST, 10 * X.shape[1])) if self.refine else len(part)
-        if fitted_on < len(y) and self.model_.kind != "constant" and not self.model_.certified:
-            model, self.held_out_ = fit_all_rows(X, y, self.model_, s, self.steps_)
-            self._set_model(model, part)
-            self.spectrum_ = _spectrum_under(X, y, in_units_of(self.loss_, 1 / self.y_scale_))
-
-    def _white(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        "Inputs in the coordinates of the fit."
-        if self.whitening_ is None:
-            return X
-        return (X - self.mean_.numpy()) @ self.whitening_.numpy() if is_lazy(X) else (
-            X - self.mean_) @ self.whitening_
-
-    def _set_model(self, model: Model, X: Float[Tensor, "n d"]) -> None:
-        "The model and what follows from its plane, in a basis that these rows fix."
-        model = _in_order(model, X[:_MOST]) if self.refine else model
-        V = model.subspace.double()
-        self.model_, self.n_indices_, self._n_features_out = model, len(V), len(V)
-        self.components_ = (V if self.whitening_ is None else V @ self.whitening_.T).numpy()
-
-    def _fit_white(self, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Settings:
-        "Advice, settings, models, attributes; white inputs, standardised labels."
-        with _blamed("random_state"):
-            seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        advice = advise_loss(X, y, self.level, seed=seed)
-        loss = advice.loss if self.loss == "auto" else in_units_of(as_loss(self.loss), 1 / self.y_scale_)
-        groups = tuple((labels, as_loss(name), order)
-                       for labels, name, order in advice.groups) if self.loss == "auto" else ()
-        s = Settings(advice, groups or (("y", loss, 2),), self.steps, self.width, self.rounds, self.level,
-                     seed)
-        r = max(1, advice.rank) if self.n_indices == "auto" else self.n_indices
-        self.steps_, self.held_out_ = _choose_steps(X, y, r, s), {}
-        if self.refine:
-            model, self.held_out_ = _fit_model(X, y, None if self.n_indices == "auto" else self.n_indices, s)
-        else:
-            model = _of_network(*_fit_network(X, y, r, self.steps_, s), X, y)
-        self._set_model(model, X)
-        self.advice_ = _in_user_units(advice, self.y_scale_, self.whitening_)
-        self.loss_ = in_units_of(loss, self.y_scale_)
-        self.spectrum_ = _spectrum_under(X, y, loss)
-        if self.model_.kind == "constant" or (advice.rank == 0 and not self.refine):
-            warnings.warn(_hopeless(advice, len(y), self.refine, self.n_indices != "auto"), NoOutlierWarning,
-                          stacklevel=4)
-        elif self.model_.kind == "linear" and self.n_indices not in ("auto", 1):
-            warnings.warn(
-                f"ridge regression predicts rows not seen better than functions of {r} indices: `predict` is "
-                f"that line", FallbackWarning, stacklevel=4)
-        return s
-
-    def _checked(self, X) -> Float[Tensor, "n d"]:
-        "Rows to predict, after their columns have been checked."
-        with _blamed("X"):
-            return torch.tensor(
-                validate_data(self, _off_graph(X, "X"), reset=False, dtype=np.float64, order="C"))
-
-    def _lazy_rows(self, X, reset: bool = False):
-        "A Dask array that has passed what scikit-learn asks of arrays, in float64."
-        if X.ndim != 2:
-            raise ValueError(f"X must have shape (n, d), got {X.shape}: reshape it")
-        validate_data(self, X, reset=reset, skip_check_array=True)  # number of columns
-        return as_rows(X.astype("float64") if X.dtype.kind in "bfiuOSU" else X)
-
-    @undisturbed
-    def predict(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n"]:
-        "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
-        check_is_fitted(self)
-        if is_lazy(X):
-            return by_chunk(self.predict, self._lazy_rows(X))
-        X = self._white(self._checked(X))
-        return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
-
-    @undisturbed
-    def outside(self, X: Float[Array, "n d"]) -> Bool[np.ndarray, "n"]:
-        """Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError`
-        before `fit`."""
-        check_is_fitted(self)
-        return self.model_.outside(self._white(self._checked(X)))
-
-    def score(self, X: Float[Array, "n d"], y: Float[Array, "n"], sample_weight=None) -> float:
-        "R squared of `predict` on X and y; `NotFittedError` before `fit`."
-        prediction = self.predict(X)
-        check_paired(X, y)
-        return r2_score(_paired_labels(prediction, y), prediction, sample_weight=sample_weight)
-
-    @undisturbed
-    def transform(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n r"]:
-        "The index variables of each row, a Dask array for a Dask array; `NotFittedError` before `fit`."
-        check_is_fitted(self)
-        if is_lazy(X):
-            return by_chunk(self.transform, self._lazy_rows(X), (self.n_indices_,))
-        return (self._checked(X) - self.mean_).numpy() @ self.components_.T
-
-# %% ../../nbs/24_regressor.ipynb #251a628c
-def _spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) -> Float[np.ndarray, "d"]:
-    "Signed eigenvalues of S, largest magnitude first."
-    values = torch.linalg.eigvalsh(second_order_matrix(X, y, loss))
-    return values[values.abs().argsort(descending=True)].numpy()
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
 # k, n
@@ -1013,7 +1105,7 @@ def _published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.n
     wide = {"M6": unit[[0, 1, 19]], "M7": unit[[0, 1, 2, 19]]}
     return X, y[model]() + e, wide.get(model, np.stack([b1, b2])[: MODELS[model][0]])
 
-
+# %% ../../nbs/24_regressor.ipynb #24cells
 def measured(model: BaseEstimator, X, y, U: Float[np.ndarray, "r d"]) -> float:
     "Subspace error of a fit, warnings ignored."
     with warnings.catch_warnings():
@@ -1043,3 +1135,31 @@ def noise_sweep(scale: str) -> Sweep:
     "Seven links, noise of half a standard deviation."
     return Sweep(f"noise-{scale}", _noise_cell, product(link=list(_NOISY), d=[50]),
                  {"full": 100, "small": 1}[scale])
+
+# n, d
+UNRELATED = {"Gaussian": (120, 8), "few rows": (40, 5), "heavy labels": (120, 6), "heavy inputs": (120, 6),
+             "discrete": (120, 6)}
+
+
+def _unrelated_rows(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    "Inputs and labels that have nothing to do with each other; heavy is Student's t with two degrees."
+    (n, d), rng = UNRELATED[kind], np.random.default_rng([seed, list(UNRELATED).index(kind)])
+    if kind == "discrete":
+        return rng.integers(0, 3, (n, d)).astype(float), (rng.random(n) < 0.3).astype(float)
+    X, y = rng.standard_normal((n, d)), rng.standard_normal(n)
+    return (rng.standard_t(2, (n, d)) if kind == "heavy inputs" else X,
+            rng.standard_t(2, n) if kind == "heavy labels" else y)
+
+
+def _unrelated_cell(kind: str, seed: int) -> dict:
+    "The chance that the estimator gives to what it found where nothing is."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = MultiIndexRegressor(random_state=seed).fit(*_unrelated_rows(kind, seed))
+    return {"chance": fit.model_.chance}
+
+
+def unrelated_sweep(scale: str) -> Sweep:
+    "Labels that say nothing, of five kinds."
+    return Sweep(f"unrelated-{scale}", _unrelated_cell, product(kind=list(UNRELATED)),
+                 {"full": 40, "small": 1}[scale])
