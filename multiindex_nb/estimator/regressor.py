@@ -636,9 +636,11 @@ def chance(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> float:
 
 def _choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"],
                  tie: float = 1.0) -> tuple[str, float]:
-    "The kind with the least squared error, a polynomial's times `tie`, and its chance, as the best of a few."
+    """The kind with the least squared error, but a polynomial for ridge functions if its own times `tie` is
+    less; and its chance, as the best of a few."""
     error = {kind: np.square(f - y).mean() for kind, f in unseen.items()}
-    best = min(error, key=lambda kind: error[kind] * (tie if kind == "polynomial" else 1))
+    best = min(error, key=error.__getitem__)
+    best = "polynomial" if best == "ridge functions" and tie * error["polynomial"] < error[best] else best
     return best, min(1.0, (len(unseen) - 1) * chance(unseen[best], y))
 
 # %% ../../nbs/24_regressor.ipynb #24folds
