@@ -160,6 +160,10 @@ CALLS = {
                     dict(X=X, y=Y, level=0.01, losses=["mse"], permutations=2, max_rank=2, seed=0),
                     dict(X="X", y="y", level="real", losses="losses", permutations="count", max_rank="count",
                          seed="seed", progress="flag")),
+    "third_order_directions": (mi.third_order_directions,
+                               dict(X=X, y=Y, known=U, level=0.5, max_rank=1, seed=0),
+                               dict(X="X", y="y", known="matrix", level="real", max_rank="count",
+                                    seed="seed")),
     "plot_advice": (mi.plot_advice, dict(advice=ADVICE, ax=ax()), dict(advice="object", ax="object")),
     "MultiIndexRegressor": (estimator, dict(X=X.numpy(), y=Y.numpy(), n_indices=1, loss="mse", steps="rule",
                                             width=8, refine=False, whiten="auto", level=0.01, rounds=0,
@@ -205,7 +209,7 @@ CALLS = {
 # made by others, or without arguments
 RESULTS = {"Loss", "MSE", "L1", "History", "RecoveryReport", "ReadoutReport", "LearnResult", "Plan",
            "Refinement", "Polish", "Advice", "SpectrumPrediction", "NeuronPrediction", "SampleNeed",
-           "FamilyBest", "Explorer"}
+           "FamilyBest", "Explorer", "ThirdOrder"}
 
 NOTHING = [Odd(), object(), object, dict(a=1), {1, 2}, lambda: 0, datetime.datetime(2026, 1, 1), b"abc",
            range, NotImplemented, mi.MSE, iter([1.0])]

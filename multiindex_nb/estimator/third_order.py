@@ -136,7 +136,7 @@ def _complement(V: Float[Tensor, "k d"]) -> Float[Tensor, "d m"]:
 def _spanned(V: Float[Tensor, "k d"], d: int) -> Float[Tensor, "m d"]:
     "Orthonormal rows with the same span; `ValueError` for other columns than d."
     if V.shape[1] != d:
-        raise ValueError(f"known must have shape (k, {d}), got {tuple(V.shape)}")
+        raise ValueError(f"known must have shape (k, {d}), as many columns as X, got {tuple(V.shape)}")
     _, size, rows = torch.linalg.svd(V, full_matrices=False)
     return rows[size > 1e-9 * size.max()] if len(V) else V
 
@@ -167,6 +167,7 @@ def third_order_directions(
     X, y = (t.double() for t in check_data(X, y))
     if not is_white(X):
         warnings.warn("X is far from centred and white: whiten first", NotWhiteWarning, stacklevel=3)
+        X = X / X.square().mean().sqrt().clamp(min=1e-300)  # so that single precision can cube it
     given = X[:0] if known is None else _spanned(torch.as_tensor(known).to(X), X.shape[1])
     gen, V, p = generator(seed, "third order"), given, 1.0
     looks: list[Look] = []
