@@ -419,7 +419,7 @@ def _predicted_weights(modes: _Modes, d: int, t: int, width: int, seed: int) -> 
 
 # %% ../../nbs/28_theory.ipynb #d858f1d0
 @gated(target=as_target, loss=as_loss, n_per_d=_RATIO, d=count(1, 10**6), steps=count(0, 64),
-       width=count(2, 10**6), noise=NOISE, seed=SEED, n2=or_none(count(1, 10**9)))
+       width=count(2, 10**6), noise=NOISE, seed=SEED, n2=or_none(count(2, 10**9)))
 def predict_errors(
     target: Target | str,  # link
     loss: Loss | str = "huber",  # loss of stage 1
