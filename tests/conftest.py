@@ -13,7 +13,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from forks import load
+from forks import USUAL, heed, load
 
 ROOT = Path(__file__).resolve().parents[1]
 # For workers, forks and commands: memory that was freed is kept, or a third of their time would go into
@@ -59,24 +59,19 @@ def pytest_terminal_summary(terminalreporter):
                                         or "none"))
 
 
-def missing(what: str):
-    "Skip a test that lacks something; fail instead where the environment says CI_BROWSER=1."
-    (pytest.fail if os.environ.get("CI_BROWSER") == "1"
-     else pytest.skip)(f"{what}: tests in a browser were not run")
+def missing(what: str, left: str = "tests in a browser were not run"):
+    "Skip a test that lacks something, saying so; fail instead where the environment says CI_BROWSER=1."
+    (pytest.fail if os.environ.get("CI_BROWSER") == "1" else pytest.skip)(f"{what}: {left}")
 
 
 @pytest.fixture(scope="module")
 def plain_signals():
     """Signals that whoever started the tests ignores, such as nohup, have their usual meaning here and in
     child processes."""
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
-             signal.SIGHUP: signal.SIG_DFL}
-    before = {number: signal.getsignal(number) for number in usual}
-    for number, handler in usual.items():
-        signal.signal(number, handler)
+    before = {number: signal.getsignal(number) for number in USUAL}
+    heed(USUAL)
     yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
+    heed(before)
 
 
 @pytest.fixture(scope="session")
@@ -166,6 +161,17 @@ def settled(page):
     page.wait_for_function(
         "() => { const f = document.querySelector('.mi-live').figure; return f?.box.dataset.ms && "
         "!f.wait.textContent }", timeout=30_000)
+
+
+def play(page, timeout):
+    "Press Play, wait for the end (so many milliseconds at most), and tell the steps that were drawn."
+    page.evaluate(
+        "() => { const f = document.querySelector('.mi-live').figure, draw = f.render.bind(f); window.seen = "
+        "[]; f.render = () => { seen.push(f.t); draw(); } }")
+    page.get_by_role("button", name="Play").click()
+    page.get_by_role("button", name="Pause").wait_for()
+    page.get_by_role("button", name="Play").wait_for(timeout=timeout)
+    return page.evaluate("() => seen")
 
 
 def say(page):

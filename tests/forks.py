@@ -17,6 +17,17 @@ FORKS.set_forkserver_preload(
      "pyarrow.parquet", "fastcore.test", "dask.array", "distributed", "multiindex_nb.cli"])
 
 
+# what a signal does in a process that a shell starts
+USUAL = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL,
+         signal.SIGHUP: signal.SIG_DFL}
+
+
+def heed(answers: dict) -> None:
+    "Answer these signals so."
+    for number, answer in answers.items():
+        signal.signal(number, answer)
+
+
 def load() -> None:
     "Start the process that forks, before anyone else says what it should load."
     multiprocessing.forkserver.ensure_running()
@@ -46,9 +57,7 @@ def be_command(words, folder, env, *streams) -> None:
         os.dup2(stream.fileno() if hasattr(stream, "fileno") else os.open(stream, os.O_WRONLY), number)
     os.chdir(folder)
     os.environ.clear(), os.environ.update(env)
-    for number, answer in ((signal.SIGINT, signal.default_int_handler), (signal.SIGTERM, signal.SIG_DFL),
-                           (signal.SIGHUP, signal.SIG_DFL)):
-        signal.signal(number, answer)
+    heed(USUAL)
     raw = bool(env.get("PYTHONUNBUFFERED"))
     sys.stdout, sys.stderr = (
         io.TextIOWrapper(open(number, "wb", 0 if raw else -1, closefd=False), "utf-8", write_through=raw,

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import say, settled, watched
+from conftest import play, say, settled, watched
 
 pytestmark = pytest.mark.usefixtures("plain_signals")
 SCRIPT = Path(sys.executable).with_name("multiindex")
@@ -232,14 +232,7 @@ def test_a_target_left_unread_does_not_hold_the_others_up(page):
 
 def test_play_from_the_start(page):
     "From step 0 to the chosen one; whoever wants no motion sees whole steps."
-    shown = page()
-    shown.evaluate(
-        "() => { const f = document.querySelector('.mi-live').figure, draw = f.render.bind(f); window.seen = "
-        "[]; f.render = () => { seen.push(f.t); draw(); } }")
-    shown.get_by_role("button", name="Play").click()
-    shown.get_by_role("button", name="Pause").wait_for()
-    shown.get_by_role("button", name="Play").wait_for(timeout=20_000)
-    seen = shown.evaluate("() => seen")
+    seen = play(page(), 20_000)
     assert seen[0] == 0 and seen[-1] == 3 and {*seen} == {0, 1, 2, 3}
 
 

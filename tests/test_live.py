@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from chapters import run_chapter
-from conftest import ROOT, say, settled, watched
+from conftest import ROOT, missing, play, say, settled, watched
 
 LIVE = ROOT / "nbs" / "live"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
@@ -26,9 +26,7 @@ PAGES = {"losses": "index.html", "spectrum": "0a_signal.html", "steps": "0c_powe
 def node(*words):
     "The finished process of a call of Node; a skip that says so where there is none."
     if shutil.which("node") is None:
-        (pytest.fail if os.environ.get("CI_BROWSER") == "1"
-         else pytest.skip)(
-             "no node on the PATH: the JavaScript of the live figures was not compared with Python")
+        missing("no node on the PATH", "the JavaScript of the live figures was not compared with Python")
     return subprocess.run(["node", *map(str, words)], capture_output=True, text=True)
 
 
@@ -277,13 +275,7 @@ def test_a_target_that_cannot_be_read(figure):
 def test_play(figure, motion):
     "From the start to the chosen step; between steps only for those who like motion."
     page = figure(reduced_motion=motion)
-    page.evaluate(
-        "() => { const f = document.querySelector('.mi-live').figure, draw = f.render.bind(f); window.seen = "
-        "[]; f.render = () => { seen.push(f.t); draw(); } }")
-    page.get_by_role("button", name="Play").click()
-    page.get_by_role("button", name="Pause").wait_for()
-    page.get_by_role("button", name="Play").wait_for(timeout=10_000)
-    seen = page.evaluate("() => seen")
+    seen = play(page, 10_000)
     assert seen[0] < 1 and seen[-1] == 3 and (
         {*seen} == {0, 1, 2, 3} if motion == "reduce" else len({*seen}) > 4)
 

@@ -149,6 +149,7 @@ def methods(thing: type) -> str:
     return "\n".join(out)
 
 
+@functools.cache
 def examples() -> list[tuple[str, str, list]]:
     "Name of the cell, source and outputs of every example in nbs/api.ipynb; what is imported first."
     cells = json.loads((ROOT / "nbs" / "api.ipynb").read_text(encoding="utf-8"))["cells"]

@@ -17,7 +17,7 @@ from ..engine.learner import projected_error
 from ..problem.losses import as_loss
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import auto_steps
-from .samples_and_time import lazy_steps
+from .samples_and_time import lazy_steps, shade
 from ..theory.prediction import predict_errors
 from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide
 from ..problem.targets import Target
@@ -187,8 +187,7 @@ def _c3_draw(rows: list[dict]):
 def _draw_curves(ax, curves: dict[int, np.ndarray], theory: dict[int, np.ndarray]) -> None:
     "Middle error by step for each d, with the vertex marked."
     for i, (d, errors) in enumerate(curves.items()):
-        shade = 0.85 - 0.85 * i / max(1, len(curves) - 1)
-        middle, color = _middle(errors), (shade, shade * 0.9, 0.6)
+        middle, color = _middle(errors), shade(i, len(curves))
         ax.plot(range(1, _MAX_STEPS + 1), middle[0], "-", color=color, label=f"d = {d}")
         ax.plot(range(1, _MAX_STEPS + 1), _middle(theory[d])[0], ":", color=color)
         ax.plot(best_steps(middle), middle.min(), "v", color=color, ms=5)

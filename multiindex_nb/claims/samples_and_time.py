@@ -27,7 +27,8 @@ from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, log_slop
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['STEPS', 'T1', 'CLAIMS', 'needed_law', 'stream_matrices', 'LazyGaussian', 'lazy_steps', 'crossing', 'exponent']
+__all__ = ['STEPS', 'T1', 'CLAIMS', 'needed_law', 'stream_matrices', 'LazyGaussian', 'lazy_steps', 'crossing', 'exponent',
+           'shade']
 
 # %% ../../nbs/12_samples_and_time.ipynb #35f48241
 def _population_location(target: Target, loss: Loss) -> float:
@@ -288,15 +289,23 @@ def _c04_sweep(scale: str) -> Sweep:
     return Sweep(f"C4-{scale}", _c04_cell, _c04_points(dims, tops, far), 20 if scale == "small" else 10)
 
 # %% ../../nbs/12_samples_and_time.ipynb #aa1e2b67
+def shade(
+    i: int,  # which curve
+    count: int,  # of how many
+) -> tuple[float, float, float]:  # a colour
+    "Pale for the first curve, dark for the last."
+    grey = 0.85 - 0.85 * i / max(1, count - 1)
+    return grey, grey * 0.9, 0.6
+
+
 def _draw_collapse(ax, rows: list[dict], target: str) -> None:
     "Subspace error of the limit against n/d, one curve for each d."
     dims = sorted({r["d"] for r in rows if r.get("limit_error")})
     for i, d in enumerate(dims):
         chosen = [r for r in rows if r["target"] == target and r["d"] == d and r.get("limit_error")]
         table = dict(zip(chosen[0]["ratios"], np.array([r["limit_error"] for r in chosen]).T))
-        shade = 0.85 - 0.85 * i / max(1, len(dims) - 1)
         plot_band({a: v for a, v in table.items() if a <= 128}, ax, f"d = {d}",
-                  color=(shade, shade * 0.9, 0.6), marker="")
+                  color=shade(i, len(dims)), marker="")
     ax.axhline(ACCURATE, color="k", ls=":", lw=1)
     ax.set(xscale="log", xlabel="n/d", ylabel="subspace error of the limit",
            title=f"{target}, {_TARGETS[target]}", ylim=(0, 1.02))

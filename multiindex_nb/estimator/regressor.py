@@ -257,13 +257,17 @@ def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
     return bool(len(A) - np.linalg.norm(_rows_of(A) @ _rows_of(B).T) ** 2 > 0.02)
 
 
+def _has_search(n: int, d: int, r: int) -> bool:
+    "Whether to search from random planes: two or three indices, and rows enough for a quadratic of them."
+    return 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2
+
+
 def find_plane(
     X: Float[np.ndarray, "n d"],  # inputs, roughly white
     y: Float[np.ndarray, "n"],  # labels, standardised
     r: int,  # directions
     seed: int = 0,  # of the search and of samples of the rows
     count: int = 80,  # random planes in the search; 0: no search
-    more: Sequence[np.ndarray] = (),  # other planes to start from
     only: Sequence[np.ndarray] = (),  # start from these and no others
     few: int = FEW,  # rows for short climbs
     tol: float = 2.2e-9,  # share of E by which a climb must go on falling
@@ -273,11 +277,10 @@ def find_plane(
     planes = list(only) or ([np.eye(d)] if r == d else [])
     if not planes:
         planes, span = starts(X, y, r)
-        if count and 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2:
+        if count and _has_search(n, d, r):
             planes += _search_planes(X, y, r, span, count // 2, rng)
         elif count and r == 1:
             planes += list(_unit_rows(rng.standard_normal((count // 4, d)))[:, None])
-        planes += more
     W, part = _frequencies(r), rng.permutation(n)[:few] if n > few else slice(None)
     rough = [_climb(q * V, _START, X[part], y[part], W, 10) for V in planes for q in (0.5, 1.3)]
     rough = sorted(rough, key=lambda found: _score_of(found, X[part], y[part], W))
@@ -566,8 +569,8 @@ def _with_look(X, y, f: Waves, seed: int) -> tuple[Waves, Waves | None, bool]:
 
 def _search_too(X, y, f: Waves, seed: int, count: int) -> Waves:
     "f, or the better plane that a search from random ones finds."
-    r, (n, d) = len(f.B), X.shape
-    if not (count and 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2):
+    r = len(f.B)
+    if not (count and _has_search(len(X), X.shape[1], r)):
         return f
     span, rng = starts(X, y, r)[1], np.random.default_rng([seed, r])
     found = _quickly(X, y, r, seed, only=_search_planes(X, y, r, span, count // 2, rng))
