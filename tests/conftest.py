@@ -163,6 +163,16 @@ def settled(page):
         "!f.wait.textContent }", timeout=30_000)
 
 
+@contextlib.contextmanager
+def held_back(page):
+    "What the workers answer is kept back meanwhile, so that the marks of what is old can be read."
+    page.evaluate("() => { const f = document.querySelector('.mi-live').figure; window.held = []; "
+                  "f.answer = (...what) => held.push(what) }")
+    yield
+    page.evaluate("() => { const f = document.querySelector('.mi-live').figure; delete f.answer; "
+                  "held.forEach(what => f.answer(...what)) }")
+
+
 def play(page, timeout):
     "Press Play, wait for the end (so many milliseconds at most), and tell the steps that were drawn."
     page.evaluate(

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import play, say, settled, watched
+from conftest import held_back, play, say, settled, watched
 
 pytestmark = pytest.mark.usefixtures("plain_signals")
 SCRIPT = Path(sys.executable).with_name("multiindex")
@@ -205,11 +205,12 @@ def test_never_stale_and_never_stuck(page):
     shown.wait_for_timeout(1500)
     assert "at column" in wait.text_content() and field.get_attribute("aria-invalid") == busy.get_attribute(
         "aria-busy") == "true"
-    shown.get_by_label("Loss on the right").select_option("pinball:0.9")
-    field.fill("h2(z1)+z2**2")
-    for _ in range(10):
-        shown.get_by_label(re.compile("^Seed")).press("ArrowRight")
-    assert busy.get_attribute("aria-busy") == "true" and wait.text_content() == "computing …"
+    with held_back(shown):
+        shown.get_by_label("Loss on the right").select_option("pinball:0.9")
+        field.fill("h2(z1)+z2**2")
+        for _ in range(10):
+            shown.get_by_label(re.compile("^Seed")).press("ArrowRight")
+        assert busy.get_attribute("aria-busy") == "true" and wait.text_content() == "computing …"
     settled(shown)
     errors(shown, 1)
     assert shown.locator(".mi-live").evaluate(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from chapters import run_chapter
-from conftest import ROOT, missing, play, say, settled, watched
+from conftest import ROOT, held_back, missing, play, say, settled, watched
 
 LIVE = ROOT / "nbs" / "live"
 SHOTS = Path(os.environ.get("SCREENSHOTS", ROOT / "results" / "screenshots"))
@@ -229,9 +229,10 @@ def test_newest_request_wins_and_nothing_is_stale(figure):
     "Many changes at once end in the last; while it is computed the picture says so."
     page = figure()
     page.locator(".mi-live summary").click()
-    turn(page, "Dimension", 3)
-    assert page.locator(".mi-wait").text_content() == "computing …" and page.locator(".mi-pic").get_attribute(
-        "aria-busy") == "true"
+    with held_back(page):
+        turn(page, "Dimension", 3)
+        assert page.locator(".mi-wait").text_content() == "computing …" and page.locator(
+            ".mi-pic").get_attribute("aria-busy") == "true"
     for seed in range(1, 6):
         turn(page, "Seed", seed)
     page.get_by_label("Target").fill("h3(z1)+h3(z2)")
