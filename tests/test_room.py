@@ -12,7 +12,7 @@ CHAPTERS = sorted(NBS.glob("[0-9]*_*.ipynb"))
 LONG = {"20_reproduce": 49, "21_refine": 45, "22_polish": 32,
         "23_adviser": 44, "24_regressor": 45, "25_peers": 41, "26_real_data": 47}
 # mean lines of a cell, where that is beyond 14: likewise
-WIDE = {"31_explorer": 14.6, }
+WIDE = {}
 # lines shown before the first output, where that is beyond 30: likewise
 LATE = {"22_polish": 56, "24_regressor": 32, "25_peers": 80}
 
