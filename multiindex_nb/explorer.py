@@ -134,7 +134,7 @@ def _other_loss(X: Tensor, y: Tensor, r: int, found: int) -> tuple[Loss, int] | 
     best = max(seen, key=lambda pair: pair[1])
     return best if best[1] > found else None
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-verdict
 def judge(s: Setting, r: int, found: int, better: tuple[Loss, int] | None,
           history: History) -> tuple[str, str, str]:
     "Verdict, reason and remedy after the automatic number of steps, by the rules of chapter 05."
@@ -181,18 +181,20 @@ def _add_theory(
 # %% ../nbs/31_explorer.ipynb #4a2ec120
 def _test_errors(
     view: _View,  # from `_look_at`
-) -> Iterator[float]:  # for T1 = 0, 1, ..., one at a time
+    known: int = 0,  # how many there are already
+) -> Iterator[float]:  # for T1 = known, known + 1, ..., one at a time
     "Test error over the variance of the labels after each number of steps; stop iterating to give up."
     s = view.setting
     X, y, X_test, y_test = (t.double() for k in (1, 2) for t in _draw_data(s, view.target, view.U, k))
     start = symmetric_init(s.width, s.d, 1.0, s.seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)
-        for t, (W, norm) in enumerate(zip(_watched(view.history)[0], view.history.norm)):
+        for t in range(known, s.steps + 1):
             # the automatic step and start give size one after t steps, whatever t is; other steps and starts
             # give this instead
-            size = norm.clamp(min=1e-300) / (s.lr**t * 10**s.scale) if s.decay == 1 else 1.0
-            net = TwoLayerNet(W / size, start.a.clone(), start.b.clone())
+            norm = view.history.norm[t].clamp(min=1e-300)
+            size = norm / (s.lr**t * 10**s.scale) if s.decay == 1 else 1.0
+            net = TwoLayerNet(_watched(view.history)[0][t] / size, start.a.clone(), start.b.clone())
             train_readout(net, X, y, seed=s.seed, progress=False)
             yield relative_error(net(X_test), y_test)
 
@@ -358,7 +360,7 @@ def _absent(target: Target) -> list[str]:
     named = set(re.findall(r"z\d+", target.text or ""))
     return [f"z{k}" for k in range(1, target.r + 1) if f"z{k}" not in named] if named else []
 
-
+# %% ../nbs/31_explorer.ipynb #explorer-verdict-html
 def _verdict_html(view: _View) -> str:
     "The verdict in words."
     from html import escape
@@ -433,12 +435,14 @@ class _Screen(_Panel):
             knob.value = getattr(setting, name)
         self.quiet = False
 
-    def step_to(self, setting: Setting) -> None:
-        "Set the step that the verdict speaks of quietly, without drawing yet."
-        self.quiet = True
-        self.step.max = self.play.max = setting.steps
-        self.step.value = setting.chosen
+    def begin(self, view: _View) -> None:
+        "Take a new view, with the step that its verdict speaks of, without drawing yet."
+        self.view, self.errors, self.quiet = view, [], True
+        self.step.max = self.play.max = view.setting.steps
+        self.step.value = view.setting.chosen
         self.quiet = False
+        self.words.value = _verdict_html(view)
+        self.pictures["errors"].value = "<p>test error: being computed</p>"
 
 # %% ../nbs/31_explorer.ipynb #explorer-error
 def _error_html(error: Exception, view: _View | None) -> str:
@@ -449,28 +453,31 @@ def _error_html(error: Exception, view: _View | None) -> str:
     return f'<p role="alert" style="color:#B00020"><b>{escape(str(error))}</b>{escape(still)}</p>'
 
 # %% ../nbs/31_explorer.ipynb #explorer-work
-def _work(screen: _Screen) -> Iterator[None]:
-    "What follows a change, in parts."
-    yield
-    try:
-        view = screen.view = _look_at(screen.setting, screen.view)
-    except (ValueError, TypeError, ArithmeticError) as error:
-        screen.words.value = _error_html(error, screen.view)
-        return
-    screen.errors = []
-    screen.step_to(view.setting)
-    screen.words.value = _verdict_html(view)
-    screen.pictures["errors"].value = "<p>test error: being computed</p>"
+def _finish(screen: _Screen, view: _View) -> Iterator[None]:
+    "What is not drawn yet of a view, in parts."
     for name in list(_PICTURES)[:3]:
         screen.show(name)
         yield
     screen.view = _add_theory(view)
     screen.show("spectrum", "steps")
     yield
-    for value in _test_errors(screen.view):
+    for value in _test_errors(view, len(screen.errors)):
         screen.errors.append(value)
         screen.show("errors")
         yield
+
+# %% ../nbs/31_explorer.ipynb #explorer-begin
+def _work(screen: _Screen) -> Iterator[None]:
+    "What follows a change, in parts."
+    yield
+    view = screen.view
+    try:
+        view = _look_at(screen.setting, view)
+        screen.begin(view)
+    except (ValueError, TypeError, ArithmeticError) as error:
+        screen.words.value = _error_html(error, view)
+    if view is not None and len(screen.errors) <= view.setting.steps:
+        yield from _finish(screen, view)
 
 # %% ../nbs/31_explorer.ipynb #2b8f1314
 def work_off(parts: Iterator[None], wait: bool, wanted):
@@ -543,9 +550,9 @@ def _check_knob(name: str, value):
         raise ValueError(f"target must be a function of z1 and z2, got {value!r}")
     return value
 
-
+# %% ../nbs/31_explorer.ipynb #live-script
 def _live_script() -> str:
-    "The scripts of the site's figures as one module, each at an address that the next one imports."
+    "The scripts of the site's figures as one module."
     home = files("multiindex_nb") / "live"
     texts = [[name, (home / f"{name}.js").read_text(encoding="utf-8")]
              for name in ("core", "worker", "figure")]
@@ -568,7 +575,7 @@ def _live_class(knobs: tuple[str, ...]) -> type:
     return type("Live", (anywidget.AnyWidget,), {
         "_esm": _live_script(), "_check": check, **{name: traitlets.Any().tag(sync=True) for name in knobs}})
 
-
+# %% ../nbs/31_explorer.ipynb #live-function
 def live(
     target: str = "h4(z1)+h4(z2)",  # link of two variables
     loss: str = "huber:1",  # of stage 1, on the right

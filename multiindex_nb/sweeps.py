@@ -27,13 +27,13 @@ from tqdm import tqdm
 from .gate import check_int
 
 # %% auto #0
-__all__ = ['RESERVED', 'STYLE', 'World', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
+__all__ = ['RESERVED', 'World', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
            'run_cell', 'single_files', 'read_rows', 'merged', 'read_store', 'DamagedFileWarning', 'set_aside',
            'store_lock', 'pack', 'family', 'passing', 'stored_rows', 'OtherVersionWarning', 'say_versions', 'compute',
            'run_sweep', 'relative_gaps', 'draw_cells', 'spot_check', 'values', 'Interval', 'median_interval',
-           'paired_interval', 'log_slope', 'plot_band', 'Check', 'Verdict', 'Claim', 'sign_test', 'significant',
-           'paired', 'bounded', 'claim_box', 'decide', 'trade_settings', 'trade_names', 'redraw', 'Falsification',
-           'falsify']
+           'paired_interval', 'log_slope', 'plot_band', 'Check', 'Verdict', 'Claim', 'panels', 'sign_test',
+           'significant', 'paired', 'bounded', 'decide', 'claim_box', 'trade_settings', 'trade_names', 'redraw',
+           'Falsification', 'falsify']
 
 # %% ../nbs/09_sweeps.ipynb #12d33285
 RESERVED = ("key", "sweep", "seed", "seconds", "version", "error")
@@ -61,7 +61,7 @@ class Sweep:
         pairs = itertools.product(self.settings, range(self.seeds))
         return list({k: (k, p, s) for p, s in pairs for k in [cell_key(self, p, s)]}.values())
 
-
+# %% ../nbs/09_sweeps.ipynb #sweep-product
 def product(**axes: Iterable) -> tuple[dict, ...]:
     "Every combination of the values of the axes, the last axis running fastest."
     return tuple(dict(zip(axes, point)) for point in itertools.product(*axes.values()))
@@ -87,7 +87,7 @@ def sync_folder(folder: Path) -> None:
     finally:
         os.close(number)
 
-
+# %% ../nbs/09_sweeps.ipynb #write-whole
 def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     """Let `write` make a file under another name, then give it its own: `path` is whole and on the disk, or
     not there, and nothing else stays."""
@@ -111,13 +111,13 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
         sync_folder(folder)
     return path
 
-
+# %% ../nbs/09_sweeps.ipynb #write-table
 def write_table(rows: list[dict], path: Path) -> None:
     "Write rows as Parquet."
     import pyarrow as pa
     from pyarrow import parquet
 
-    names = dict.fromkeys(name for row in rows for name in row)  # rows may differ in what they measured
+    names = dict.fromkeys(name for row in rows for name in row)
     table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     write_whole(path, lambda part: parquet.write_table(table, part))
 
@@ -138,7 +138,7 @@ def measure(sweep: Sweep, settings: dict, seed: int) -> dict:
     finally:
         torch.set_num_threads(threads)
 
-
+# %% ../nbs/09_sweeps.ipynb #run-cell
 def run_cell(sweep: Sweep, key: str, settings: dict, seed: int, folder: Path) -> dict:
     "Measure one cell and write its row into `folder`, under a name that no other trial has."
     from multiindex_nb import __version__
@@ -160,7 +160,7 @@ def single_files(cells: Path, end: str = ".parquet") -> list[Path]:
     except FileNotFoundError:
         return []
 
-
+# %% ../nbs/09_sweeps.ipynb #read-rows
 def read_rows(file: Path) -> list[dict] | None:
     "Rows of one file, none if it is not there, None if it is damaged."
     import pyarrow as pa
@@ -178,7 +178,7 @@ def read_rows(file: Path) -> list[dict] | None:
     except (pa.ArrowException, OSError, ValueError):
         return None
 
-
+# %% ../nbs/09_sweeps.ipynb #merged
 def merged(rows: Iterable[dict]) -> dict[str, dict]:
     "Rows by key; of two with one key the later, but none that failed in place of one that did not."
     best: dict[str, dict] = {}
@@ -187,7 +187,7 @@ def merged(rows: Iterable[dict]) -> dict[str, dict]:
             best[row["key"]] = row
     return best
 
-
+# %% ../nbs/09_sweeps.ipynb #read-store
 def read_store(name: str, folder: Path) -> tuple[dict[str, dict], list[Path], list[Path]]:
     "Every row in the store of a sweep, by key; the single files; the damaged files."
     single, packed = single_files(folder / f"{name}.cells"), folder / f"{name}.parquet"
@@ -225,10 +225,22 @@ def store_lock(name: str, folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     return FileLock(folder / f".{name}.lock")
 
+# %% ../nbs/09_sweeps.ipynb #clear
+def _clear(packed: Path, cells: Path, single: list[Path]) -> None:
+    "Remove packed single files and unfinished ones, and the folder if nothing else is in it."
+    parts = [file for file in single_files(packed.parent, ".part")
+             if file.name.startswith(f".{packed.name}.")]
+    # a run that was not killed writes its own again
+    for file in [*single, *single_files(cells, ".part"), *parts]:
+        file.unlink(missing_ok=True)
+    try:
+        cells.rmdir()
+    except OSError:  # another run has written meanwhile, or there was none
+        pass
 
+# %% ../nbs/09_sweeps.ipynb #pack-store
 def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
-    """Under the lock, one file for `rows` and all that is stored, this grid first and in its order; then the
-    single files that it holds go."""
+    "One file for `rows` and all that is stored; then the single files that it holds go."
     import pyarrow as pa
 
     packed, cells = folder / f"{sweep.name}.parquet", folder / f"{sweep.name}.cells"
@@ -243,15 +255,7 @@ def pack(sweep: Sweep, rows: dict[str, dict], folder: Path) -> None:
             raise type(error)(
                 f"the rows of {sweep.name} do not fit in one table, with each other or with those of "
                 f"{packed}; single files are kept in {cells}: {error}") from error
-        parts = single_files(cells,
-                             ".part") + [file for file in single_files(folder, ".part")
-                                         if file.name.startswith(f".{packed.name}.")]
-        for file in single + parts:  # parts of runs that were killed; a run that was not writes its own again
-            file.unlink(missing_ok=True)
-        try:
-            cells.rmdir()
-        except OSError:  # another run has written meanwhile, or there was none
-            pass
+        _clear(packed, cells, single)
 
 # %% ../nbs/09_sweeps.ipynb #passing
 def family(kind: type) -> set[str]:
@@ -335,9 +339,8 @@ def run_sweep(
     if damaged:
         with store_lock(sweep.name, folder):
             set_aside(read_store(sweep.name, folder)[2])
-    done = {key
-            for key, row in stored.items()
-            if not (row.get("error") and (retry_failed or passing(row["error"])))}
+    again = lambda error: error and (retry_failed or passing(error))
+    done = {key for key, row in stored.items() if not again(row.get("error"))}
     say_versions(sweep, [stored[key] for key, *_ in sweep.cells() if key in done])
     todo = [cell for cell in sweep.cells() if cell[0] not in done]
     with warnings.catch_warnings():
@@ -362,7 +365,7 @@ def relative_gaps(old, new, floor: float = 1e-9) -> np.ndarray:
         gaps = np.abs(b - a) / np.maximum(np.abs(a), floor)
     return np.where(same, 0.0, np.nan_to_num(gaps, nan=1.0, posinf=1.0))
 
-
+# %% ../nbs/09_sweeps.ipynb #draw-cells
 def draw_cells(sweep: Sweep, rows: dict[str, dict], seconds: float, rng: np.random.Generator) -> list[tuple]:
     """Cells in random order for about `seconds` of computing, none above a fifth of it; the five quickest if
     those are all slow."""
@@ -372,7 +375,7 @@ def draw_cells(sweep: Sweep, rows: dict[str, dict], seconds: float, rng: np.rand
     quick = cells[:5] if len(quick) < 5 else [quick[k] for k in rng.permutation(len(quick))]
     return [c for c, before in zip(quick, np.cumsum([0.0, *map(took, quick)])) if before < seconds]
 
-
+# %% ../nbs/09_sweeps.ipynb #spot-check-all
 def spot_check(
     sweep: Sweep,  # whose rows are all stored
     folder: str | Path = "stored",  # where
@@ -437,7 +440,7 @@ class Interval:
     def __str__(self) -> str:
         return f"{self.estimate:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
-
+# %% ../nbs/09_sweeps.ipynb #median-interval
 def median_interval(
     sample: np.ndarray | Sequence[float],  # one number a seed; NaN is left out
     level: float = 0.95,  # confidence
@@ -457,12 +460,12 @@ def median_interval(
     low, high = map(float, found.confidence_interval)
     return Interval(float(np.median(kept)), low, high, level)
 
-
+# %% ../nbs/09_sweeps.ipynb #paired-interval
 def paired_interval(a: np.ndarray, b: np.ndarray, **options) -> Interval:
     "Median of a - b over seeds that both have, with its interval."
     return median_interval(np.asarray(a) - np.asarray(b), **options)
 
-
+# %% ../nbs/09_sweeps.ipynb #log-slope
 def log_slope(
     x: Iterable[float],  # positions > 0
     samples: Iterable[np.ndarray],  # at each position, one positive number a seed
@@ -508,7 +511,7 @@ class Check:
     visible: bool = False  # whether failing says only that the effect is not visible at these sizes
     level: float = 0.0  # chance, by design, of passing at the edge of the limit; 0 for a plain figure
 
-
+# %% ../nbs/09_sweeps.ipynb #verdict
 @dataclass(frozen=True)
 class Verdict:
     "What came out of a claim's sweep."
@@ -521,11 +524,7 @@ class Verdict:
     alpha: float = 0.0
     checks: tuple[Check, ...] = field(default=(), repr=False)  # on which it rests
 
-
-# nothing of the user's own matplotlibrc, which may ask for what is not there, such as LaTeX
-STYLE = ["default", "multiindex_nb.style"]
-
-
+# %% ../nbs/09_sweeps.ipynb #claim
 # rows, names of what was measured -> rows
 World = Callable[[list[dict], Sequence[str], np.random.Generator], list[dict]]
 
@@ -546,6 +545,23 @@ class Claim:
     world: World | None = None
     # makes rows of a world in which it is true; None: the rows on seeds drawn again, where it holds
     truth: World | None = None
+
+# %% ../nbs/09_sweeps.ipynb #panels
+# nothing of the user's own matplotlibrc, which may ask for what is not there, such as LaTeX
+STYLE = ["default", "multiindex_nb.style"]
+
+
+def panels(
+    count: int | tuple[int, int],  # in a row, or rows and columns
+    size: tuple[float, float],  # of all together, in inches
+    dpi: int = 100,  # dots per inch
+    **options,  # passed to `Figure.subplots`
+):  # the Figure and its Axes
+    "A figure outside of pyplot, so that it is shown once and kept by nobody."
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=dpi, layout="constrained")
+    return figure, figure.subplots(*((1, count) if isinstance(count, int) else count), **options)
 
 # %% ../nbs/09_sweeps.ipynb #afe4ef87
 def sign_test(
@@ -571,7 +587,7 @@ def paired(asked: str, worse: np.ndarray, better: np.ndarray, level: float = 1e-
     "A check that one number a seed is larger than its partner, by the sign test."
     return significant(asked, sign_test(worse, better), level, visible)
 
-
+# %% ../nbs/09_sweeps.ipynb #bounded
 def bounded(asked: str, found: float | Interval, low: float = -math.inf, high: float = math.inf,
             visible: bool = False) -> Check:
     "A check that a figure, or the whole of an interval, lies between two limits."
@@ -584,18 +600,7 @@ def bounded(asked: str, found: float | Interval, low: float = -math.inf, high: f
     return Check(asked, kind, middle, limits[math.isfinite(low), math.isfinite(high)],
                  bool(low <= ends[0] and ends[1] <= high), visible, level)
 
-
-def claim_box(claim: Claim, rows: list[dict]) -> str:
-    "Claim, verdict, numbers and reservation, in Markdown, for the head of a chapter."
-    verdict = claim.judge(rows)
-    lines = [
-        f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, at a level of "
-        f"{verdict.alpha:.1g}."]
-    lines += [f"> *{name}:* {text}." for name, text in (("Measured", verdict.measured), ("Ran", claim.ran),
-                                                       ("Reservation", claim.reservation)) if text]
-    return "\n>\n".join(lines)
-
-
+# %% ../nbs/09_sweeps.ipynb #decide-all
 def decide(
     measured: str,  # one sentence with numbers
     checks: Sequence[Check],  # what must be so
@@ -609,6 +614,17 @@ def decide(
     p = max([0.0, *(check.found for check in checks if check.kind == "paired")])
     return Verdict(measured, holds, seeds, p, max([alpha, *(check.level for check in checks)]), tuple(checks))
 
+# %% ../nbs/09_sweeps.ipynb #claim-box
+def claim_box(claim: Claim, rows: list[dict]) -> str:
+    "Claim, verdict, numbers and reservation, in Markdown, for the head of a chapter."
+    verdict = claim.judge(rows)
+    lines = [
+        f"> **{claim.id}.** {claim.statement}: **{verdict.holds}**, on {verdict.seeds} seeds, at a level of "
+        f"{verdict.alpha:.1g}."]
+    lines += [f"> *{name}:* {text}." for name, text in (("Measured", verdict.measured), ("Ran", claim.ran),
+                                                       ("Reservation", claim.reservation)) if text]
+    return "\n>\n".join(lines)
+
 # %% ../nbs/09_sweeps.ipynb #falsify
 def trade_settings(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
     "What was measured trades places among the settings of a seed, where lists have the same lengths."
@@ -619,7 +635,7 @@ def trade_settings(rows: list[dict], names: Sequence[str], rng: np.random.Genera
     other = {k: j for group in groups.values() for k, j in zip(group, rng.permutation(group))}
     return [row | {name: rows[other[k]][name] for name in names} for k, row in enumerate(rows)]
 
-
+# %% ../nbs/09_sweeps.ipynb #trade-names
 def trade_names(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
     "What was measured trades places among the names within a row, where lists have the same lengths."
     out = []
@@ -630,14 +646,14 @@ def trade_names(rows: list[dict], names: Sequence[str], rng: np.random.Generator
         out.append(row | {a: row[b] for kind in kinds.values() for a, b in zip(kind, rng.permutation(kind))})
     return out
 
-
+# %% ../nbs/09_sweeps.ipynb #redraw
 def redraw(rows: list[dict], rng: np.random.Generator) -> list[dict]:
     "As many seeds, drawn with replacement."
     seeds = sorted({row["seed"] for row in rows})
     drawn = rng.choice(seeds, len(seeds))
     return [row | {"seed": k} for k, seed in enumerate(drawn) for row in rows if row["seed"] == seed]
 
-
+# %% ../nbs/09_sweeps.ipynb #falsification
 @dataclass(frozen=True)
 class Falsification:
     "How often a claim was said to hold in worlds where it is false, and where it is true."
@@ -646,7 +662,7 @@ class Falsification:
     worlds: int  # tried, of either kind
     power: float | None  # share of true worlds in which it was said to hold; None if there is no true world
 
-
+# %% ../nbs/09_sweeps.ipynb #falsify-all
 def falsify(
     claim: Claim,  # with its judge
     rows: list[dict],  # of one scale

@@ -19,7 +19,7 @@ from ..engine.network import symmetric_init
 from ..engine.power_iteration import auto_steps
 from .samples_and_time import lazy_steps, shade
 from ..theory.prediction import predict_errors
-from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide
+from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, panels
 from ..problem.targets import Target
 
 # %% auto #0
@@ -44,7 +44,7 @@ def power_step(W: Float[Tensor, "m d"], a: Float[Tensor, "m"],
     W = -a[:, None] * (W @ S)
     return W / W.norm(dim=1).median()
 
-
+# %% ../../nbs/16_best_steps.ipynb #errors-by-step
 def _errors_by_step(ratio: float, d: int, seed: int) -> list[float]:
     "Test error after 1 .. MAX_STEPS power steps on n = ratio * d rows."
     link, errors = Target.parse(_LINK), []
@@ -55,7 +55,7 @@ def _errors_by_step(ratio: float, d: int, seed: int) -> list[float]:
         errors.append(projected_error(pairs, a, U, link, _ROWS, noise=_NOISE, seed=seed))
     return errors
 
-
+# %% ../../nbs/16_best_steps.ipynb #c3-cell
 def _c3_cell(d: int, part: int, seed: int) -> dict:
     "Test error by number of steps on both paths, run and predicted."
     own, row = 100 + _PER_PART * part + seed, {}
@@ -100,7 +100,7 @@ def _curves(rows: list[dict], name: str) -> dict[int, np.ndarray]:
     "d -> errors by seed and step."
     return {d: np.array([r[name] for r in rows if r["d"] == d]) for d in sorted({r["d"] for r in rows})}
 
-
+# %% ../../nbs/16_best_steps.ipynb #best-law
 def _best_law(curves: dict[int, np.ndarray], draws: int, seed: int) -> Float[np.ndarray, "draws ds"]:
     "log of the best T1 at every d, on the curves and then on seeds drawn again."
     rng = np.random.default_rng(seed)
@@ -120,28 +120,25 @@ def _rule_cost(curves: dict[int, np.ndarray], d: int) -> float:
     middle = _middle(curves[d])[0]
     return float(middle[auto_steps(d) - 1] / middle.min())
 
-
+# %% ../../nbs/16_best_steps.ipynb #c3-judge
 def _c3_judge(rows: list[dict]) -> Verdict:
     "Is the best T1, on both paths, where theory says it is?"
-    checks, texts = [], []
+    checks, texts, ends = [], [], [f(r["d"] for r in rows) for f in (min, max)]
+    near = lambda asked, found, limit: bounded(asked, found, 1 / limit, limit,
+                                               visible=found.low < limit and found.high > 1 / limit)
     for name in _SCHEDULES:
         even, growth = _against_theory(rows, name)
-        checks += [bounded(f"n/d {name}: measured over predicted, mean over d", even, 1 / _EVEN, _EVEN,
-                           visible=even.low < _EVEN and even.high > 1 / _EVEN),
-                   bounded(f"n/d {name}: its growth with d", growth, 1 / _GROWTH, _GROWTH,
-                           visible=growth.low < _GROWTH and growth.high > 1 / _GROWTH)]
-        best, said = ({d: best_steps(_middle(t)) for d, t in _curves(rows, name + end).items()}
+        checks += [near(f"n/d {name}: measured over predicted, mean over d", even, _EVEN),
+                   near(f"n/d {name}: its growth with d", growth, _GROWTH)]
+        best, said = ([best_steps(_middle(_curves(rows, name + end)[d])) for d in ends]
                       for end in ("", "_theory"))
-        ends = (min(best), max(best))
-        texts.append(f"n/d {name}: best T1 {best[ends[0]]:.2f} at d = {ends[0]} and {best[ends[1]]:.2f} at "
-        f"{ends[1]}, "
-                     f"predicted {said[ends[0]]:.2f} and {said[ends[1]]:.2f}; ratio {even}, its growth "
-                     f"{growth}")
-    cost = _rule_cost(_curves(rows, "growing"), ends[1])
-    return decide(f"{'; '.join(texts)}; the rule's T1 costs a factor {cost:.2f} at d = {ends[1]}", checks,
-                  min(map(len, _curves(rows, "growing").values())))
+        texts.append(f"n/d {name}: best T1 {best[0]:.2f} at d = {ends[0]} and {best[1]:.2f} at {ends[1]}, "
+                     f"predicted {said[0]:.2f} and {said[1]:.2f}; ratio {even}, its growth {growth}")
+    curves = _curves(rows, "growing")
+    return decide(f"{'; '.join(texts)}; the rule's T1 costs a factor {_rule_cost(curves, ends[1]):.2f} at d "
+                  f"= {ends[1]}", checks, min(map(len, curves.values())))
 
-
+# %% ../../nbs/16_best_steps.ipynb #c3-worlds
 def _foretold(rows: list[dict], names: Sequence[str], rng: np.random.Generator,
               by: float = 0.0) -> list[dict]:
     """A world in which C3 is true: theory's curves of other seeds; with T1 stretched by (log d / log
@@ -161,29 +158,6 @@ def _shifted(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -
     return _foretold(rows, names, rng, by=rng.choice([-0.5, 0.5]))
 
 # %% ../../nbs/16_best_steps.ipynb #d3c78c71
-def _c3_draw(rows: list[dict]):
-    "Error against T1 on both paths with theory dotted, and best T1 against d with theory."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 3.4), dpi=100, layout="constrained")
-    axes = fig.subplots(1, 3)
-    for i, (ax, name) in enumerate(zip(axes, ("growing", "fixed"))):
-        _draw_curves(ax, _curves(rows, name), _curves(rows, f"{name}_theory"))
-        ax.set(xlabel="$T_1$", ylabel="test error", yscale="log")
-        ax.set_title({"growing": "$n/d = 3e^{\\sqrt{\\log d}}$", "fixed": "$n/d = 32$"}[name])
-        for end, style in (("", "-"), ("_theory", ":")):
-            _draw_best(axes[2], _curves(rows, name + end), f"n/d {name}{end.replace('_', ', ')}", f"C{i}",
-                       style)
-    axes[0].legend(fontsize=7)
-    dims = sorted({r["d"] for r in rows})
-    axes[2].plot(dims, [auto_steps(d) for d in dims], "k:", lw=1, label="the rule")
-    axes[2].set(xscale="log", xlabel="d", ylabel="best $T_1$")
-    axes[2].set_xticks(dims, dims, fontsize=7)
-    axes[2].set_xticks([], minor=True)
-    axes[2].legend(fontsize=7)
-    return fig
-
-
 def _draw_curves(ax, curves: dict[int, np.ndarray], theory: dict[int, np.ndarray]) -> None:
     "Middle error by step for each d, with the vertex marked."
     for i, (d, errors) in enumerate(curves.items()):
@@ -199,15 +173,32 @@ def _draw_best(ax, curves: dict[int, np.ndarray], label: str, color: str, style:
     spread = np.abs(np.quantile(table[1:], [0.025, 0.975], axis=0) - table[0])
     ax.errorbar(list(curves), table[0], spread, fmt=f"o{style}", ms=4, capsize=2, color=color, label=label)
 
+# %% ../../nbs/16_best_steps.ipynb #c3-draw
+def _c3_draw(rows: list[dict]):
+    "Error against T1 on both paths with theory dotted, and best T1 against d with theory."
+    (fig, axes), dims = panels(3, (11, 3.4)), sorted({r["d"] for r in rows})
+    titles = {"growing": "$n/d = 3e^{\\sqrt{\\log d}}$", "fixed": "$n/d = 32$"}
+    for i, (ax, name) in enumerate(zip(axes, titles)):
+        _draw_curves(ax, _curves(rows, name), _curves(rows, f"{name}_theory"))
+        ax.set(xlabel="$T_1$", ylabel="test error", yscale="log", title=titles[name])
+        for end, style in (("", "-"), ("_theory", ":")):
+            _draw_best(axes[2], _curves(rows, name + end), f"n/d {name}{end.replace('_', ', ')}", f"C{i}",
+                       style)
+    axes[0].legend(fontsize=7)
+    axes[2].plot(dims, [auto_steps(d) for d in dims], "k:", lw=1, label="the rule")
+    axes[2].set(xscale="log", xlabel="d", ylabel="best $T_1$")
+    axes[2].set_xticks(dims, dims, fontsize=7)
+    axes[2].set_xticks([], minor=True)
+    axes[2].legend(fontsize=7)
+    return fig
+
 # %% ../../nbs/16_best_steps.ipynb #59bc0004
 CLAIMS = (
     Claim("C3", "the best number of first-layer steps grows like sqrt(log d), as theory with its constants "
-    "says",
-          _c3_sweep, _c3_judge, _c3_draw,
+          "says", _c3_sweep, _c3_judge, _c3_draw,
           source="the paper: T1 of order sqrt(log d)",
           ran="the power limit, m = 64, readout on 1000 noisy rows, beside chapter 28's prediction",
           reservation="to d = 5000 the prediction itself is far from its limit, sqrt(log d) along a growing "
-          "n/d; "
-                      "along a fixed n/d it is log d",
+                      "n/d; along a fixed n/d it is log d",
           world=_shifted, truth=_foretold),
 )

@@ -21,8 +21,8 @@ from ..engine.readout import train_readout
 from ..engine.recovery import ACCURATE, recovered_subspace, subspace_error
 from .start_step_split import c09_cell, draw_problem
 from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, median_interval,
-                                  paired, paired_interval, plot_band, product, redraw, sign_test, significant,
-                                  trade_names, values)
+                                  paired, paired_interval, panels, plot_band, product, redraw, sign_test,
+                                  significant, trade_names, values)
 from ..problem.targets import Target, random_subspace, sample
 from .which_loss import strengths
 
@@ -53,7 +53,7 @@ def _e1_cell(d: int, n_per_d: int, seed: int) -> dict:
         found[f"gap_{steps}"] = (true - limit).abs().max().item()
     return found
 
-
+# %% ../../nbs/19_card.ipynb #e1-sweep
 def _e1_sweep(scale: str) -> Sweep:
     "d = 50, and 100 at full scale; n = 80 d."
     small = scale == "small"
@@ -72,13 +72,10 @@ def _e1_judge(rows: list[dict]) -> Verdict:
     return decide(text, [significant("alignment is larger at 4 steps than at 1", p),
                          bounded("gap to the power limit", gap, high=0.01)], len({r["seed"] for r in rows}))
 
-
+# %% ../../nbs/19_card.ipynb #e1-draw
 def _e1_draw(rows: list[dict]):
     "Median neuron and deciles against T1."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(5, 3), dpi=100, layout="constrained")
-    ax = fig.subplots()
+    fig, ax = panels(1, (5, 3))
     for i, d in enumerate(sorted({r["d"] for r in rows})):
         low, mid, high = np.median([[r[f"deciles_{t}"] for t in _RUNS] for r in rows if r["d"] == d],
                                    axis=0).T
@@ -98,14 +95,14 @@ def _e2_steps(d: int, seed: int) -> dict:
     link, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed)
     (X, y), found = sample(link, U, 10 * d, seed=seed), {}
     for name in ("mse", "huber"):
-        W, S, found[f"best_{name}"] = symmetric_init(256, d, 1.0, seed).W[:128], second_order_matrix(X, y,
-            name), []
+        W, S, best = symmetric_init(256, d, 1.0, seed).W[:128], second_order_matrix(X, y, name), []
         for _ in range(8):
             W = torch.nn.functional.normalize(W @ S, dim=1)
-            found[f"best_{name}"].append(alignment(W, U).max().item())
+            best.append(alignment(W, U).max().item())
+        found[f"best_{name}"] = best
     return found
 
-
+# %% ../../nbs/19_card.ipynb #e2-shares
 def _e2_shares(d: int, seed: int) -> dict:
     "Mean squared cosine of the neurons' subspace by n/d, for squared loss and Huber's."
     link, U = Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed)
@@ -118,7 +115,7 @@ def _e2_shares(d: int, seed: int) -> dict:
             shares.append(1 - subspace_error(V, U) ** 2)
     return found
 
-
+# %% ../../nbs/19_card.ipynb #e2-cell
 def _e2_cell(d: int, seed: int, by: str = "rows", look: int = 1) -> dict:
     "Along the rows, or on other seeds along the steps."
     return _e2_steps(d, seed + 200) if by == "steps" else _e2_shares(d, seed)
@@ -137,11 +134,10 @@ _near = lambda d: round(1.5 * math.sqrt(math.log(d)))  # T1 of the claim
 def _best_by_d(rows: list[dict]) -> dict[int, dict[str, np.ndarray]]:
     "d -> loss -> cosine of the best neuron by seed and step."
     steps = [r for r in rows if r.get("by") == "steps" and r.get("look") == 2]
-    return {d: {name: np.array([r[f"best_{name}"] for r in steps if r["d"] == d]) for name in ("mse",
-        "huber")}
-            for d in sorted({r["d"] for r in steps})}
+    return {d: {name: np.array([r[f"best_{name}"] for r in steps if r["d"] == d])
+                for name in ("mse", "huber")} for d in sorted({r["d"] for r in steps})}
 
-
+# %% ../../nbs/19_card.ipynb #e2-judge
 def _e2_judge(rows: list[dict]) -> Verdict:
     "Is Huber's best neuron nearer to the plane at n = 10 d, and by how much?"
     checks, texts = [], []
@@ -150,21 +146,17 @@ def _e2_judge(rows: list[dict]) -> Verdict:
         checks += [paired(f"d = {d}: Huber's best neuron is nearer", huber, mse),
                    bounded(f"d = {d}: its lead", paired_interval(huber, mse), low=0.05)]
         texts.append(f"d = {d}, T1 = {_near(d)}: Huber {median_interval(huber)}, MSE {median_interval(mse)}")
-    shares = [np.array([r["huber"] for r in rows if r["d"] == d and r.get("huber")])
-              for d in _best_by_d(rows)]
-    plane = [np.median(s[:, _RATIOS.index(10)]) for s in shares]
+    at = _RATIOS.index(10)
+    plane = [np.median([r["huber"][at] for r in rows if r["d"] == d and r.get("huber")])
+             for d in _best_by_d(rows)]
     return decide(f"cosine of the best neuron with the plane at n = 10 d, {'; '.join(texts)}; mean squared "
-    "cosine "
-                  f"of the plane under Huber {min(plane):.2f} to {max(plane):.2f}", checks,
+                  f"cosine of the plane under Huber {min(plane):.2f} to {max(plane):.2f}", checks,
                   len({r["seed"] for r in rows}))
 
-
+# %% ../../nbs/19_card.ipynb #e2-draw
 def _e2_draw(rows: list[dict]):
     "Share of the plane found against n/d, and the best neuron's cosine at n = 10 d against T1."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(8, 3.2), dpi=100, layout="constrained")
-    left, right = fig.subplots(1, 2)
+    fig, (left, right) = panels(2, (8, 3.2))
     for i, (d, best) in enumerate(_best_by_d(rows).items()):
         for name, ls in (("huber", "-"), ("mse", ":")):
             table = np.array([r[name] for r in rows if r["d"] == d and r.get(name)])
@@ -190,7 +182,7 @@ def _e3_sweep(scale: str) -> Sweep:
     return Sweep(f"C9-{scale}", c09_cell, product(lr=lrs, decay=("0", "1/lr"), steps=steps, **size) + fresh,
                  12 if small else 16)
 
-
+# %% ../../nbs/19_card.ipynb #e3-table
 def _e3_table(rows: list[dict], fresh: int | None = None) -> dict[tuple, dict[str, np.ndarray]]:
     "(lr, decay, steps) -> error by seed of the neurons as trained and scaled, for the fixed step sizes."
     kinds = dict.fromkeys((r["lr"], r["decay"], r["steps"]) for r in rows if r["lr"] != "auto"
@@ -203,7 +195,7 @@ def _best_reading(errors: dict[str, np.ndarray]) -> str:
     "As trained or scaled, whichever has the smaller median."
     return min(errors, key=lambda m: np.median(errors[m]))
 
-
+# %% ../../nbs/19_card.ipynb #e3-judge
 def _e3_judge(rows: list[dict]) -> Verdict:
     "Is the automatic configuration within 10 % of the best of the grid, on seeds that did not choose it?"
     rule, table, again = auto_steps(rows[0]["d"]), _e3_table(rows), _e3_table(rows, 100)
@@ -215,41 +207,38 @@ def _e3_judge(rows: list[dict]) -> Verdict:
     name = lambda k: f"eta1 = {k[0]}, decay {k[1]}, T1 = {k[2]}"
     text = (f"best of the card's range without decay {middle(card):.3g} ({name(card)}); best of all "
             f"{middle(best):.3g} ({name(best)}); on fresh seeds {median_interval(error)} ({name(chosen)}) "
-            "and "
-            f"automatic, T1 = {rule}, {median_interval(auto)}: ratio {median_interval(auto / error)}")
+            f"and automatic, T1 = {rule}, {median_interval(auto)}: ratio {median_interval(auto / error)}")
     return decide(text, [paired("the automatic step is within 10 % of the best", 1.1 * error, auto)],
                   len(auto))
 
-
+# %% ../../nbs/19_card.ipynb #e3-world
 def _equal_best(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
     "A world in which E3 is true: no fixed configuration is better than the automatic one."
     keys = lambda r: (r["seed"], r.get("fresh"))
     rows, rule = redraw(rows, rng), auto_steps(rows[0]["d"])
-    auto = {keys(r): r["test_error"] for r in rows if (r["lr"], r["decay"], r["steps"]) == ("auto", "1/lr",
-        rule)}
+    auto = {keys(r): r["test_error"] for r in rows
+            if (r["lr"], r["decay"], r["steps"]) == ("auto", "1/lr", rule)}
     noise = lambda: 1 + 0.05 * abs(rng.standard_normal())
-    return [r if r["lr"] == "auto" else r | {m: max(r[m], auto[keys(r)] * noise()) for m in
-            ("test_error", "scaled_error")} for r in rows]
+    return [r if r["lr"] == "auto" else r | {m: max(r[m], auto[keys(r)] * noise())
+                                             for m in ("test_error", "scaled_error")} for r in rows]
 
-
+# %% ../../nbs/19_card.ipynb #e3-draw
 def _e3_draw(rows: list[dict]):
     "Median error over the grid, without and with decay."
-    from matplotlib.figure import Figure
-
     lrs = list(dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto"))
     steps, table = sorted({r["steps"] for r in rows}), _e3_table(rows)
-    fig = Figure(figsize=(9, 2.8), dpi=100, layout="constrained")
-    for ax, decay in zip(fig.subplots(1, 2, sharey=True), ("0", "1/lr")):
+    fig, axes = panels(2, (9, 2.8), sharey=True)
+    for ax, decay in zip(axes, ("0", "1/lr")):
         cells = [[table[lr, decay, t] for t in steps] for lr in lrs]
         grid = np.array([[np.median(e[_best_reading(e)]) for e in line] for line in cells])
         ax.imshow(np.log(grid), cmap="Blues_r", vmin=np.log(0.002), vmax=np.log(3), aspect="auto")
         for (i, j), value in np.ndenumerate(grid):
-            ax.text(j, i, f"{value:.2g}", ha="center", va="center", fontsize=7, color="w" if value < 0.05
-                    else "k")
+            ax.text(j, i, f"{value:.2g}", ha="center", va="center", fontsize=7,
+                    color="w" if value < 0.05 else "k")
         ax.set_xticks(range(len(steps)), steps)
         ax.set(xlabel="$T_1$", title="no decay" if decay == "0" else "decay $1/\\eta_1$")
-    fig.axes[0].set_yticks(range(len(lrs)), lrs)
-    fig.axes[0].set_ylabel("$\\eta_1$")
+    axes[0].set_yticks(range(len(lrs)), lrs)
+    axes[0].set_ylabel("$\\eta_1$")
     return fig
 
 # %% ../../nbs/19_card.ipynb #9483cd59
@@ -270,7 +259,7 @@ def _k1_cell(moved: str, value: str, d: int, seed: int) -> dict:
     train_first_layer(net, *D1, "mse", steps, lr, engine="power", progress=False)
     return {"test_error": finish(net, D2, test, seed, own["decay"])}
 
-
+# %% ../../nbs/19_card.ipynb #k1-sweep
 def _k1_sweep(scale: str) -> Sweep:
     "Every axis; fewer values at small scale."
     small = scale == "small"
@@ -289,7 +278,7 @@ def _k1_ratios(rows: list[dict]) -> dict[tuple, dict[str, np.ndarray]]:
             found[axis, d] = {v: e / error[str(DEFAULT[axis])] for v, e in error.items()}
     return found
 
-
+# %% ../../nbs/19_card.ipynb #k1-judge
 def _k1_judge(rows: list[dict]) -> Verdict:
     "Is the default within a factor 1.5 of the best on every axis?"
     texts, p = [], 0.0
@@ -301,11 +290,10 @@ def _k1_judge(rows: list[dict]) -> Verdict:
         texts.append(
             f"{axis}, d = {d}: default over best ({best}) {loss}, within 1.5 of the default: "
             f"{', '.join(near)}")
-    return decide("; ".join(texts),
-                  [significant("the default is within a factor 1.5 of the best on every axis", p)],
-                  len({r["seed"] for r in rows}))
+    check = significant("the default is within a factor 1.5 of the best on every axis", p)
+    return decide("; ".join(texts), [check], len({r["seed"] for r in rows}))
 
-
+# %% ../../nbs/19_card.ipynb #k1-world
 def _near_best(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
     "A world in which K1 is true: no setting is better than the default by more than 1.3."
     rows = redraw(rows, rng)
@@ -313,23 +301,21 @@ def _near_best(rows: list[dict], names: Sequence[str], rng: np.random.Generator)
            if r["value"] == str(DEFAULT[r["moved"]])}
     return [r | {"test_error": max(r["test_error"], own[r["moved"], r["d"], r["seed"]] / 1.3)} for r in rows]
 
-
+# %% ../../nbs/19_card.ipynb #k1-draw
 def _k1_draw(rows: list[dict]):
     "Error over the default's, along each axis."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 2.8), dpi=100, layout="constrained")
+    fig, axes = panels(4, (11, 2.8), sharey=True)
     titles = {"lr": "$\\eta_1$ / automatic", "decay": "readout decay", "steps": "$T_1$ (0: the rule)",
               "width": "width $m$"}
-    for ax, (axis, title) in zip(fig.subplots(1, 4, sharey=True), titles.items()):
+    for ax, (axis, title) in zip(axes, titles.items()):
         for d in sorted({r["d"] for r in rows}):
             ratios = _k1_ratios(rows)[axis, d]
             plot_band({i: v for i, v in enumerate(ratios.values())}, ax, f"d = {d}")
         ax.set_xticks(range(len(ratios)), list(ratios), fontsize=7, rotation=30)
         ax.axhline(1.5, color="k", ls=":", lw=1)
         ax.set(title=title, yscale="log")
-    fig.axes[0].set_ylabel("error / default's")
-    fig.axes[0].legend(fontsize=7)
+    axes[0].set_ylabel("error / default's")
+    axes[0].legend(fontsize=7)
     return fig
 
 # %% ../../nbs/19_card.ipynb #fea617b2
@@ -346,13 +332,13 @@ def _k2_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
         found[name] = (U @ leading_directions(X, y, as_loss(name), link.r).T).square().sum(dim=1).min().item()
     return found
 
-
+# %% ../../nbs/19_card.ipynb #k2-sweep
 def _k2_sweep(scale: str) -> Sweep:
     "Four targets at d = 100, n = 40 d."
     return Sweep(f"K2-{scale}", _k2_cell, product(target=_K2_TARGETS, d=[100], n_per_d=[40]), 12
                  if scale == "small" else 30)
 
-
+# %% ../../nbs/19_card.ipynb #k2-correlations
 def _k2_correlations(rows: list[dict], target: str) -> np.ndarray:
     "Spearman correlation of predicted and measured over the losses, one number a seed."
     from scipy.stats import spearmanr
@@ -369,25 +355,22 @@ def _k2_judge(rows: list[dict]) -> Verdict:
     low = min(np.median(v) for v in found.values())
     text = "rank correlation of predicted strength and measured share over eight losses: " + "; ".join(
         f"{t} {median_interval(v)}" for t, v in found.items())
-    return decide(text,
-                  [significant("the rank correlation is positive", p),
-                   bounded("its lowest median", low, low=0.5)], len(found[_K2_TARGETS[0]]))
+    checks = [significant("the rank correlation is positive", p), bounded("its lowest median", low, low=0.5)]
+    return decide(text, checks, len(found[_K2_TARGETS[0]]))
 
-
+# %% ../../nbs/19_card.ipynb #k2-draw
 def _k2_draw(rows: list[dict]):
     "Measured share against predicted strength, one point a loss."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 2.9), dpi=100, layout="constrained")
-    for ax, target in zip(fig.subplots(1, 4, sharey=True), _K2_TARGETS):
+    fig, axes = panels(4, (11, 2.9), sharey=True)
+    for ax, target in zip(axes, _K2_TARGETS):
         for i, name in enumerate(_K2_LOSSES):
             share = median_interval(np.array([r[name] for r in rows if r["target"] == target]))
             x = min(strengths(target, name))
             ax.errorbar(x, share.estimate, [[share.estimate - share.low], [share.high - share.estimate]],
                         fmt="osv^D<>P"[i], ms=5, color=f"C{i}", label=name)
         ax.set(xlabel="predicted strength", title=target)
-    fig.axes[0].set_ylabel("share of the weakest direction")
-    fig.axes[0].legend(fontsize=6, loc="upper left")
+    axes[0].set_ylabel("share of the weakest direction")
+    axes[0].legend(fontsize=6, loc="upper left")
     return fig
 
 # %% ../../nbs/19_card.ipynb #df58869b
@@ -403,7 +386,7 @@ def _k3_cell(kappa: float, d: int, n_per_d: int, seed: int) -> dict:
         found["weak_errors"].append(kappa**4 * ((net(X) - y) * weak).mean().item() ** 2)
     return found
 
-
+# %% ../../nbs/19_card.ipynb #k3-sweep
 def _k3_sweep(scale: str) -> Sweep:
     "kappa of U from 1 to 3."
     small = scale == "small"
@@ -411,7 +394,7 @@ def _k3_sweep(scale: str) -> Sweep:
                  product(kappa=(1.0, 3.0) if small else (1.0, 1.5, 2.0, 3.0), d=[50], n_per_d=[60]), 12
                  if small else 30)
 
-
+# %% ../../nbs/19_card.ipynb #k3-shift
 def _k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
     "Best T1 at kappa = 1 minus that at the largest kappa, with a 99.8 % bootstrap over seeds."
     rng, (first, *_, last) = np.random.default_rng(0), curves.values()
@@ -430,26 +413,25 @@ def _k3_judge(rows: list[dict]) -> Verdict:
     whole = {k: np.median(t[:, rule - 1]) for k, t in values(rows, "errors", "kappa").items()}
     text = f"weak error at T1 = {rule}: " + ", ".join(
         f"{median_interval(v)} at kappa = {k:g}" for k, v in error.items())
-    text += "; best T1 " + ", ".join(f"{best_steps(t):.2f}"
-                                     for t in curves.values()) + f", shift {shift} (99.8 %); test error {min(whole.values()):.3f} to {max(whole.values()):.3f} for all kappa"  # noqa: E501
+    best = ", ".join(f"{best_steps(t):.2f}" for t in curves.values())
+    text += (f"; best T1 {best}, shift {shift} (99.8 %); test error {min(whole.values()):.3f} to "
+             f"{max(whole.values()):.3f} for all kappa")
     return decide(text, [significant("the weak error is larger at the largest kappa", p),
                          significant("its best number of steps is smaller", fewer, visible=True)],
-                         len(error[1.0]))
+                  len(error[1.0]))
 
-
+# %% ../../nbs/19_card.ipynb #k3-draw
 def _k3_draw(rows: list[dict]):
     "Weak error and test error against T1 for each kappa."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(8, 3), dpi=100, layout="constrained")
-    for ax, metric in zip(fig.subplots(1, 2), ("weak_errors", "errors")):
+    fig, axes = panels(2, (8, 3))
+    for ax, metric in zip(axes, ("weak_errors", "errors")):
         for i, (kappa, table) in enumerate(values(rows, metric, "kappa").items()):
             plot_band(dict(zip(range(1, 7), table.T)), ax, f"$\\kappa$ = {kappa:g}", color=f"C{i}")
             if metric == "weak_errors":
                 ax.plot(best_steps(table), np.median(table, axis=0).min(), "v", color=f"C{i}")
         ax.set(xlabel="$T_1$", ylabel={"errors": "test error", "weak_errors": "weak error"}[metric],
                yscale="log")
-    fig.axes[1].legend(fontsize=7, loc="upper left")
+    axes[1].legend(fontsize=7, loc="upper left")
     return fig
 
 # %% ../../nbs/19_card.ipynb #abc0307b
@@ -460,20 +442,16 @@ CLAIMS = (
           ran="the network beside the power limit", world=trade_names),
     Claim("E2",
           "at n = 10 d, Huber's loss brings the best neuron nearer to the plane of h4+h4 than squared loss "
-          "does "
-          "(after the card's first experiment 2)",
-          _e2_sweep, _e2_judge, _e2_draw,
-          source="a third party's card of the paper, first experiment 2", 
+          "does (after the card's first experiment 2)", _e2_sweep, _e2_judge, _e2_draw,
+          source="a third party's card of the paper, first experiment 2",
           ran="the power limit, m = 128",
           reservation="the card says that Huber recovers the plane at n = 10 d: it does not, that takes two "
-          "to four "
-                      "times the rows", world=trade_names),
+                      "to four times the rows", world=trade_names),
     Claim("E3", "the automatic step is as good as the best of a grid of steps (card, first experiment 3)",
           _e3_sweep, _e3_judge, _e3_draw,
           source="a third party's card of the paper, first experiment 3", ran="the network",
           reservation="the best takes 64 times as many steps, and is ordinary training rather than a power "
-          "iteration",
-          truth=_equal_best),
+                      "iteration", truth=_equal_best),
     Claim("K1", "the defaults are within a factor 1.5 of the best on every axis (card, next check 1)",
           _k1_sweep, _k1_judge, _k1_draw,
           source="a third party's card of the paper, next check 1", ran="the power limit", truth=_near_best),

@@ -16,7 +16,7 @@ from .samples_and_time import crossing
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
 from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, log_slope,
-                                  median_interval, sign_test, significant, values)
+                                  median_interval, panels, sign_test, significant, values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -48,7 +48,7 @@ def _c7_problem(kind: str, kappa: float, d: int, seed: int):
     X, y = sample(target, U, int(_N_PER_D[-1] * d), seed=seed)
     return X, y, U, torch.linalg.svd(U)[2][1] if kind == "U" else U[1]
 
-
+# %% ../../nbs/14_conditioning.ipynb #c7-cell
 def _c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
     "Sample needed for the weak direction, and coverage by step at the largest sample."
     X, y, U, weak = _c7_problem(kind, kappa, d, seed)
@@ -65,7 +65,7 @@ def _c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
     edge = math.exp(np.interp(math.log(needed), np.log(_N_PER_D), np.log(edges)))
     return {"shares": shares, "needed": needed, "edge": edge, "coverage": history.coverage.tolist()}
 
-
+# %% ../../nbs/14_conditioning.ipynb #c7-sweep
 def _c7_sweep(scale: str) -> Sweep:
     "kappa_S from 1 to 8, set by the link or by U."
     full = scale == "full"
@@ -83,56 +83,60 @@ def _c7_rates(rows: list[dict]) -> dict[tuple, Interval]:
         found[kind, kappa] = median_interval(np.array([math.log(c[2] / c[3]) / ideal for c in chosen]))
     return found
 
-
+# %% ../../nbs/14_conditioning.ipynb #c7-judge
 def _c7_judge(rows: list[dict]) -> Verdict:
     "More samples, as the bulk must sink below the weakest outlier, and fewer steps, like 1 / log kappa?"
-    slopes, edges, p = [], [], 0.0
+    slopes, edges, p, rates = [], [], 0.0, _c7_rates(rows)
     for kind in ("S", "U"):
         needed, edge = (values(rows, metric, "kappa", kind=kind) for metric in ("needed", "edge"))
         slopes.append(log_slope([_difficulty(k) for k in needed], needed.values()))
         edges.append(log_slope([1 / k for k in edge], edge.values()))
         p = max(p, sign_test(needed[max(needed)], needed[min(needed)]))
-    rates = _c7_rates(rows).values()
-    text = (
-        f"slope of log edge in log weakest outlier {edges[0]} (kappa of S), {edges[1]} (of U), predicted 1; ")
-    text += f"of log n in log(1 + kappa_S^2) {slopes[0]}, 1 only for n >> d; "
-    text += (
-        f"loss of coverage a step over log kappa_S {min(r.low for r in rates):.2f} to "
-        f"{max(r.high for r in rates):.2f}, predicted 1")
+    text = (f"slope of log edge in log weakest outlier {edges[0]} (kappa of S), {edges[1]} (of U), predicted "
+            f"1; of log n in log(1 + kappa_S^2) {slopes[0]}, 1 only for n >> d; loss of coverage a step over "
+            f"log kappa_S {min(r.low for r in rates.values()):.2f} to "
+            f"{max(r.high for r in rates.values()):.2f}, predicted 1")
     checks = [significant("the weak direction needs more rows, for both kinds", p)]
     checks += [bounded(f"slope of log edge in log weakest outlier, kappa of {kind}", edge, 0.8, 1.2)
                for kind, edge in zip("SU", edges)]
     checks += [bounded(f"loss of coverage a step over log kappa_S, kappa = {kappa:g} of {kind}", rate, 0.8,
-                       1.2) for (kind, kappa), rate in _c7_rates(rows).items()]
+                       1.2) for (kind, kappa), rate in rates.items()]
     return decide(text, checks, len({r["seed"] for r in rows}))
 
 # %% ../../nbs/14_conditioning.ipynb #861c9e14
-def _c7_draw(rows: list[dict]):
-    "Share of the weak direction against n/d; sample needed against prediction; coverage by step."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 3.2), dpi=100, layout="constrained")
-    left, middle, right = fig.subplots(1, 3)
-    kappas = sorted({r["kappa"] for r in rows})
-    for i, kappa in enumerate(kappas):
+def _draw_kappas(left, right, rows: list[dict]) -> None:
+    "Share of the weak direction against n/d, and coverage by step with its ideal, a colour a kappa of S."
+    for i, kappa in enumerate(sorted({r["kappa"] for r in rows})):
         chosen = [r for r in rows if r["kind"] == "S" and r["kappa"] == kappa]
         left.semilogx(_N_PER_D, np.median([r["shares"] for r in chosen], axis=0), color=f"C{i}",
                       label=f"$\\kappa_S$ = {kappa:g}")
         right.semilogy(range(7), np.median([r["coverage"] for r in chosen], axis=0), "o", ms=4, color=f"C{i}")
         right.semilogy(range(7), [_ideal_coverage(kappa, t) for t in range(7)], color=f"C{i}", lw=1)
+    left.axhline(0.5, color="k", ls=":", lw=1)
+    left.set(xlabel="$n/d$", ylabel="share of the weak direction found")
+    right.set(xlabel="step", ylabel="coverage (lines: ideal)")
+    left.legend(fontsize=7)
+
+# %% ../../nbs/14_conditioning.ipynb #c7-needed
+def _draw_difficulty(ax, rows: list[dict]) -> None:
+    "Sample needed against the difficulty, for kappa of S and of U."
     for kind, marker, shift in (("S", "o", 0.96), ("U", "s", 1.04)):  # side by side, not on top of each other
         needed = values(rows, "needed", "kappa", kind=kind)
         bands = [median_interval(v) for v in needed.values()]
         errors = np.array([[b.estimate - b.low, b.high - b.estimate] for b in bands]).T
-        middle.errorbar([shift * _difficulty(k) for k in needed], [b.estimate for b in bands], errors,
-                        fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
-    line = np.array([_difficulty(k) for k in kappas])
-    middle.loglog(line, bands[-1].estimate * line / line[-1], "k:", label="slope 1, for $n \\gg d$")
-    left.axhline(0.5, color="k", ls=":", lw=1)
-    left.set(xlabel="$n/d$", ylabel="share of the weak direction found")
-    middle.set(xlabel="$\\sigma^2/\\lambda_r^2 = (1 + \\kappa_S^2)/2$", ylabel="$n/d$ needed")
-    right.set(xlabel="step", ylabel="coverage (lines: ideal)")
-    left.legend(fontsize=7), middle.legend(fontsize=7)
+        ax.errorbar([shift * _difficulty(k) for k in needed], [b.estimate for b in bands], errors,
+                    fmt=marker, ms=4, capsize=2, label=f"$\\kappa$ of {kind}")
+    line = np.array([_difficulty(k) for k in sorted(needed)])
+    ax.loglog(line, bands[-1].estimate * line / line[-1], "k:", label="slope 1, for $n \\gg d$")
+    ax.set(xlabel="$\\sigma^2/\\lambda_r^2 = (1 + \\kappa_S^2)/2$", ylabel="$n/d$ needed")
+    ax.legend(fontsize=7)
+
+
+def _c7_draw(rows: list[dict]):
+    "Share of the weak direction against n/d; sample needed against prediction; coverage by step."
+    fig, (left, middle, right) = panels(3, (11, 3.2))
+    _draw_kappas(left, right, rows)
+    _draw_difficulty(middle, rows)
     return fig
 
 # %% ../../nbs/14_conditioning.ipynb #1f60e15b

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from .best_steps import power_step
 from ..problem.hermite import gauss_hermite, tensor_rule
-from ..problem.losses import MSE, Loss, as_loss, population_rule, second_order_matrix
+from ..problem.losses import MSE, Loss, as_loss, second_order_matrix
 from ..engine.network import TwoLayerNet, alignment, index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps
-from .samples_and_time import needed_law, stream_matrices
+from .samples_and_time import needed_law, stream_matrices, weighed_points
 from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, log_slope, median_interval,
-                                  plot_band, sign_test, significant, values)
+                                  panels, plot_band, sign_test, significant, values)
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
@@ -34,10 +34,9 @@ def _tilt(
     loss: Loss,  # the loss
 ) -> float:  # tau
     "tau of formula (1): squared tilt of the eigenvectors of S times n/d."
-    rule = tensor_rule(*gauss_hermite(target.degree + 2),
-                       target.r) if isinstance(loss, MSE) else population_rule(target, loss)
-    (Z, w), y = rule, target(rule[0])
-    slope = loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
+    exact = isinstance(loss, MSE)
+    Z, w, slope = weighed_points(
+        target, loss, tensor_rule(*gauss_hermite(target.degree + 2), target.r) if exact else None)
     signal = (w * slope * (Z.square().mean(1) - 1)).sum().item()
     return ((w * slope.square()) @ Z.square().mean(1)).item() / signal**2
 
@@ -106,7 +105,7 @@ def _brackets(W: Tensor, a: Tensor, U: Tensor, link: Target, n2: int, noise: flo
     found = {"clean": W @ Q.T, "oracle": G}
     return {k: projected_error(N, a, U @ Q.T, link, n2, noise=noise, seed=seed) for k, N in found.items()}
 
-
+# %% ../../nbs/17_end_to_end.ipynb #c11-cell
 def _c11_cell(kind: str, target: str, loss: str, d: int, ratios: list[float], width: int, noise: float,
               seed: int) -> dict:
     "Test error and bulk share for each n/d, with the brackets at the last one."
@@ -139,7 +138,7 @@ def _side_points(small: bool) -> list[dict]:
     points += [base | dict(kind="r", target="+".join(f"h2(z{i + 1})" for i in range(r))) for r in counts]
     return points + [base | dict(kind="noise", noise=sd) for sd in sds]
 
-
+# %% ../../nbs/17_end_to_end.ipynb #c11-sweep
 def _c11_sweep(scale: str) -> Sweep:
     "The main curve and the comparisons, twelve seeds."
     small = scale == "small"
@@ -166,19 +165,24 @@ def fall(errors: dict[int, np.ndarray]) -> tuple:
     return slope, max(sign_test(errors[d], errors[dims[-1]]) for d in (dims[0], dims[-2]))
 
 # %% ../../nbs/17_end_to_end.ipynb #a64ddced
+def _of_kind(rows: list[dict], kind: str, target: str | None = None) -> list[dict]:
+    "Rows of one comparison, of one target or of all, with the number of terms as a setting."
+    return [r | {"r": r["target"].count("h")} for r in rows
+            if r["kind"] == kind and target in (None, r["target"])]
+
+
 def _side_text(rows: list[dict]) -> str:
     "What width, r and noise cost, at the two ends of their ranges."
     parts = []
     for kind in ("width", "r", "noise"):
-        chosen = [r | {"r": r["target"].count("h")}
-                  for r in rows if r["kind"] == kind and r["target"] != _DEGREES[2][0]]
+        chosen = [r for r in _of_kind(rows, kind) if r["target"] != _DEGREES[2][0]]
         errors = values(chosen, "test_error", kind, -1)
         low, high = min(errors), max(errors)
         parts.append(
             f"{kind} {low} to {high}: {median_interval(errors[low])} to {median_interval(errors[high])}")
     return "at d = 100, n/d = 49, " + ", ".join(parts)
 
-
+# %% ../../nbs/17_end_to_end.ipynb #c11-judge
 def _c11_judge(rows: list[dict]) -> Verdict:
     "Does the error fall with d at n = d (log d)^3, without levelling off?"
     p, falls, texts = 0.0, True, []
@@ -193,41 +197,43 @@ def _c11_judge(rows: list[dict]) -> Verdict:
         texts.append(
             f"{target}: test error {first} at d = {low}, {last} at {high}, slope {slope} (99.8 %); with n/d "
             f"constant {linear} at {high}")
-    checks = bounded("targets whose error does not fall", float(not falls), high=0), significant(
-        "the error falls from the first and from the last d but one, with a slope below zero", p,
-        visible=True)
+    checks = [bounded("targets whose error does not fall", float(not falls), high=0),
+              significant("the error falls from the first and from the last d but one, with a slope below "
+                          "zero", p, visible=True)]
     return decide("; ".join([*texts, _side_text(rows)]), checks, len(by_power[-1][high]))
 
 # %% ../../nbs/17_end_to_end.ipynb #db117227
-def _draw_main(axes, rows: list[dict], target: str) -> None:
-    """Error against d at the three powers with formula (2), and the bulk share at the highest power with A
-    and B."""
-    loss, base = _BASE[target]
-    link, loss = Target.parse(target), as_loss(loss)
+def _draw_error(ax, rows: list[dict], target: str) -> None:
+    "Error against d at the three powers, with formula (2)."
+    (loss, base), link = _BASE[target], Target.parse(target)
     for i, k in enumerate(_POWERS):
         errors = values(rows, "test_error", "d", i, kind="d", target=target)
-        plot_band(errors, axes[0], "$n/d$ constant" if k == 0 else f"$n/d\\propto(\\log d)^{k}$",
-                  color=f"C{i}")
-        axes[0].plot(list(errors), [_tilt_error(link, loss, _ratio_at(k, d, base)) for d in errors], ":",
-                     color=f"C{i}")
-    axes[0].set(title=f"{target}; dotted: (2)", ylabel="test error")
-    shares, ratios = values(rows, "bulk", "d", -1, kind="d",
-                            target=target), [_ratio_at(_POWERS[-1], d, base) for d in errors]
-    plot_band(shares, axes[1], "measured", color="C2")
-    axes[1].plot(list(shares), [_tilt(link, loss) / a for a in ratios], "k:", label="tilt A, by (1)")
-    axes[1].plot(list(shares), [_start_part(link, loss, d, a) for d, a in zip(shares, ratios)], "k--", lw=1,
-                 label="start B, chapter 12")
-    axes[1].set(title=f"{target}, $n/d\\propto(\\log d)^{_POWERS[-1]}$", ylabel="bulk share of a neuron")
-    for ax in axes:
-        ax.set(xscale="log", yscale="log", xlabel="d")
-        ax.legend(fontsize=7)
+        plot_band(errors, ax, f"$n/d\\propto(\\log d)^{k}$" if k else "$n/d$ constant", color=f"C{i}")
+        law = [_tilt_error(link, as_loss(loss), _ratio_at(k, d, base)) for d in errors]
+        ax.plot(list(errors), law, ":", color=f"C{i}")
+    ax.set(title=f"{target}; dotted: (2)", ylabel="test error", xscale="log", yscale="log", xlabel="d")
+    ax.legend(fontsize=7)
 
+# %% ../../nbs/17_end_to_end.ipynb #draw-bulk
+def _draw_bulk(ax, rows: list[dict], target: str) -> None:
+    "Bulk share against d at the highest power, with A and B."
+    (loss, base), link = _BASE[target], Target.parse(target)
+    shares = values(rows, "bulk", "d", -1, kind="d", target=target)
+    ratios = {d: _ratio_at(_POWERS[-1], d, base) for d in shares}
+    plot_band(shares, ax, "measured", color="C2")
+    ax.plot(list(shares), [_tilt(link, as_loss(loss)) / a for a in ratios.values()], "k:",
+            label="tilt A, by (1)")
+    ax.plot(list(shares), [_start_part(link, as_loss(loss), d, a) for d, a in ratios.items()], "k--", lw=1,
+            label="start B, chapter 12")
+    ax.set(title=f"{target}, $n/d\\propto(\\log d)^{_POWERS[-1]}$", ylabel="bulk share of a neuron",
+           xscale="log", yscale="log", xlabel="d")
+    ax.legend(fontsize=7)
 
+# %% ../../nbs/17_end_to_end.ipynb #draw-brackets
 def _draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | None = None, suffix: str = "",
                    **style) -> None:
     "Error, clean and oracle along one setting."
-    chosen = [r | {"r": r["target"].count("h")}
-              for r in rows if r["kind"] == kind and target in (None, r["target"])]
+    chosen = _of_kind(rows, kind, target)
     plot_band(values(chosen, "test_error", axis, -1), ax, f"error{suffix}", color="C2", **style)
     for metric, color in (("clean", "C0"), ("oracle", "0.5")):
         plot_band(values(chosen, metric, axis), ax, f"{metric}{suffix}", color=color, **style)
@@ -237,7 +243,7 @@ def _draw_brackets(ax, rows: list[dict], kind: str, axis: str, target: str | Non
 def _draw_degree(ax, rows: list[dict]) -> None:
     "Error against n/d for each degree, with formula (2)."
     for i, (target, loss) in enumerate(_DEGREES):
-        chosen = [r for r in rows if r["kind"] == "degree" and r["target"] == target]
+        chosen = _of_kind(rows, "degree", target)
         if not chosen:
             continue
         ratios = chosen[0]["ratios"]
@@ -249,26 +255,25 @@ def _draw_degree(ax, rows: list[dict]) -> None:
            title="degree, d = 100; dotted: (2)", ylim=(4e-4, 2))
     ax.legend(fontsize=7, loc="lower left")
 
-
+# %% ../../nbs/17_end_to_end.ipynb #c11-draw
 def _c11_draw(rows: list[dict]):
     "The main curves above, the four comparisons below."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(13, 6.4), dpi=100, layout="constrained")
-    axes = fig.subplots(2, 4)
-    for pair, target in zip((axes[0, :2], axes[0, 2:]), _targets_of(rows, "d")):
-        _draw_main(pair, rows, target)
-    for ax in axes[0, 2 * len(_targets_of(rows, "d")) :]:
+    fig, (above, below) = panels((2, 4), (13, 6.4))
+    for ax in above:
         ax.set_axis_off()
+    for pair, target in zip((above[:2], above[2:]), _targets_of(rows, "d")):
+        for ax, draw in zip(pair, (_draw_error, _draw_bulk)):
+            ax.set_axis_on()
+            draw(ax, rows, target)
     for target, suffix, ls in zip(_targets_of(rows, "width"), (", h2+h2", ", h4+h4"), ("-", "--")):
-        _draw_brackets(axes[1, 0], rows, "width", "width", target, suffix, ls=ls)
-    axes[1, 0].set(xscale="log", xlabel="width m", title="width, d = 100")
-    _draw_degree(axes[1, 1], rows)
-    _draw_brackets(axes[1, 2], rows, "r", "r")
-    axes[1, 2].set(xlabel="r", title="sum of r terms h2, n/d = 49")
-    _draw_brackets(axes[1, 3], rows, "noise", "noise")
-    axes[1, 3].set(xlabel="sd of the label noise", title="noise, h2+h2, n/d = 49")
-    for ax in axes[1, [0, 2, 3]]:
+        _draw_brackets(below[0], rows, "width", "width", target, suffix, ls=ls)
+    _draw_degree(below[1], rows)
+    _draw_brackets(below[2], rows, "r", "r")
+    _draw_brackets(below[3], rows, "noise", "noise")
+    below[0].set(xscale="log", xlabel="width m", title="width, d = 100")
+    below[2].set(xlabel="r", title="sum of r terms h2, n/d = 49")
+    below[3].set(xlabel="sd of the label noise", title="noise, h2+h2, n/d = 49")
+    for ax in below[[0, 2, 3]]:
         ax.legend(fontsize=7)
     return fig
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
-from ..sweeps import Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, product, values
+from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, panels,
+                                  product, values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -28,7 +29,7 @@ def _c1_cell(e0: float, engine: str, activation: str, loss: str, seed: int) -> d
     gaps = (true - limit).flatten(1).norm(dim=1) / limit.flatten(1).norm(dim=1)
     return {f"gap{t}": gaps[t].item() for t in (1, 2, 3)}
 
-
+# %% ../../nbs/10_gd_is_power.ipynb #c1-sweep
 _C1_SCALES = (1e-1, 1e-2, 1e-3, 1e-4)
 
 
@@ -54,7 +55,7 @@ def _c1_slopes(rows: list[dict]) -> dict[tuple, Interval]:
             found[t, engine, activation, loss] = log_slope(by_e0, by_e0.values())
     return found
 
-
+# %% ../../nbs/10_gd_is_power.ipynb #c1-judge
 def _c1_judge(rows: list[dict]) -> Verdict:
     "Does every gap fall at least linearly?"
     slopes = _c1_slopes(rows)
@@ -72,12 +73,10 @@ def _c1_judge(rows: list[dict]) -> Verdict:
 # %% ../../nbs/10_gd_is_power.ipynb #08cc8a36
 def _c1_draw(rows: list[dict]):
     "Gap against e0 at each step; one line a combination, its median over seeds."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(9, 3.1), dpi=100, layout="constrained")
+    fig, axes = panels(3, (9, 3.1), sharey=True)
     kinds = list(dict.fromkeys((r["activation"], r["loss"], r["engine"]) for r in rows))
     colours = {a: f"C{i}" for i, a in enumerate(dict.fromkeys(k[0] for k in kinds))}
-    for t, ax in enumerate(fig.subplots(1, 3, sharey=True), start=1):
+    for t, ax in enumerate(axes, start=1):
         for activation, loss, engine in kinds:
             by_e0 = values(rows, f"gap{t}", "e0", engine=engine, activation=activation, loss=loss)
             style = dict(color=colours[activation],
@@ -89,7 +88,7 @@ def _c1_draw(rows: list[dict]):
         ax.loglog(_C1_SCALES, [0.1 * e for e in _C1_SCALES], "k--", label="slope 1")
         ax.set(xlabel="$e_0$", title=f"after step {t}")
     ax.legend(fontsize=8)
-    fig.axes[0].set_ylabel("relative gap")
+    axes[0].set_ylabel("relative gap")
     return fig
 
 # %% ../../nbs/10_gd_is_power.ipynb #76c89d3e

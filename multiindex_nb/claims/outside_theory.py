@@ -13,14 +13,15 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from .samples_and_time import weighed_points
 from ..engine.learner import oracle, relative_error
 from ..problem.losses import Huber, as_loss, population_rule
 from ..engine.network import symmetric_init
 from ..engine.power_iteration import train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import recovered_subspace, subspace_error
-from ..sweeps import (Claim, Sweep, Verdict, decide, median_interval, sign_test, significant,
-                                  values)
+from ..sweeps import (Claim, Sweep, Verdict, decide, median_interval, panels, sign_test,
+                                  significant, values)
 from ..problem.targets import Target, generator, random_subspace
 from ..problem.white import whiten
 
@@ -53,9 +54,7 @@ def link_strengths(
     "|lambda_k| / sigma_k for each eigenvector of the population matrix."
     target, loss = LINKS[link], as_loss(loss)
     # fine enough for squares of the weights too
-    Z, w = population_rule(target, loss if loss.kinked else Huber())
-    y = target(Z)
-    slope = loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
+    Z, w, slope = weighed_points(target, loss, population_rule(target, loss if loss.kinked else Huber()))
     slope = slope - w @ slope
     values, vectors = torch.linalg.eigh(Z.T @ ((w * slope)[:, None] * Z))
     spread = ((w * slope**2) @ (Z @ vectors) ** 2).sqrt()
@@ -78,7 +77,7 @@ def _ar1_power(d: int, power: float, rho: float = 0.7) -> Float[Tensor, "d d"]:
     s, Q = torch.linalg.eigh(rho ** (k[:, None] - k).abs().double())
     return (Q * s**power) @ Q.T
 
-
+# %% ../../nbs/18_outside_theory.ipynb #draw-inputs
 def _draw_inputs(
     law: str,  # gaussian, uniform, rademacher, three, t, elliptical or ar1
     n: int,  # rows
@@ -127,7 +126,7 @@ def _draw_case(link: Target, law: str, frame: str, d: int, n: int, n_test: int, 
     inputs = [_draw_inputs(law, rows, d, 3 * seed + k) for k, rows in enumerate((n, n, n_test))]
     return U, [(X, link(X @ U.T)) for X in inputs]
 
-
+# %% ../../nbs/18_outside_theory.ipynb #prepare
 def _prepare(way: str, X1: Tensor, X2: Tensor, Xt: Tensor):
     "Inputs of D1, D2 and test as the network sees them, and the map of its neurons to the old coordinates."
     if way == "white":
@@ -136,7 +135,7 @@ def _prepare(way: str, X1: Tensor, X2: Tensor, Xt: Tensor):
     first = {"raw": lambda X: X, "sphere": _to_sphere}[way](X1)
     return first, X2, Xt, torch.eye(X1.shape[1], dtype=X1.dtype)
 
-
+# %% ../../nbs/18_outside_theory.ipynb #c12-cell
 def _c12_cell(link: str, loss: str, law: str, frame: str, way: str, d: int, n_per_d: int, width: int,
               seed: int) -> dict:
     """Subspace error of the neurons, against U and against U Sigma, and test error beside the oracle's; three
@@ -172,37 +171,49 @@ class _Contrast:
     metrics: tuple[str, str] = ("subspace", "subspace")  # of the one and of the other
 
 # %% ../../nbs/18_outside_theory.ipynb #6947a940
-def _contrasts() -> list[_Contrast]:
-    "All predictions that C12 is judged on."
-    h2, relu, product, odd = "h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)", "tanh(2z1)+tanh(2z2)"
-    seen = (relu, "|z1|+|z2|", "cos(2z1)+cos(2z2)", product, "1[|z|>1.2]")
+_SUM, _RELU, _SIGN = "h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)"
+
+
+def _link_contrasts() -> list[_Contrast]:
+    "Predictions on Gaussian inputs: what a loss sees of a link."
+    odd, maximum, wave = "tanh(2z1)+tanh(2z2)", "max(z1,z2)", "cos(2z1)+cos(2z2)"
+    seen = (_RELU, "|z1|+|z2|", wave, _SIGN, "1[|z|>1.2]")
     found = [_Contrast(_case(g), _case("sign(z1*z2*z3)"), "a product of three has no second-order part")
              for g in seen]
-    found += [_Contrast(_case(a, e), _case(b, f), why) for a, e, b, f, why in (
+    return found + [_Contrast(_case(a, e), _case(b, f), why) for a, e, b, f, why in (
         ("1[z1>1]", "mse", "1[z1>0]", "mse", "no loss sees a symmetric step"),
         (odd, "expectile:0.9", odd, "mse", "an odd link needs an asymmetric loss"),
-        ("max(z1,z2)", "expectile:0.9", "max(z1,z2)", "mse", "squared loss sees one direction of a maximum"),
-        ("cos(2z1)+cos(2z2)", "mse", "sin(2z1)+sin(2z2)", "expectile:0.9",
-         "strength 0.06 is below the noise"),
+        (maximum, "expectile:0.9", maximum, "mse", "squared loss sees one direction of a maximum"),
+        (wave, "mse", "sin(2z1)+sin(2z2)", "expectile:0.9", "strength 0.06 is below the noise"),
     )]
-    ar1 = {g: (_case(g, law="ar1", way="white"), _case(g, law="ar1")) for g in (h2, relu, product)}
-    found += [_Contrast(*pair, "whitening mends correlation") for pair in ar1.values()]
+
+# %% ../../nbs/18_outside_theory.ipynb #input-contrasts
+def _input_contrasts() -> list[_Contrast]:
+    "Predictions on other inputs: correlated, signs along axes, heavy tails."
+    ar1 = {g: (_case(g, law="ar1", way="white"), _case(g, law="ar1")) for g in (_SUM, _RELU, _SIGN)}
+    found = [_Contrast(*pair, "whitening mends correlation") for pair in ar1.values()]
     found += [_Contrast(*pair, "and the readout with it", False, ("test_error",) * 2)
               for pair in ar1.values()]
-    found += [_Contrast(ar1[h2][1], ar1[h2][1], "raw neurons span Sigma U", metrics=("turned", "subspace"))]
-    dead = _case(relu, law="rademacher", frame="axes")
+    found += [_Contrast(ar1[_SUM][1], ar1[_SUM][1], "raw neurons span Sigma U",
+                        metrics=("turned", "subspace"))]
+    dead = _case(_RELU, law="rademacher", frame="axes")
     found += [_Contrast(_case(*live), _case(*dead[:4], way), why) for live, way, why in (
-        ((relu, "mse", "rademacher"), "raw", "signs along axes have no second-order part"),
-        ((relu, "mse", "three", "axes"), "raw", "it is kurtosis, not discreteness"),
-        ((product, "mse", "rademacher", "axes"), "raw", "a product of signs has one"),
-        ((relu, "mse", "three", "axes"), "white", "whitening does not revive signs along axes"),
+        ((_RELU, "mse", "rademacher"), "raw", "signs along axes have no second-order part"),
+        ((_RELU, "mse", "three", "axes"), "raw", "it is kurtosis, not discreteness"),
+        ((_SIGN, "mse", "rademacher", "axes"), "raw", "a product of signs has one"),
+        ((_RELU, "mse", "three", "axes"), "white", "whitening does not revive signs along axes"),
     )]
-    for g in (h2, relu):
+    for g in (_SUM, _RELU):
         heavy, white, sphere = (_case(g, law="elliptical", way=way) for way in ("raw", "white", "sphere"))
-        found += [_Contrast(_case(g), heavy, "a common heavy-tailed scale", False),
-                  _Contrast(sphere, heavy, "rows of equal length", False)]
-        found += [_Contrast(sphere, white, "whitening does not mend a common scale", False)]
-    return found + [_Contrast(_case(h2), _case(h2, law="t"), "heavy-tailed coordinates", False)]
+        found += [_Contrast(better, worse, why, False) for better, worse, why in (
+            (_case(g), heavy, "a common heavy-tailed scale"), (sphere, heavy, "rows of equal length"),
+            (sphere, white, "whitening does not mend a common scale"))]
+    return found + [_Contrast(_case(_SUM), _case(_SUM, law="t"), "heavy-tailed coordinates", False)]
+
+
+def _contrasts() -> list[_Contrast]:
+    "All predictions that C12 is judged on."
+    return _link_contrasts() + _input_contrasts()
 
 # %% ../../nbs/18_outside_theory.ipynb #eede5a9f
 def _c12_score(rows: list[dict]) -> list[tuple[_Contrast, float, float, float]]:
@@ -216,31 +227,27 @@ def _c12_score(rows: list[dict]) -> list[tuple[_Contrast, float, float, float]]:
         out.append((c, *map(float, medians), 1.0 if missed else min(1.0, p)))
     return out
 
-
+# %% ../../nbs/18_outside_theory.ipynb #c12-judge
 def _c12_judge(rows: list[dict]) -> Verdict:
     "Does every predicted contrast show?"
     score, table = _c12_score(rows), values(rows, "subspace", _CASE)
     shown, firm = [s for s in score if s[3] < 1e-3], [s for s in score if s[0].firm]
-    text = (
-        f"{len(shown)} of {len(score)} predicted contrasts show; subspace error at most "
-        f"{max(s[1] for s in firm):.2f} where ")
-    text += f"theory says found, at least {min(s[2] for s in firm):.2f} where lost"
-    h2 = "h2(z1)+h2(z2)"
+    texts = [f"{len(shown)} of {len(score)} predicted contrasts show; subspace error at most "
+             f"{max(s[1] for s in firm):.2f} where theory says found, at least "
+             f"{min(s[2] for s in firm):.2f} where lost"]
     for name, law, ways in (("correlated", "ar1", ("raw", "white")),
                             ("elliptical t", "elliptical", ("raw", "white", "sphere"))):
-        text += f"; {name}: " + ", ".join(f"{way} {median_interval(table[_case(h2, law=law, way=way)])}"
-                                          for way in ways)
-    text += "".join(f"; NOT shown: {' '.join(s[0].better)} before {' '.join(s[0].worse)}"
-                    for s in score if s not in shown)
-    return decide(text,
-                  [significant(
-                      "every predicted contrast, corrected for their number", max(s[3] for s in score))],
-                      len({r["seed"] for r in rows}))
+        texts.append(f"{name}: " + ", ".join(
+            f"{way} {median_interval(table[_case(_SUM, law=law, way=way)])}" for way in ways))
+    texts += [f"NOT shown: {' '.join(s[0].better)} before {' '.join(s[0].worse)}"
+              for s in score if s not in shown]
+    check = significant("every predicted contrast, corrected for their number", max(s[3] for s in score))
+    return decide("; ".join(texts), [check], len({r["seed"] for r in rows}))
 
 # %% ../../nbs/18_outside_theory.ipynb #8360eb72
 def _full_cases() -> list[tuple]:
     "The judged cases and the rest of the table."
-    three = ("h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)")
+    three = (_SUM, _RELU, _SIGN)
     cases = [_case(g, loss) for g in LINKS for loss in ("mse", "expectile:0.9")]
     laws = ("gaussian", "uniform", "rademacher", "three", "t", "elliptical", "ar1")
     cases += [_case(g, law=law, way=way) for g in three for law in laws for way in ("raw", "white")]
@@ -250,7 +257,7 @@ def _full_cases() -> list[tuple]:
     cases += [_case(g, "huber:0.5", law) for g in three[:2] for law in ("gaussian", "t", "elliptical")]
     return cases + [_case(three[0], "huber:0.5", "elliptical", way="sphere")]
 
-
+# %% ../../nbs/18_outside_theory.ipynb #c12-sweep
 def _c12_sweep(scale: str) -> Sweep:
     "The judged cases at d = 32, or all of them at d = 100."
     small = scale == "small"
@@ -284,7 +291,7 @@ def _draw_links(ax, rows: list[dict]) -> None:
 # %% ../../nbs/18_outside_theory.ipynb #862a4e18
 def _draw_laws(ax, rows: list[dict]) -> None:
     "Subspace error under each law: colour for the link, marker for the preparation."
-    table, links = values(rows, "subspace", _CASE), ("h2(z1)+h2(z2)", "relu(z1)+relu(z2)", "sign(z1*z2)")
+    table, links = values(rows, "subspace", _CASE), (_SUM, _RELU, _SIGN)
     order = ("ar1", "elliptical", "t", "rademacher", "three", "uniform", "gaussian")  # from below
     names = sorted({(k[2], k[3]) for k in table}, key=lambda k: (k[1] == "random", order.index(k[0])))
     for (link, loss, law, frame, way), v in table.items():
@@ -302,14 +309,12 @@ def _draw_laws(ax, rows: list[dict]) -> None:
                                       for law, frame in names], fontsize=8)
     ax.set(xlim=(0, 1.05), xlabel="subspace error", title="squared loss"), ax.legend(fontsize=7, ncol=2)
 
-
+# %% ../../nbs/18_outside_theory.ipynb #c12-draw
 def _c12_draw(rows: list[dict]):
     "Measured and predicted error by link; error by law and preparation."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 4.6), dpi=100, layout="constrained")
-    for ax, panel in zip(fig.subplots(1, 2), (_draw_links, _draw_laws)):
-        panel(ax, rows)
+    fig, axes = panels(2, (11, 4.6))
+    for ax, draw in zip(axes, (_draw_links, _draw_laws)):
+        draw(ax, rows)
         ax.grid(axis="y", lw=0.4)
     return fig
 

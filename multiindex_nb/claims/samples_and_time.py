@@ -22,21 +22,27 @@ from ..engine.network import TwoLayerNet, alignment, coverage, symmetric_init
 from ..engine.power_iteration import auto_lr, train_first_layer
 from ..engine.gradients import neuron_sums
 from ..engine.recovery import ACCURATE, ALIGNED, COVERED, subspace_error
-from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, plot_band,
-                                  product, redraw, sign_test, significant, values)
+from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, log_slope, panels,
+                                  plot_band, product, redraw, sign_test, significant, values)
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['STEPS', 'T1', 'CLAIMS', 'needed_law', 'stream_matrices', 'LazyGaussian', 'lazy_steps', 'crossing', 'exponent',
-           'shade']
+__all__ = ['STEPS', 'T1', 'CLAIMS', 'weighed_points', 'needed_law', 'stream_matrices', 'LazyGaussian', 'lazy_steps', 'crossing',
+           'exponent', 'shade']
 
 # %% ../../nbs/12_samples_and_time.ipynb #35f48241
-def _population_location(target: Target, loss: Loss) -> float:
-    "argmin_c E[l(c, g(z))], by quadrature."
-    Z, w = population_rule(target, loss)
-    return loss.location(target(Z), w)
+def weighed_points(
+    target: Target,  # the link
+    loss: Loss,  # the loss
+    # points and weights of the quadrature; None: those of `population_rule`
+    rule: tuple[Float[Tensor, "q r"], Float[Tensor, "q"]] | None = None,
+) -> tuple[Float[Tensor, "q r"], Float[Tensor, "q"], Float[Tensor, "q"]]:  # z, its weight, l'(c, g(z))
+    "Points, weights and slopes of the loss for averages over the population, at its own location c."
+    Z, w = rule or population_rule(target, loss)
+    y = target(Z)
+    return Z, w, loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #needed-law
 def needed_law(
     target: Target,  # with equal eigenvalues
     loss: Loss,  # the loss
@@ -47,14 +53,18 @@ def needed_law(
     `steps` steps."""
     from scipy.stats import chi2
 
-    Z, w = population_rule(target, loss)
-    y = target(Z)
-    slope = loss.derivative(torch.tensor(_population_location(target, loss), dtype=y.dtype), y)
+    Z, w, slope = weighed_points(target, loss)
     signal = abs((w * slope * (Z.square().mean(1) - 1)).sum().item())
     catalan = math.comb(2 * steps, steps) / (steps + 1)
     return (w @ slope.square()).item() / signal**2 * (catalan * d / chi2.median(target.r)) ** (1 / steps)
 
 # %% ../../nbs/12_samples_and_time.ipynb #5150618c
+def _population_location(target: Target, loss: Loss) -> float:
+    "argmin_c E[l(c, g(z))], by quadrature."
+    Z, w = population_rule(target, loss)
+    return loss.location(target(Z), w)
+
+
 def stream_matrices(
     target: Target,  # the link
     U: Float[Tensor, "r d"],  # index matrix
@@ -107,7 +117,7 @@ class LazyGaussian:
         mine.append((q, new))
         return torch.stack([Y @ (Q.T @ V) for Q, Y in mine]).sum(dim=0)
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #lazy-steps
 def lazy_steps(
     target: Target,  # the link
     loss: Loss,  # the loss
@@ -142,7 +152,7 @@ def _limit_subspace(S: Float[Tensor, "d d"], r: int) -> Float[Tensor, "r d"]:
     start = np.random.default_rng(0).standard_normal(len(S)).astype(S.numpy().dtype)
     return torch.from_numpy(eigsh(S.numpy(), k=r, which="LM", v0=start, tol=1e-4)[1].T.copy()).double()
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #neuron-alignments
 def _neuron_alignments(S: Float[Tensor, "d d"], W: Float[Tensor, "m d"],
                        U: Float[Tensor, "r d"]) -> dict[str, float]:
     "Median alignment of `W` after each number of power steps in `STEPS`."
@@ -173,7 +183,7 @@ def _ladder_cell(link: Target, rule: Loss, d: int, low: float, top: float, seed:
             found[name].append(value)
     return found
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #rule-cell
 def _rule_cell(link: Target, loss: Loss, d: int, steps: int, seed: int) -> dict:
     """Alignment and coverage of 24 pairs after `steps`, both over what they must reach, along n/d until
     both do."""
@@ -187,7 +197,7 @@ def _rule_cell(link: Target, loss: Loss, d: int, steps: int, seed: int) -> dict:
             break
     return found
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #c4-one
 def _c04_cell(target: str, loss: str, d: int, seed: int, low: float = 0, top: float = 0,
               rule: str = "") -> dict:
     "One curve in n/d: neurons of a rule for T1 or, without one, the limit and fixed numbers of steps."
@@ -211,7 +221,7 @@ def crossing(
     part = (level - quality[k - 1]) / (quality[k] - quality[k - 1])
     return float(ratios[k - 1] * (ratios[k] / ratios[k - 1]) ** part)
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #needed-table
 def _needed_table(rows: list[dict], target: str, curve: str) -> dict[int, np.ndarray]:
     "d -> n/d needed on every seed, for `curve` 'limit_error', 'align_T' or a rule for T1."
     table: dict[int, list[float]] = {}
@@ -244,21 +254,19 @@ def _c04_judge(rows: list[dict]) -> Verdict:
     checks, texts = [], []
     names = {"root": "T1 = round(1.5 sqrt(log d))", "log": "T1 = round(log d)"}
     for target, rule in itertools.product(_TARGETS, _RULES):
-        table = _needed_table(rows, target, rule)
+        table, asked = _needed_table(rows, target, rule), f"{target}, {names[rule]}: "
         over = {d: v / _law(target, rule, d) for d, v in table.items()}
         own, beyond = (exponent(t, 0.998) for t in (table, over))
-        checks += [
-            bounded(f"{target}, {names[rule]}: share of seeds that reach the level at the largest d",
-                    np.isfinite(table[max(table)]).mean(), low=1),
-            bounded(f"{target}, {names[rule]}: exponent beyond formula (1)", beyond, high=_BOUND),
-            bounded(f"{target}, {names[rule]}: exponent", own, high=_BOUND, visible=True)]
-        texts.append(f"{target}, {names[rule]}: {own}, beyond formula (1) {beyond}")
+        checks += [bounded(asked + "share of seeds that reach the level at the largest d",
+                           np.isfinite(table[max(table)]).mean(), low=1),
+                   bounded(asked + "exponent beyond formula (1)", beyond, high=_BOUND),
+                   bounded(asked + "exponent", own, high=_BOUND, visible=True)]
+        texts.append(f"{asked}{own}, beyond formula (1) {beyond}")
     limit = "; ".join(f"{t} {exponent(_needed_table(rows, t, 'limit_error'))}" for t in _TARGETS)
     return decide(f"exponent of d in the n/d that neurons need (99.8 %), {'; '.join(texts)}; in the limit "
-    f"{limit}",
-                  checks, len({r["seed"] for r in rows}))
+                  f"{limit}", checks, len({r["seed"] for r in rows}))
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #c4-worlds
 def _bent(rows: list[dict], names: Sequence[str], rng: np.random.Generator, by: float = 0.25) -> list[dict]:
     "A world in which C4 is false: the same curves on other draws, with n/d stretched by d^by."
     return [row | {"ratios": [a * (row["d"] / 50) ** by for a in row["ratios"]]} for row in redraw(rows, rng)]
@@ -268,19 +276,18 @@ def _flat(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> l
     "A world in which C4 is true: exponents that are smaller by 1/5."
     return _bent(rows, names, rng, by=-0.2)
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #c4-sweep
 def _c04_points(dims: list[int], tops: dict[str, dict[int, float]], far: list[int]) -> tuple[dict, ...]:
     "Settings of the sweep: for each target and d, the grid of n/d up to its top, and both rules."
     low = {"h2(z1)+h2(z2)": 2.0, "h4(z1)+h4(z2)": 4.0}
     ladder = [dict(target=t, loss=_TARGETS[t], d=d, low=low[t], top=float(tops[t][d])) for t in _TARGETS
               for d in dims]
-    return tuple(ladder) + product(target=["h2(z1)+h2(z2)"], loss=["mse"], d=far, rule=_RULES) + product(
-        target=["h4(z1)+h4(z2)"], loss=["huber"], d=far, rule=_RULES)
+    return tuple(ladder) + tuple(
+        point for t in _TARGETS for point in product(target=[t], loss=[_TARGETS[t]], d=far, rule=_RULES))
 
 
 def _c04_sweep(scale: str) -> Sweep:
-    """d to 400 with 20 seeds, or to 2000 with 10; n/d goes further at the small d, where one step can still
-    succeed."""
+    "d to 400 with 20 seeds, or to 2000 with 10."
     dims = {"small": [50, 100, 200, 400], "full": [50, 100, 200, 500, 1000, 2000]}[scale]
     last = {"small": (200, 100), "full": (500, 200)}[scale]
     reach = {"h2(z1)+h2(z2)": (64, 512, last[0]), "h4(z1)+h4(z2)": (128, 1024, last[1])}
@@ -297,7 +304,7 @@ def shade(
     grey = 0.85 - 0.85 * i / max(1, count - 1)
     return grey, grey * 0.9, 0.6
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #draw-collapse
 def _draw_collapse(ax, rows: list[dict], target: str) -> None:
     "Subspace error of the limit against n/d, one curve for each d."
     dims = sorted({r["d"] for r in rows if r.get("limit_error")})
@@ -311,7 +318,7 @@ def _draw_collapse(ax, rows: list[dict], target: str) -> None:
            title=f"{target}, {_TARGETS[target]}", ylim=(0, 1.02))
     ax.legend(fontsize=7)
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #draw-needed
 def _draw_needed(ax, rows: list[dict], target: str) -> None:
     "n/d needed against d, one curve for each number of steps, with formula (1)."
     names = {"align_1": "1 step", "align_2": "2 steps", "align_3": "3 steps", "align_6": "6 steps",
@@ -329,13 +336,11 @@ def _draw_needed(ax, rows: list[dict], target: str) -> None:
     ax.set(xscale="log", yscale="log", xlabel="d", ylabel="n/d needed", title="dotted: formula (1)")
     ax.legend(fontsize=6)
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #c4-draw
 def _c04_draw(rows: list[dict]):
     "Collapse against n/d, and n/d needed against d, for both targets."
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 6.4), dpi=80, layout="constrained")
-    for pair, target in zip(figure.subplots(2, 2), _TARGETS):
+    figure, axes = panels((2, 2), (9, 6.4), dpi=80)
+    for pair, target in zip(axes, _TARGETS):
         _draw_collapse(pair[0], rows, target)
         _draw_needed(pair[1], rows, target)
     return figure
@@ -377,7 +382,7 @@ def _c05_cell(method: str, d: int, seed: int) -> dict:
         times.append(time.perf_counter() - start)
     return {"flops": flops, "time": float(np.median(times))}
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #c5-sweep
 def _c05_sweep(scale: str) -> Sweep:
     "d to 512 or to 2000, ten seeds."
     dims = {"small": [128, 256, 512], "full": [250, 500, 1000, 2000]}[scale]
@@ -390,7 +395,7 @@ def _seed_slopes(rows: list[dict], method: str, metric: str) -> np.ndarray:
     x = np.log(list(table)) - np.log(list(table)).mean()
     return x @ np.log(list(table.values())) / (x @ x)
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #c5-judge
 def _c05_judge(rows: list[dict]) -> Verdict:
     "C5 from the exact exponent in operations, with the clock as a witness."
     exact = {m: float(np.median(_seed_slopes(rows, m, "flops"))) for m in ("fused", "power")}
@@ -408,11 +413,8 @@ def _c05_judge(rows: list[dict]) -> Verdict:
 # %% ../../nbs/12_samples_and_time.ipynb #2ca41f6f
 def _c05_draw(rows: list[dict]):
     "Operations and time of stage 1 against d, for both ways."
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 3.4), dpi=100, layout="constrained")
-    for ax, metric, label in zip(figure.subplots(1, 2), ("flops", "time"),
-                                 ("operations in matrix products", "seconds")):
+    figure, axes = panels(2, (9, 3.4))
+    for ax, metric, label in zip(axes, ("flops", "time"), ("operations in matrix products", "seconds")):
         for i, method in enumerate(("fused", "power")):
             table = values(rows, metric, "d", method=method)
             dims = list(table)
@@ -424,8 +426,8 @@ def _c05_draw(rows: list[dict]):
         ax.set_xticks(dims, dims)
         ax.set_xticks([], minor=True)
         ax.legend(fontsize=7)
-    figure.axes[0].set_title("counted, exact")
-    figure.axes[1].set_title("measured, one thread")
+    axes[0].set_title("counted, exact")
+    axes[1].set_title("measured, one thread")
     return figure
 
 # %% ../../nbs/12_samples_and_time.ipynb #286fd34b
@@ -434,15 +436,13 @@ CLAIMS = (
           source="the paper's theorem: n = d up to logarithms",
           ran="the power limit, m = 48; eigenvectors of streamed S for the limit",
           reservation="to d = 2000 the law of finite steps itself rises like a power of d, 0.18 at 1.5 "
-          "sqrt(log d) "
-                      "steps; eigenvectors, the limit of many steps, need n/d that does not rise; a "
-                      "criterion "
-                      "before this one was dropped after a look",
+                      "sqrt(log d) steps; eigenvectors, the limit of many steps, need n/d that does not "
+                      "rise; a criterion before this one was dropped after a look",
           world=_bent, truth=_flat),
     Claim("C5", "stage 1 takes O~(d^2) time", _c05_sweep, _c05_judge, _c05_draw,
           source="the paper's theorem: time d^2 up to logarithms",
           ran="the network, m = 32, n = 8 d, fused and power",
           reservation="at n = 8 d the exponent is arithmetic, and the clock a witness from one machine; the "
-          "time to a "
-                      "fixed recovery, with the n and T1 that it needs, still rises like d^2.3 to d = 2000"),
+                      "time to a fixed recovery, with the n and T1 that it needs, still rises like d^2.3 to "
+                      "d = 2000"),
 )

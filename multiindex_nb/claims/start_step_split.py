@@ -17,7 +17,7 @@ from ..engine.network import TwoLayerNet, index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, paired_interval,
-                                  plot_band, product, sign_test, significant, values)
+                                  panels, plot_band, product, sign_test, significant, values)
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
@@ -66,7 +66,7 @@ def _c08_cell(start: str, scale: float, width: int, d: int, n_per_d: int, seed: 
     return {"begin": begin, "end": end, "alignment": history.alignment[-1].item(),
             "coverage": history.coverage[-1].item(), "test_error": error}
 
-
+# %% ../../nbs/15_start_step_split.ipynb #c8-sweep
 def _c08_sweep(scale: str) -> Sweep:
     "Two starts, several scales and widths."
     small = scale == "small"
@@ -87,27 +87,27 @@ def _c08_judge(rows: list[dict]) -> Verdict:
             f"m = {width}: test error at e0 = 0.3 {text}; at 1e-6 plain minus symmetric "
             f"{paired_interval(error[1e-6]['plain'], error[1e-6]['symmetric'])}")
     exact = max(r["end"] for r in rows if r["start"] == "symmetric")
-    checks = significant("at e0 = 0.3 the plain start is worse",
-                         p), bounded("what a symmetric start leaves of the network", exact, high=1e-9)
+    checks = [significant("at e0 = 0.3 the plain start is worse", p),
+              bounded("what a symmetric start leaves of the network", exact, high=1e-9)]
     return decide("; ".join(texts), checks, 12)
 
 # %% ../../nbs/15_start_step_split.ipynb #a52f31fd
 def _c08_draw(rows: list[dict]):
     "f - c at the start, alignment and test error against e0."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 3.2), dpi=100, layout="constrained")
+    fig, axes = panels(3, (11, 3.2))
     widths = list(dict.fromkeys(r["width"] for r in rows))
-    for ax, metric in zip(fig.subplots(1, 3), ("begin", "alignment", "test_error")):
+    for ax, metric in zip(axes, ("begin", "alignment", "test_error")):
         for i, width in enumerate(widths):
             for start, ls in (("symmetric", "-"), ("plain", "--")):
                 if metric != "begin" or start == "plain":
                     plot_band(values(rows, metric, "scale", width=width, start=start), ax,
                               f"m = {width}, {start}", color=f"C{i}", ls=ls)
         ax.set(xscale="log", xlabel="$e_0$")
-    fig.axes[0].set(yscale="log", ylabel="rms of $f - c$ at the start / sd of $y$")
-    fig.axes[1].set(ylabel="median alignment"), fig.axes[2].set(ylabel="test error")
-    fig.axes[0].axhline(1, color="k", ls=":", lw=1), fig.axes[2].legend(fontsize=7)
+    axes[0].set(yscale="log", ylabel="rms of $f - c$ at the start / sd of $y$")
+    axes[1].set(ylabel="median alignment")
+    axes[2].set(ylabel="test error")
+    axes[0].axhline(1, color="k", ls=":", lw=1)
+    axes[2].legend(fontsize=7)
     return fig
 
 # %% ../../nbs/15_start_step_split.ipynb #c953d3e9
@@ -130,7 +130,7 @@ def c09_cell(lr: str, decay: str, steps: int, d: int, n_per_d: int, seed: int, f
     return {"test_error": errors[0], "scaled_error": errors[1], "share": share.item(),
             "norm": history.norm[-1].item()}
 
-
+# %% ../../nbs/15_start_step_split.ipynb #c9-sweep
 def _c09_sweep(scale: str) -> Sweep:
     "Steps sizes, decays and numbers of steps."
     small = scale == "small"
@@ -149,34 +149,32 @@ def _c09_judge(rows: list[dict]) -> Verdict:
     for which in (("test_error", "0"), ("scaled_error", "0"), ("test_error", "1/lr")):
         p = max(p, *(sign_test(v, best) for lr, v in found[which].items() if lr != "auto"))
     spans = {k: [float(np.median(v)) for lr, v in f.items() if lr != "auto"] for k, f in found.items()}
-    text = (
-        f"at T1 = {rule}, error {median_interval(best)} with the automatic step; with eta1 from 0.05 to 0.5 "
-        f"and no decay {max(spans['test_error', '0']):.2f} to {min(spans['test_error', '0']):.2f}")
-    text += (
-        f", scaled {max(spans['scaled_error', '0']):.2f} to {min(spans['scaled_error', '0']):.2f}; with "
-        f"decay 1/eta1 {min(spans['test_error', '1/lr']):.2f}, scaled "
-        f"{max(spans['scaled_error', '1/lr']):.2f}")
+    low, high = ({k: end(v) for k, v in spans.items()} for end in (min, max))
     late = values(rows, "test_error", "lr", decay="0", steps=last)
-    text += f"; no decay and {last} steps: " + ", ".join(
-        f"{np.median(v):.2g} at {lr}" for lr, v in late.items() if lr != "auto")
+    text = (f"at T1 = {rule}, error {median_interval(best)} with the automatic step; with eta1 from 0.05 to "
+            f"0.5 and no decay {high['test_error', '0']:.2f} to {low['test_error', '0']:.2f}, scaled "
+            f"{high['scaled_error', '0']:.2f} to {low['scaled_error', '0']:.2f}; with decay 1/eta1 "
+            f"{low['test_error', '1/lr']:.2f}, scaled {high['scaled_error', '1/lr']:.2f}; no decay and "
+            f"{last} steps: " + ", ".join(f"{np.median(v):.2g} at {lr}" for lr, v in late.items()
+                                          if lr != "auto"))
     return decide(text, [significant("every fixed step is worse than the automatic one", p)], len(best))
 
 # %% ../../nbs/15_start_step_split.ipynb #3cbf9a99
 def _c09_draw(rows: list[dict]):
     "Error without decay, scaled error with decay, and share in the index space, against T1."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(11, 3.2), dpi=100, layout="constrained")
-    panels = (("test_error", "0", "no decay: test error"),
-              ("test_error", "1/lr", "decay $1/\\eta_1$: test error"),
-              ("share", "0", "no decay: share in the index space"))
-    for ax, (metric, decay, title) in zip(fig.subplots(1, 3), panels):
+    fig, axes = panels(3, (11, 3.2))
+    shown = (("test_error", "0", "no decay: test error"),
+             ("test_error", "1/lr", "decay $1/\\eta_1$: test error"),
+             ("share", "0", "no decay: share in the index space"))
+    for ax, (metric, decay, title) in zip(axes, shown):
         for lr in dict.fromkeys(r["lr"] for r in rows if r["lr"] != "auto"):
             plot_band(values(rows, metric, "steps", lr=lr, decay=decay), ax, f"$\\eta_1$ = {lr}")
         plot_band(values(rows, metric, "steps", lr="auto", decay="1/lr"), ax, "automatic, decay $1/\\eta_1$",
                   color="k")
         ax.set(xscale="log", xlabel="$T_1$", title=title)
-    fig.axes[0].set_yscale("log"), fig.axes[1].set_yscale("log"), fig.axes[0].legend(fontsize=7)
+    for ax in axes[:2]:
+        ax.set_yscale("log")
+    axes[0].legend(fontsize=7)
     return fig
 
 # %% ../../nbs/15_start_step_split.ipynb #9a3ab982
@@ -196,7 +194,7 @@ def _c10_cell(target: str, loss: str, way: str, d: int, n_per_d: int, seed: int)
     return {"test_error": relative_error(result.predict(test[0]), test[1]),
             "alignment": result.history.alignment[-1].item()}
 
-
+# %% ../../nbs/15_start_step_split.ipynb #c10-sweep
 def _c10_sweep(scale: str) -> Sweep:
     "Three ways to use the data, two problems, several sample sizes."
     d, ratios, seeds = (50, (10, 20, 40), 12) if scale == "small" else (100, (5, 10, 20, 40, 80), 40)
@@ -228,17 +226,15 @@ def _c10_judge(rows: list[dict]) -> Verdict:
 # %% ../../nbs/15_start_step_split.ipynb #4193a5ad
 def _c10_draw(rows: list[dict]):
     "Test error of the three ways against n/d."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")
-    for ax, (target, loss) in zip(fig.subplots(1, 2), _SPLIT_PROBLEMS):
+    fig, axes = panels(2, (9, 3.2))
+    for ax, (target, loss) in zip(axes, _SPLIT_PROBLEMS):
         for way, label in (("split", "n + n, split"), ("reuse", "n, reused"), ("reuse 2n", "2n, reused")):
             plot_band(values(rows, "test_error", "n_per_d", target=target, way=way), ax, label)
         ax.set(xscale="log", yscale="log", xlabel="$n/d$", ylabel="test error", title=f"{target}, {loss}")
         ratios = sorted({r["n_per_d"] for r in rows})
         ax.set_xticks(ratios, ratios)
         ax.set_xticks([], minor=True)
-    fig.axes[0].legend(fontsize=8)
+    axes[0].legend(fontsize=8)
     return fig
 
 # %% ../../nbs/15_start_step_split.ipynb #abcc0831
@@ -246,8 +242,7 @@ CLAIMS = (
     Claim("C8", "symmetric initialisation matters", _c08_sweep, _c08_judge, _c08_draw,
           source="the paper's symmetric initialisation", ran="the network",
           reservation="it shows at e0 = 0.3, a start of feature size, where the plain one learns nothing; at "
-          "the "
-                      "default's tiny start the two differ by less than 0.04 in test error, at no cost"),
+                      "the default's tiny start the two differ by less than 0.04 in test error, at no cost"),
     Claim("C9", "too small a learning rate breaks the power iteration", _c09_sweep, _c09_judge, _c09_draw,
           source="the paper's step: eta1 large, decay 1/eta1", ran="the network",
           reservation="at the rule's T1, 6 to 17 times the error; without decay and with 64 times the "
@@ -256,6 +251,5 @@ CLAIMS = (
           _c10_draw,
           source="the paper's split of the rows", ran="the power limit",
           reservation="the gain is 4 to 5 % of the error at equal n a stage, and costs twice the rows: at an "
-          "equal "
-                      "total, reuse has 0.5 to 0.7 of the error"),
+                      "equal total, reuse has 0.5 to 0.7 of the error"),
 )

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..engine.learner import learn, relative_error
 from ..engine.power_iteration import auto_steps
-from ..sweeps import (Claim, Sweep, Verdict, decide, median_interval, paired, plot_band, redraw,
-                                  values)
+from ..sweeps import (Claim, Sweep, Verdict, decide, median_interval, paired, panels, plot_band,
+                                  redraw, values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -38,7 +38,7 @@ def _c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int
     return {"test_error": relative_error(result.predict(X), y), "alignment": history.alignment[-1].item(),
             "coverage": history.coverage[-1].item()}
 
-
+# %% ../../nbs/11_when_to_stop.ipynb #c2-sweep
 def _c2_sweep(scale: str) -> Sweep:
     """Nine numbers of steps on two problems; what decides again on seeds from 100, and the network at e0 =
     0.01."""
@@ -53,32 +53,26 @@ def _c2_sweep(scale: str) -> Sweep:
 # %% ../../nbs/11_when_to_stop.ipynb #4af79ec2
 def _c2_judge(rows: list[dict]) -> Verdict:
     "Is the rule's T1 better than one step and than sixteen, on fresh seeds?"
-    d = max(r["d"] for r in rows)
-    table = lambda metric, target, **fixed: values(rows, metric, "steps", target=target, fresh=100, **fixed)
-    rule, texts, checks = auto_steps(d), [], []
-    for target, _ in _PROBLEMS:
-        error = table("test_error", target, engine=None)
-        checks += [paired(f"{target}: the error after {steps} is larger than after {rule}", error[steps],
-                          error[rule], visible=steps > 1) for steps in (1, 16)]
-        texts.append(f"{target} {_said(error)}")
-    coverage = table("coverage", _PROBLEMS[1][0], engine=None)
-    checks.append(paired("coverage falls tenfold", 0.1 * coverage[rule], coverage[16]))
-    true = {target: table("test_error", target, engine="fused") for target, _ in _PROBLEMS}
-    own = true[_PROBLEMS[1][0]]
-    checks.append(paired(f"{_PROBLEMS[1][0]}, the network at e0 = 0.01: the error after 16 is larger than "
-    "after "
-                         f"{min(own)}", own[16], own[min(own)], visible=True))
-    collapse = (f"coverage of {_PROBLEMS[1][0]} from {np.median(coverage[rule]):.2f} to "
-                f"{np.median(coverage[16]):.2g}")
-    network = "; ".join(f"{target} {_said(error)}" for target, error in true.items())
-    return decide(f"test error in the power limit: {'; '.join(texts)}; {collapse}; of the network at e0 = "
-    "0.01, "
-                  f"d = 50: {network}", checks, len(coverage[rule]))
+    rule, (even, uneven) = auto_steps(max(r["d"] for r in rows)), (target for target, _ in _PROBLEMS)
+    table = lambda metric, target, engine: values(rows, metric, "steps", target=target, fresh=100,
+                                                  engine=engine)
+    error, network = ({t: table("test_error", t, engine) for t in (even, uneven)}
+                      for engine in (None, "fused"))
+    coverage, own = table("coverage", uneven, None), network[uneven]
+    checks = [paired(f"{t}: the error after {steps} is larger than after {rule}", e[steps], e[rule],
+                     visible=steps > 1) for t, e in error.items() for steps in (1, 16)]
+    checks += [paired("coverage falls tenfold", 0.1 * coverage[rule], coverage[16]),
+               paired(f"{uneven}, the network at e0 = 0.01: the error after 16 is larger than after "
+                      f"{min(own)}", own[16], own[min(own)], visible=True)]
+    return decide(f"test error in the power limit: {_said(error)}; coverage of {uneven} from "
+                  f"{np.median(coverage[rule]):.2f} to {np.median(coverage[16]):.2g}; of the network at "
+                  f"e0 = 0.01, d = 50: {_said(network)}", checks, len(coverage[rule]))
 
 
-def _said(error: dict[int, np.ndarray]) -> str:
-    "Medians by number of steps."
-    return ", ".join(f"{median_interval(v)} at T1 = {k}" for k, v in sorted(error.items()))
+def _said(errors: dict[str, dict[int, np.ndarray]]) -> str:
+    "Medians by target and number of steps."
+    line = lambda error: ", ".join(f"{median_interval(v)} at T1 = {k}" for k, v in sorted(error.items()))
+    return "; ".join(f"{target} {line(error)}" for target, error in errors.items())
 
 # %% ../../nbs/11_when_to_stop.ipynb #late
 def _late(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
@@ -88,17 +82,15 @@ def _late(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> l
 # %% ../../nbs/11_when_to_stop.ipynb #72bb4a22
 def _c2_draw(rows: list[dict]):
     "Test error, alignment and coverage against T1."
-    from matplotlib.figure import Figure
-
-    fig = Figure(figsize=(10, 3.1), dpi=100, layout="constrained")
-    for ax, metric in zip(fig.subplots(1, 3), ("test_error", "alignment", "coverage")):
+    fig, axes = panels(3, (10, 3.1))
+    for ax, metric in zip(axes, ("test_error", "alignment", "coverage")):
         for target, name in _PROBLEMS:
             plot_band(values(rows, metric, "steps", target=target, fresh=None), ax, label=f"{target}, {name}")
         ax.axvline(auto_steps(rows[0]["d"]), color="k", ls=":", lw=1)
         ax.set(xlabel="$T_1$", title=metric.replace("_", " "))
-    fig.axes[0].set_yscale("log")
-    fig.axes[2].set_yscale("log")
-    fig.axes[0].legend(fontsize=7)
+    for ax in axes[::2]:
+        ax.set_yscale("log")
+    axes[0].legend(fontsize=7)
     return fig
 
 # %% ../../nbs/11_when_to_stop.ipynb #dd41d470
@@ -109,7 +101,6 @@ CLAIMS = (
           source="the paper: T1 of order sqrt(log d), neither one step nor many",
           ran="the power limit, m = 256, ridge readout; the network at e0 = 0.01",
           reservation="one step is too few and coverage collapses, on fresh seeds; but the error rises late "
-          "and "
-                      "little, and for h2+h2 only in the power limit, where e0 is tied to T1: the network at "
-                      "e0 = 0.01 is better after 8 steps than at the rule's", truth=_late),
+                      "and little, and for h2+h2 only in the power limit, where e0 is tied to T1: the "
+                      "network at e0 = 0.01 is better after 8 steps than at the rule's", truth=_late),
 )

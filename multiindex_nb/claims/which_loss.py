@@ -8,12 +8,12 @@ from __future__ import annotations
 import functools
 
 import numpy as np
-import torch
 
+from .samples_and_time import weighed_points
 from ..problem.losses import (Huber, as_loss, leading_directions, population_matrix,
                                           population_rule)
-from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, product, sign_test,
-                                  significant, trade_names, values)
+from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, panels, product,
+                                  sign_test, significant, trade_names, values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -32,9 +32,7 @@ def strengths(
     "Norm of each direction's row of the population matrix, over the standard deviation of the weights."
     target, loss = Target.parse(text), as_loss(name)
     # fine enough for squares of the weights too
-    Z, w = population_rule(target, loss if loss.kinked else Huber())
-    y = target(Z)
-    slope = loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
+    _, w, slope = weighed_points(target, loss, population_rule(target, loss if loss.kinked else Huber()))
     spread = (w @ slope.square() - (w @ slope) ** 2).sqrt()
     return tuple((population_matrix(target, loss).norm(dim=1) / spread).tolist())
 
@@ -49,7 +47,7 @@ def _c6_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
         found[name] = (U @ leading_directions(X, y, as_loss(name), link.r).T).square().sum(dim=1).tolist()
     return found
 
-
+# %% ../../nbs/13_which_loss.ipynb #c6-sweep
 def _c6_sweep(scale: str) -> Sweep:
     "Six targets, all losses on the same data."
     if scale == "small":
@@ -69,7 +67,7 @@ def largest(rows: list[dict]) -> dict:
     "The largest dimension and sample of the grid."
     return {"d": max(r["d"] for r in rows), "n_per_d": max(r["n_per_d"] for r in rows)}
 
-
+# %% ../../nbs/13_which_loss.ipynb #c6-judge
 def _c6_judge(rows: list[dict]) -> Verdict:
     "On each target, does the right loss see the last direction where the wrong one does not?"
     at, p, good, bad = largest(rows), 0.0, [], []
@@ -82,33 +80,36 @@ def _c6_judge(rows: list[dict]) -> Verdict:
     text = (
         f"share found at d = {at['d']}, n = {at['n_per_d']} d: right loss at least {low}, wrong loss at most "
         f"{high}, over {len(_SEEN)} pairs")
-    checks = significant("the right loss sees more, on every pair",
-                         p), bounded("share under the right loss", low.estimate,
-                                     low=0.5), bounded("share under the wrong loss", high.estimate, high=0.25)
+    checks = [significant("the right loss sees more, on every pair", p),
+              bounded("share under the right loss", low.estimate, low=0.5),
+              bounded("share under the wrong loss", high.estimate, high=0.25)]
     return decide(text, checks, len({r["seed"] for r in rows}))
 
 # %% ../../nbs/13_which_loss.ipynb #289a7db8
-def _c6_draw(rows: list[dict]):
-    "Predicted strength and measured share of each direction under each loss."
-    from matplotlib.figure import Figure
-
-    at = largest(rows)
-    labels, predicted, measured = [], [], []
+def _c6_tables(rows: list[dict]) -> tuple[list[str], list[list[float]], list[list[float]]]:
+    "Each direction by name, its predicted strengths and its measured shares, a number a loss."
+    at, labels, predicted, measured = largest(rows), [], [], []
     for text in _TARGETS:
+        chosen = [r for r in rows if r["target"] == text and all(r[k] == v for k, v in at.items())]
         for i in range(Target.parse(text).r):
             labels.append(f"{text}, $z_{i + 1}$")
             predicted.append([strengths(text, name)[i] for name in _LOSS_NAMES])
-            chosen = [r for r in rows if r["target"] == text and all(r[k] == v for k, v in at.items())]
             measured.append([np.median([r[name][i] for r in chosen]) for name in _LOSS_NAMES])
-    fig = Figure(figsize=(10, 4.2), dpi=100, layout="constrained")
+    return labels, predicted, measured
+
+# %% ../../nbs/13_which_loss.ipynb #c6-draw
+def _c6_draw(rows: list[dict]):
+    "Predicted strength and measured share of each direction under each loss."
+    (labels, *tables), at = _c6_tables(rows), largest(rows)
+    fig, axes = panels(2, (10, 4.2), sharey=True)
     titles = "population strength", f"share found, d = {at['d']}, n = {at['n_per_d']} d"
-    for ax, table, title in zip(fig.subplots(1, 2, sharey=True), (predicted, measured), titles):
+    for ax, table, title in zip(axes, tables, titles):
         ax.imshow(np.clip(table, 0, 1), cmap="Blues", vmin=0, vmax=1.2, aspect="auto")
         for (i, j), value in np.ndenumerate(np.array(table)):
             ax.text(j, i, f"{value:.2f}", ha="center", va="center", fontsize=8)
         ax.set_xticks(range(len(_LOSS_NAMES)), _LOSS_NAMES, rotation=30, fontsize=8)
         ax.set_title(title, fontsize=10)
-    fig.axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
+    axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
     return fig
 
 # %% ../../nbs/13_which_loss.ipynb #6a4fcd9d

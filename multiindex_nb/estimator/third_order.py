@@ -55,13 +55,13 @@ def _cosines(t: Float[Tensor, "n"], most: int) -> Float[Tensor, "q n"]:
     u = ((size.cumsum(dim=0) - size / 2) / len(t))[place]
     return torch.cos(math.pi * torch.arange(1, most + 1).to(t)[:, None] * u)
 
-
+# %% ../../nbs/52_third_order.ipynb #third-orthonormal
 def _orthonormal(F: Float[Tensor, "p n"]) -> Float[Tensor, "q n"]:
     "Uncorrelated rows of mean zero and variance one; what is nearly a combination of others is left out."
     _, size, rows = torch.linalg.svd(F - F.mean(dim=1, keepdim=True), full_matrices=False)
     return rows[size > 0.1 * size[0]] * math.sqrt(F.shape[1])
 
-
+# %% ../../nbs/52_third_order.ipynb #third-functions
 def label_functions(
     y: Float[Tensor, "n"],  # labels
     Z: Float[Tensor, "n k"],  # known coordinates; k may be 0
@@ -96,7 +96,7 @@ class Look:
     p: float  # chance that unrelated rows show as much
     directions: Float[Tensor, "k d"]  # beyond the cut, none if a shuffle beats the data
 
-
+# %% ../../nbs/52_third_order.ipynb #third-look-one
 def _look(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"], order: int, level: float,
           gen: torch.Generator) -> Look:
     "Compare a matrix with those of shuffled labels, until one of these has the larger top."
@@ -117,7 +117,7 @@ def third_order_rows(d: int) -> int:
     "Rows below which parity is found in one table of ten or fewer."
     return int(3 * d**1.5)
 
-
+# %% ../../nbs/52_third_order.ipynb #third-answer
 @dataclass(frozen=True)
 class ThirdOrder:
     "What third order shows, and second order with what is known."
@@ -132,7 +132,7 @@ def _complement(V: Float[Tensor, "k d"]) -> Float[Tensor, "d m"]:
     eye = torch.eye(V.shape[1], dtype=V.dtype, device=V.device)
     return torch.linalg.qr(V.T, mode="complete")[0][:, len(V):] if len(V) else eye
 
-
+# %% ../../nbs/52_third_order.ipynb #third-spanned
 def _spanned(V: Float[Tensor, "k d"], d: int) -> Float[Tensor, "m d"]:
     "Orthonormal rows with the same span; `ValueError` for other columns than d."
     if V.shape[1] != d:
@@ -140,7 +140,7 @@ def _spanned(V: Float[Tensor, "k d"], d: int) -> Float[Tensor, "m d"]:
     _, size, rows = torch.linalg.svd(V, full_matrices=False)
     return rows[size > 1e-9 * size.max()] if len(V) else V
 
-
+# %% ../../nbs/52_third_order.ipynb #third-one-round
 def _round(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], V: Float[Tensor, "k d"], level: float,
            gen: torch.Generator) -> list[Look]:
     "Looks off V, up to the first that finds something."
