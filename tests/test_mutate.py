@@ -74,5 +74,5 @@ def test_the_sample_stays_and_what_is_gone_is_replaced(tool, toy, tmp_path):
     assert sample == {first: "nobody asks", rest[0]: ""} and gone == ["00-gone it was equal"]
     assert tool.read_sample(path, mutants) == (sample, [])
     text = tool.report(sample, mutants, {first: "", rest[0]: "cell test"}, gone, {"00": "00_toy"})
-    assert ("| 00_toy | 2 | 1 | 0 | 1 | 50% |" in text and "nobody asks" in text
+    assert ("| 00_toy | 2 | 0 | 1 | 0 | 1 | 50% |" in text and "nobody asks" in text
             and "- 00-gone it was equal" in text)

@@ -1,7 +1,7 @@
 """Small changes to the exported code of a chapter, for tools/mutate.py.
 
 Nothing is changed in docstrings, annotations, imports, decorators, texts of errors and warnings, f-strings,
-conversions, progress bars and functions that only draw.
+conversions, progress bars and functions that draw with matplotlib, and no number to one that is the same (1e300 + 1).
 """
 
 import ast, copy, hashlib, itertools, json, re
@@ -9,7 +9,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-SEED = "1"
+SEED = "2"
 OPERATORS = {"Add": "-", "Sub": "+", "Mult": "/", "Div": "*", "FloorDiv": "*", "Pow": "*", "Mod": "*",
              "And": "or", "Or": "and",
              # fmt: skip
@@ -70,7 +70,8 @@ def changes(node):
     elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
         yield "flipped", repr(not node.value)
     elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
-        yield "plus one", repr(node.value + 1)
+        if node.value + 1 != node.value:
+            yield "plus one", repr(node.value + 1)
     elif isinstance(node, ast.UnaryOp) and not isinstance(node.op, ast.UAdd):
         yield f"{type(node.op).__name__} dropped", f"({ast.unparse(node.operand)})"
     elif isinstance(node, ast.Name) and node.id in NAMES:
@@ -103,7 +104,8 @@ def walk(node, function=""):
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return  # a docstring
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-        if node.name.startswith(("plot_", "draw_")):
+        if any(isinstance(n, (ast.Import, ast.ImportFrom)) and "matplotlib" in ast.unparse(n)
+               for n in node.body):
             return
         function = f"{function}.{node.name}".lstrip(".")
     if isinstance(node, ast.stmt) and removable(node):

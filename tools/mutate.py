@@ -1,10 +1,11 @@
 """Break the exported code in 300 small ways, one at a time, and see whether its chapter or tests/ notice.
 
 The code under test is in notebooks, next to the cells that test it, so mutmut and cosmic-ray, which change
-modules and run one command for each mutant, do not fit. Here a chapter is run once; at each exported cell
-the process forks, and every child goes on with one change in that cell. A chapter that fails, or takes
-three times as long, has noticed. What no chapter notices is tried on the files of tests/ that concern the
-module, with a changed copy of the package.
+modules and run one command for each mutant, do not fit. Each change is tried on tests/test_values.py first,
+in a fork with a changed copy of the package: seconds. What goes on is tried on its chapter, which is run
+once; at each exported cell the process forks, and every child goes on with one change in that cell. A
+chapter that fails, or takes three times as long, has noticed. The rest is tried on the files of tests/ that
+concern the module, with a changed copy of the package again.
 
 The sample is in tests/mutations.txt: a line is a mutant and, if it survives, the reason why. A mutant is
 known by chapter, function, operator, text of its line and place among equals, so tests may be added without
@@ -13,7 +14,7 @@ are kept in .cache/mutations.jsonl, so a run that was interrupted goes on; the r
 complete is tests/MUTATIONS.md.
 """
 
-import argparse, contextlib, json, os, re, resource, select
+import argparse, contextlib, importlib, json, os, re, resource, select
 import shutil, signal, subprocess, sys, tempfile, time, traceback
 from collections import Counter
 from functools import partial
@@ -70,11 +71,9 @@ def exported_to(notebook: Path) -> str:
     return re.search(r"default_exp ([\w.]+)", notebook.read_text())[1]
 
 
-def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str:
-    """Run the module's files of tests/ on a changed copy of the package; the first test that fails, or
-    nothing."""
-    module = notebook.stem.partition("_")[2]
-    files = [f"tests/test_{name}.py" for name in USUAL + TESTS.get(module, [])]
+@contextlib.contextmanager
+def changed_copy(root: Path, notebook: Path, mutant: Mutant, source: str):
+    "A folder that looks like the project, with one change in the package."
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder)
         for path in root.iterdir():
@@ -86,9 +85,38 @@ def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str
         strip = lambda text: re.sub(r"^#\|.*\n", "", text, flags=re.M).strip()
         assert path.read_text().count(strip(source)) == 1, f"{path.name} is out of step with its notebook"
         path.write_text(path.read_text().replace(strip(source), strip(mutant.apply(source))))
+        yield new
+
+
+def different_value(folder: Path, module: str) -> str:
+    "The first case of tests/test_values.py that this package answers otherwise, of its own module first."
+    for name in [name for name in sys.modules if name.partition(".")[0] == "multiindex_nb"]:
+        del sys.modules[name]
+    sys.path[:0] = [str(folder), str(folder / "tests")]
+    import test_values
+
+    for name in sorted(test_values.sections(), key=lambda name: name != module):
+        if said := test_values.difference(name):
+            return f"tests/test_values.py, {said.splitlines()[0][:80]}"
+    return ""
+
+
+def values_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str:
+    "What the kept values say of a mutant: the first that differs, or nothing."
+    with changed_copy(root, notebook, mutant, source) as folder:
+        said = forked(partial(different_value, folder, exported_to(notebook)), 60)
+    return "tests/test_values.py dies or hangs" if said is None else said
+
+
+def tests_notice(root: Path, notebook: Path, mutant: Mutant, source: str) -> str:
+    """Run the module's files of tests/ on a changed copy of the package; the first test that fails, or
+    nothing."""
+    module = notebook.stem.partition("_")[2]
+    files = [f"tests/test_{name}.py" for name in USUAL + TESTS.get(module, [])]
+    with changed_copy(root, notebook, mutant, source) as new:
         command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", "-k", SLOW, *files]
         try:
-            done = subprocess.run(command, cwd=new, env=os.environ | {"PYTHONPATH": folder},
+            done = subprocess.run(command, cwd=new, env=os.environ | {"PYTHONPATH": str(new)},
                                   capture_output=True, text=True, timeout=900)
         except subprocess.TimeoutExpired:
             return "tests/, time limit"
@@ -115,11 +143,19 @@ def run_chapter(root: Path, notebook: Path, mutants: list[Mutant], log: Path, qu
         return seconds
 
     os.chdir(notebook.parent)
-    cells, shell = read_cells(notebook), CaptureShell(notebook)
+    cells, left = read_cells(notebook), []
+    for mutant in mutants:  # before the chapter's own imports
+        start = time.time()
+        has_values = (root / "tests" / "values.json").exists()
+        by = has_values and values_notice(root, notebook, mutant, dict(cells)[mutant.cell])
+        write(id=mutant.id, by=by, seconds=round(time.time() - start, 1)) if by else left.append(mutant)
+    if not left:
+        return
+    shell = CaptureShell(notebook)
     seconds = forked(clean, 3600)
     assert isinstance(seconds, list), f"{notebook.name} fails as it is: {seconds}"
     for k, (cell, source) in enumerate(cells):
-        for mutant in [m for m in mutants if m.cell == cell]:
+        for mutant in [m for m in left if m.cell == cell]:
             start, changed = time.time(), [(cell, mutant.apply(source)), *cells[k + 1 :]]
             by = forked(partial(run, shell, changed), grace + 3 * sum(seconds[k:]))
             by = "dies or hangs" if by is None else by or (quick and " ") or tests_notice(
@@ -153,17 +189,17 @@ def report(sample: dict[str, str], mutants: dict[str, Mutant], by: dict[str, str
         ids = [i for i in sample if i.startswith(chapter)]
         if not ids:  # code that moved after the sample was drawn
             continue
-        cells, tests = (sum(bool(by[i]) and by[i].startswith("tests/") == t for i in ids)
-                        for t in (False, True))
-        rows.append(
-            f"| {name} | {len(ids)} | {cells} | {tests} | {len(ids) - cells - tests} | "
-            f"{(cells + tests) / len(ids):.0%} |")
+        kept = sum(by[i].startswith("tests/test_values") for i in ids)
+        tests = sum(by[i].startswith("tests/") for i in ids) - kept
+        noticed = sum(bool(by[i]) for i in ids)
+        rows.append(f"| {name} | {len(ids)} | {kept} | {noticed - tests - kept} | {tests} | "
+                    f"{len(ids) - noticed} | {noticed / len(ids):.0%} |")
     left = [i for i in sample if not by[i]]
     stale = gone + [f"{i} {reason}" for i, reason in sample.items() if reason and by[i]]
     told = (
         "Made by `make mutate` (`tools/mutate.py` says how); the reasons are kept in `tests/mutations.txt`.")
-    head = ["| chapter | mutants | noticed by the chapter | by tests/ | survive | noticed |",
-            "|---|--:|--:|--:|--:|--:|"]
+    head = ["| chapter | mutants | noticed by kept values | else by the chapter | else by tests/ | survive | noticed |",
+            "|---|--:|--:|--:|--:|--:|--:|"]
     lines = ["# Mutations", "", told, "", *head, *rows, "", "## Survivors"]
     for i in left:
         m = mutants[i]
@@ -183,7 +219,10 @@ def main() -> int:
     args = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     sys.path.insert(0, str(ROOT))
-    import tqdm  # once, before forking
+    for name in ("tqdm", "torch", "sklearn.linear_model", "scipy.stats", "scipy.optimize", "pandas", "dask.array",
+                 "pytest", "jaxtyping", "torch.utils.flop_counter"):  # once, before forking
+        importlib.import_module(name)
+    from tqdm import tqdm
 
     notebooks = {path.name[:2]: path for path in sorted((ROOT / "nbs").glob("[0-9]*.ipynb"))
                  if path.name[:2] in CHAPTERS}
@@ -201,7 +240,7 @@ def main() -> int:
     todo = [i for i in sample if i[:2] in args.only and (i not in done or i in again)]
     before, running = len(log.read_text().splitlines()), set()
     waiting = [c for c in CHAPTERS if any(i[:2] == c for i in todo)]
-    with tqdm.tqdm(total=len(todo), unit="mutant") as bar:
+    with tqdm(total=len(todo), unit="mutant") as bar:
         while waiting or running:
             while waiting and len(running) < args.jobs:
                 chapter = waiting.pop(0)
