@@ -3,6 +3,7 @@
 import argparse
 import ast
 import base64
+import html
 import io
 import json
 import logging
@@ -23,7 +24,10 @@ KATEX, TERSER = "0.16.11", "5.31.0"
 MATHS = re.compile(r"katex|auto-render")  # scripts and styles that a page need not load
 TYPESET = """const katex = require(process.argv[1]), all = JSON.parse(require('fs').readFileSync(0));
 console.log(JSON.stringify(all.map(([tex, displayMode]) => katex.renderToString(tex, { displayMode }))))"""
-FONTS = ("Main-Regular", "Math-Italic")  # fetched with the page, so that no formula changes its width
+FACE = re.compile(r"font-family:(\w+);font-style:(\w+);font-weight:(400);src:url\(fonts/([\w-]+)\.woff2")
+RARE = re.compile("Caligraphic|Fraktur|SansSerif|Script|Typewriter|Main-Italic")  # these may come late
+ADD = """for (const [family, style, weight, data] of %s) document.fonts.add(new FontFace(family,
+  Uint8Array.from(atob(data), c => c.charCodeAt()), { style, weight }));"""
 INSTALL = """# Where the package is missing, in Colab for instance: fetch it, and the stored tables.
 from importlib.util import find_spec
 
@@ -178,26 +182,48 @@ def typeset(pages: dict) -> list[str]:
             tag.string = f"\0{wanted.setdefault(key, len(wanted))}\0"
         if formulas:
             soup.head.append(soup.new_tag("link", rel="stylesheet", href=f"{home}katex.min.css"))
-            for font in FONTS:
-                early = {"rel": "preload", "as": "font", "type": "font/woff2", "crossorigin": ""}
-                soup.head.append(soup.new_tag("link", href=f"{home}fonts/KaTeX_{font}.woff2", attrs=early))
+            soup.head.append(soup.new_tag("script", src=f"{home}fonts.js"))
     dist = package("katex", KATEX, ROOT / ".cache") / "dist"
     return json.loads(call(["node", "-e", TYPESET, dist / "katex.min.js"], input=json.dumps([*wanted])))
 
 
+def fonts_at_once(dist: Path, boxes: list[str]) -> str:
+    """A script with the letters that formulas use. Fonts from a style sheet come after the first paint, and
+    move the text; these are there before."""
+    shown = re.sub(r'<span class="katex-mathml">.*?</math>', "", "".join(boxes))
+    codes = set(map(ord, html.unescape("".join(re.findall(r">([^<]+)<", shown)))))
+    data = lambda file: base64.b64encode(subset(dist / "fonts" / f"{file}.ttf", codes)).decode()
+    sheet = (dist / "katex.min.css").read_text(encoding="utf-8")
+    faces = [[*look, data(file)] for *look, file in FACE.findall(sheet) if not RARE.search(file)]
+    return ADD % json.dumps(faces)
+
+
+def subset(font: Path, codes: set[int]) -> bytes:
+    "A font with these characters only, as WOFF."
+    from fontTools.subset import Options, Subsetter, load_font, save_font
+
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of two spare bytes
+    options, out = Options(flavor="woff", hinting=False), io.BytesIO()
+    less, cut = load_font(str(font), options), Subsetter(options)
+    cut.populate(unicodes=codes)
+    cut.subset(less)
+    save_font(less, out, options)
+    return out.getvalue()
+
+
 def clear(png: bytes) -> bytes:
-    """A picture whose white ground is transparent: on white what it was, to a grey level; a dark page turns
-    light and dark round (site.css)."""
+    """A picture in 256 colours whose white ground is transparent: on white it looks as before; a dark page
+    turns light and dark round (site.css)."""
     import numpy as np
     from PIL import Image
 
-    picture = Image.open(io.BytesIO(png)).convert("RGBA")
-    white = Image.new("RGBA", picture.size, "white")
-    ink = 255.0 - np.asarray(Image.alpha_composite(white, picture))[..., :3]
-    alpha = ink.max(2, keepdims=True)
-    pure = 255 - 255 * ink / np.maximum(alpha, 1)
-    out = io.BytesIO()
-    Image.fromarray(np.concatenate([pure, alpha], 2).round().astype("uint8")).save(out, "PNG", optimize=True)
+    picture, out = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
+    white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    few = white.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    ink = 255.0 - np.reshape(few.getpalette(), (-1, 3))
+    alpha = ink.max(1, keepdims=True)
+    few.putpalette((255 - 255 * ink / np.maximum(alpha, 1)).round().astype("uint8").tobytes())
+    few.save(out, "PNG", optimize=True, transparency=alpha.astype("uint8").tobytes())
     return out.getvalue()
 
 
@@ -364,6 +390,7 @@ def polish(site: Path) -> None:
     dist = package("katex", KATEX, ROOT / ".cache") / "dist"
     shutil.copytree(dist, site / "site_libs" / "katex", dirs_exist_ok=True,
                     ignore=shutil.ignore_patterns("*.mjs", "*.js", "contrib", "README*", "*.woff", "*.ttf"))
+    (site / "site_libs" / "katex" / "fonts.js").write_text(fonts_at_once(dist, boxes), encoding="utf-8")
 
 
 def slim(folder: Path) -> None:
@@ -405,8 +432,6 @@ def without(css: str, used: set[str]) -> str:
 
 def lighten(site: Path) -> None:
     "Leave out of the themes and the icons what no page uses: some 500 KB that each page would load."
-    from fontTools.subset import Options, Subsetter, load_font, save_font
-
     texts = [path.read_text(encoding="utf-8") for kind in ("html", "js") for path in site.rglob(f"*.{kind}")]
     used = {word for text in texts for word in re.findall(r"[\w-]+", text)}
     icons = site / "site_libs" / "bootstrap-icons"
@@ -417,12 +442,8 @@ def lighten(site: Path) -> None:
     (icons / "fonts" / "bootstrap-icons.woff2").unlink(missing_ok=True)
     codes = {int(code, 16) for path in (sheet, site / "site_libs" / "smalldocs.css")
              for code in re.findall(r"\\(f[\da-f]{3})\b", path.read_text(encoding="utf-8"))}
-    name, options = str(icons / "fonts" / "bootstrap-icons.woff"), Options(flavor="woff")
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of two spare bytes
-    font, cut = load_font(name, options), Subsetter(options)
-    cut.populate(unicodes=codes)
-    cut.subset(font)
-    save_font(font, name, options)
+    font = icons / "fonts" / "bootstrap-icons.woff"
+    font.write_bytes(subset(font, codes))
 
 
 def build(out: Path, renderer: Path) -> int:
