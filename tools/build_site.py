@@ -304,7 +304,8 @@ def finish(soup, name: str, settings) -> None:
         actions := soup.select_one(".toc-actions")) and not actions.select("a[download]"):
         for words, more in (("Download this notebook", {"href": str(notebook), "download": ""}),
                             ("Open in Colab", {"href": f"{settings['colab_url']}/{notebook}"})):
-            actions.append(link := soup.new_tag("a", attrs={"class": "toc-action", **more}))
+            actions.append(line := soup.new_tag("div", attrs={"class": "action-links"}))
+            line.append(link := soup.new_tag("a", attrs={"class": "toc-action", **more}))
             link.string = words
     for path, words in LABELS.items():
         for part in soup.select(path):
