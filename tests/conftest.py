@@ -2,14 +2,11 @@
 longest."""
 
 import contextlib
-import functools
-import http.server
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -19,8 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # For workers, forks and commands: memory that was freed is kept, or a third of their time would go into
 # fetching it again.
 os.environ |= {"MALLOC_MMAP_THRESHOLD_": str(2**28), "MALLOC_TRIM_THRESHOLD_": str(2**29)}
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]
+sys.path.insert(0, str(ROOT / "tools"))
 
 
 TOGETHER = {"test_live.py": "test_site.py"}  # files that share a built site
@@ -88,8 +84,9 @@ def cluster():
 @pytest.fixture(scope="session")
 def browser():
     "Chromium, headless: $CHROMIUM, or the first on the PATH."
-    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which(
-        "chromium-browser") or shutil.which("google-chrome")
+    from page_figures import FLAGS, chromium_path
+
+    path = chromium_path()
     if path is None:
         missing("no chromium on the PATH and none in $CHROMIUM")
     sync_api = pytest.importorskip("playwright.sync_api",
@@ -124,15 +121,10 @@ def pages(site):
 @pytest.fixture(scope="session")
 def address(site):
     "Where the site is served."
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
+    from page_figures import serving
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0),
-                                         functools.partial(Quiet, directory=site)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
+    with serving(site) as home:
+        yield home
 
 
 @contextlib.contextmanager

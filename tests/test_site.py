@@ -1,10 +1,12 @@
 """The documentation site: built once, read as text and in a browser."""
 
+import base64
+import io
 import json
 import os
 import re
 import shutil
-import sys
+from configparser import ConfigParser
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urlparse
 
@@ -22,7 +24,7 @@ CHAPTERS = sorted((p.stem for p in (ROOT / "nbs").glob("[0-9]*.ipynb")),
 
 def test_every_chapter_is_listed_and_built(pages, site):
     """In the sidebar, once, the hour first, and as a page; on the map and in llms.txt too; its notebook can
-    be had."""
+    be had, and opens in Colab, where its first code cell fetches the package."""
     links = [a["href"] for a in pages["index.html"].select("#quarto-sidebar a[href]")]
     shown = [h for h in links if h[0].isdigit()]
     assert sorted(shown) == sorted(f"{name}.html"
@@ -31,9 +33,16 @@ def test_every_chapter_is_listed_and_built(pages, site):
     assert {a["href"].split("#")[0] for a in pages["map.html"].select("main table a[href]")} >= set(shown)
     assert all(f"{name}.html" in pages for name in CHAPTERS) and "reproduction/REPRODUCTION.html" in links
     listed = (site / "llms.txt").read_text(encoding="utf-8")
-    assert all(f"]({name}.html): " in listed
-               and pages[f"{name}.html"].select_one(f'a[download][href="{name}.ipynb"]')
-               for name in [*CHAPTERS, "explore"])
+    settings = ConfigParser()
+    settings.read(ROOT / "settings.ini")
+    for name in [*CHAPTERS, "explore"]:
+        page, notebook = pages[f"{name}.html"], json.loads((site / f"{name}.ipynb").read_text(encoding="utf-8"))
+        assert f"]({name}.html): " in listed and page.select_one(f'a[download][href="{name}.ipynb"]')
+        assert page.select_one(f'a[href="{settings["DEFAULT"]["colab_url"]}/{name}.ipynb"]')
+        assert settings["DEFAULT"]["git_url"] in notebook["cells"][1]["source"]
+        assert notebook["cells"][0]["cell_type"] == "markdown"
+    assert all(soup.select_one("footer").get_text().strip().endswith(f"Version {multiindex_nb.__version__}")
+               for soup in pages.values())
 
 
 def test_links_and_anchors_lead_somewhere(pages, site):
@@ -78,6 +87,45 @@ def test_pictures_say_what_they_show(pages):
     poor = [(name, image["alt"][:60]) for name, soup in pages.items() for image in soup.select("main img")
             if len(image.get("alt", "")) < 25 or image["alt"].startswith("Figure in the section")]
     assert poor == []
+
+
+def test_pictures_have_no_ground(browser, pages, site, address):
+    """All are transparent where nothing is drawn, and have a place before they load; by day and by night their
+    letters stand out from the page (black on white gives 21)."""
+    from PIL import Image
+
+    for name, soup in pages.items():
+        for image in soup.select("main img"):
+            kind, _, data = image["src"].partition(";base64,")
+            source = io.BytesIO(base64.b64decode(data)) if data else site / Path(name).parent / image["src"]
+            with Image.open(source) as picture:
+                assert picture.size == (int(image["width"]), int(image["height"])), name
+                corner = picture.convert("RGBA").getpixel((0, 0))
+                assert corner[3] == 0 or picture.format == "GIF", (name, image["alt"])
+    part = lambda level: level / 12.92 if level <= 0.04 else ((level + 0.055) / 1.055) ** 2.4
+    light = lambda pixel: sum(w * part(v / 255) for w, v in zip((0.2126, 0.7152, 0.0722), pixel)) + 0.05
+    for mode in ("light", "dark"):
+        page = browser.new_page(color_scheme=mode)
+        page.goto(address + "04_power_iteration.html")
+        dressed(page, mode)
+        figure = page.locator("main img").first
+        figure.screenshot(path=SHOTS / f"site-figure-{mode}.png")
+        shown = Image.open(SHOTS / f"site-figure-{mode}.png").convert("RGB")
+        levels = [light(pixel) for _, pixel in shown.getcolors(shown.width * shown.height)]
+        ground = light(shown.getpixel((0, 0)))
+        print(mode, round(contrast := max(max(levels) / ground, ground / min(levels)), 1))
+        assert contrast > 12 and (ground > 0.5) == (mode == "light")
+        page.close()
+
+
+def test_headings_skip_no_level(pages):
+    "A screen reader lists them; what a chapter exports before its first section included."
+    jumps = []
+    for name, soup in pages.items():
+        levels = [int(head.get("aria-level", head.name[1]))
+                  for head in soup.select("main :is(h1, h2, h3, h4, h5, h6)")]
+        jumps += [name for a, b in zip([0, *levels], levels) if b > a + 1]
+    assert jumps == []
 
 
 def test_public_names_lead_to_their_reference(pages):
@@ -198,7 +246,6 @@ def axe() -> str:
     folder = ROOT / ".cache"
     if shutil.which("npm") is None and not list(folder.glob("axe-core-*")):
         missing("no npm to fetch axe-core with")
-    sys.path.insert(0, str(ROOT / "tools"))
     from build_site import package
 
     return (package("axe-core", "4.14.1", folder) / "axe.min.js").read_text(encoding="utf-8")
@@ -222,24 +269,39 @@ def test_search_finds_a_word_without_a_network(browser, address, mode):
 
 
 def test_weight_paint_and_shift(browser, site, address):
-    """Below 1.5 MB for each of the longest pages; first paint and layout shift are printed, and where a
-    figure is computed nothing moves."""
-    longest = sorted(site.glob("*.html"), key=lambda path: -path.stat().st_size)[:5]
-    for name in ("index.html", "explore.html", *(path.name for path in longest)):
-        page, sizes = browser.new_page(viewport={"width": 1280, "height": 900}), []
-        page.add_init_script(
-            "window.shift = 0; new PerformanceObserver(list => list.getEntries().forEach(e => { shift += "
-            "e.value; })).observe({ type: 'layout-shift', buffered: true })")
-        page.on("response", lambda r, sizes=sizes: sizes.append(int(r.headers.get("content-length", 0))))
+    """Of the longest pages and of those with a live figure; `python tools/page_figures.py` prints all. Breaks if
+    formulas are set in the browser, or a figure has no place reserved."""
+    from page_figures import MOST, MOVES, SIZES, measure
+
+    longest = sorted(site.glob("*.html"), key=lambda path: -path.stat().st_size)[:3]
+    for name in ("index.html", "explore.html", "0a_signal.html", "0c_power.html", "0d_readout.html",
+                 *(path.name for path in longest)):
+        for size in SIZES.values():
+            weight, paint, shift = measure(browser, address + name, size)
+            print(f"\n{name}, {size[0]} pixels: {weight:.2f} MB, first paint {paint:.0f} ms, layout shift {shift:.3f}")
+            assert weight < MOST and shift < MOVES, name
+
+
+def test_a_table_is_sorted_by_the_head_that_is_pressed(browser, address):
+    """Of the 84 problems of the peers, by factor, and of the claims, by p: numbers as numbers, 1e-06 below 0.001; by
+    keyboard too, and the other way round the next time; no row is lost."""
+    from playwright.sync_api import expect
+
+    for name, rows, column in (("25_peers.html", 84, 6), ("reproduction/REPRODUCTION.html", 18, 6)):
+        page = browser.new_page()
         page.goto(address + name)
-        page.wait_for_function(
-            "() => [...document.querySelectorAll('.mi-live')].every(e => e.figure?.box.dataset.ms)",
-            timeout=30_000)
-        page.wait_for_timeout(500)
-        paint, shift = page.evaluate(
-            "() => [performance.getEntriesByName('first-contentful-paint')[0].startTime, shift]")
-        print(f"\n{name}: {sum(sizes) / 1e6:.2f} MB, first paint {paint:.0f} ms, layout shift {shift:.3f}")
-        assert sum(sizes) < 1.5e6 and (shift < 0.05 or name not in ("index.html", "explore.html")), name
+        table = page.locator("main table").filter(has=page.locator(f"tbody tr:nth-child({rows})"))
+        head = table.locator("thead tr > *").nth(column)
+        said = lambda table=table, column=column: [*map(float, table.locator("tbody tr").evaluate_all(
+            "(rows, k) => rows.map(row => row.cells[k].textContent)", column))]
+        before = sorted(said())
+        assert len(before) == rows
+        head.get_by_role("button").click()
+        expect(head).to_have_attribute("aria-sort", "ascending")
+        assert said() == before
+        head.get_by_role("button").press("Enter")
+        expect(head).to_have_attribute("aria-sort", "descending")
+        assert said() == before[::-1]
         page.close()
 
 

@@ -2,6 +2,9 @@
 
 import argparse
 import ast
+import base64
+import html
+import io
 import json
 import logging
 import os
@@ -18,7 +21,20 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent  # of this environment, on the PATH or not
 KATEX, TERSER = "0.16.11", "5.31.0"
-CDN = re.compile(r"https://cdn\.jsdelivr\.net/npm/katex@[\d.]+/dist/")
+MATHS = re.compile(r"katex|auto-render")  # scripts and styles that a page need not load
+TYPESET = """const katex = require(process.argv[1]), all = JSON.parse(require('fs').readFileSync(0));
+console.log(JSON.stringify(all.map(([tex, displayMode]) => katex.renderToString(tex, { displayMode }))))"""
+FACE = re.compile(r"font-family:(\w+);font-style:(\w+);font-weight:(400);src:url\(fonts/([\w-]+)\.woff2")
+RARE = re.compile("Caligraphic|Fraktur|SansSerif|Script|Typewriter|Main-Italic")  # these may come late
+ADD = """for (const [family, style, weight, data] of %s) document.fonts.add(new FontFace(family,
+  Uint8Array.from(atob(data), c => c.charCodeAt()), { style, weight }));"""
+INSTALL = """# Where the package is missing, in Colab for instance: fetch it, and the stored tables.
+from importlib.util import find_spec
+
+if not find_spec("multiindex_nb"):
+    !git clone --quiet --depth 1 --branch {branch} {git_url}
+    %pip install --quiet ./{repo}
+    %cd {repo}/nbs"""
 COMMENT, BRACE = re.compile(r"/\*.*?\*/", re.S), re.compile(r"[{}]")
 DOC = re.compile(r"show_doc\((\w+)\)")
 KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "site.js", "styles.css")
@@ -151,11 +167,122 @@ def link_chapters(soup, page: str, chapters: dict[str, str]) -> None:
         text.extract()
 
 
-def finish(soup, name: str) -> None:
-    "Formulas from this site, a way past the navigation, a description for every picture, and no empty label."
-    for tag in soup.select("link[href], script[src]"):
-        key = "href" if tag.name == "link" else "src"
-        tag[key] = CDN.sub("../" * name.count("/") + "site_libs/katex/", tag[key])
+def typeset(pages: dict) -> list[str]:
+    """Every formula of the site as KaTeX sets it. A page keeps its place in the list, between two marks,
+    until it is written: nothing moves when it opens, and it loads fonts but no KaTeX."""
+    wanted: dict[tuple[str, bool], int] = {}
+    for name, soup in pages.items():
+        for tag in soup.select("script[src], link[href]"):
+            if MATHS.search(tag.get("src") or tag["href"]):
+                tag.decompose()
+        formulas, home = soup.select(".math"), "../" * name.count("/") + "site_libs/katex/"
+        for tag in formulas:
+            key = tag.get_text().strip()
+            key = (re.sub(r"^\\[(\[]|\\[)\]]$", "", key), "display" in tag["class"])
+            tag.string = f"\0{wanted.setdefault(key, len(wanted))}\0"
+        if formulas:
+            soup.head.append(soup.new_tag("link", rel="stylesheet", href=f"{home}katex.min.css"))
+            soup.head.append(soup.new_tag("script", src=f"{home}fonts.js"))
+    dist = package("katex", KATEX, ROOT / ".cache") / "dist"
+    return json.loads(call(["node", "-e", TYPESET, dist / "katex.min.js"], input=json.dumps([*wanted])))
+
+
+def fonts_at_once(dist: Path, boxes: list[str]) -> str:
+    """A script with the letters that formulas use. Fonts from a style sheet come after the first paint, and
+    move the text; these are there before."""
+    shown = re.sub(r'<span class="katex-mathml">.*?</math>', "", "".join(boxes))
+    codes = set(map(ord, html.unescape("".join(re.findall(r">([^<]+)<", shown)))))
+    data = lambda file: base64.b64encode(subset(dist / "fonts" / f"{file}.ttf", codes)).decode()
+    sheet = (dist / "katex.min.css").read_text(encoding="utf-8")
+    faces = [[*look, data(file)] for *look, file in FACE.findall(sheet) if not RARE.search(file)]
+    return ADD % json.dumps(faces)
+
+
+def subset(font: Path, codes: set[int]) -> bytes:
+    "A font with these characters only, as WOFF."
+    from fontTools.subset import Options, Subsetter, load_font, save_font
+
+    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of two spare bytes
+    options, out = Options(flavor="woff", hinting=False), io.BytesIO()
+    less, cut = load_font(str(font), options), Subsetter(options)
+    cut.populate(unicodes=codes)
+    cut.subset(less)
+    save_font(less, out, options)
+    return out.getvalue()
+
+
+def clear(png: bytes) -> bytes:
+    """A picture in 256 colours whose white ground is transparent: on white it looks as before; a dark page
+    turns light and dark round (site.css)."""
+    import numpy as np
+    from PIL import Image
+
+    picture, out = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
+    white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    few = white.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    ink = 255.0 - np.reshape(few.getpalette(), (-1, 3))
+    alpha = ink.max(1, keepdims=True)
+    few.putpalette((255 - 255 * ink / np.maximum(alpha, 1)).round().astype("uint8").tobytes())
+    few.save(out, "PNG", optimize=True, transparency=alpha.astype("uint8").tobytes())
+    return out.getvalue()
+
+
+def clear_pictures(soup, folder: Path) -> None:
+    "Pictures within a page without their ground, and for every picture its place before it is there."
+    from PIL import Image
+
+    for image in soup.select("main img[src]"):
+        kind, _, data = image["src"].partition(";base64,")
+        if kind == "data:image/png":
+            picture = clear(base64.b64decode(data))
+            image["src"] = f"{kind};base64,{base64.b64encode(picture).decode()}"
+            size = Image.open(io.BytesIO(picture)).size
+        else:
+            size = Image.open(folder / image["src"]).size
+        image["width"], image["height"] = size
+
+
+def printed_columns(lines: list[str]) -> list[list[str]]:
+    "Cells of a printed table: columns are apart where all lines are blank, and have a head and a body."
+    wide = max(map(len, lines))
+    lines = [f" {line.ljust(wide)}" for line in lines]
+    blank = [not any(line[k] != " " for line in lines) for k in range(wide + 1)]
+    starts = [k for k in range(1, wide + 1) if blank[k - 1] and not blank[k]]
+    rows = [[line[a:b] for a, b in zip(starts, [*starts[1:], None])] for line in lines]
+    for k in reversed(range(1, len(starts))):
+        if not rows[0][k].strip() or not any(row[k].strip() for row in rows[1:]):
+            for row in rows:
+                row[k - 1] += row.pop(k)
+    return [[cell.strip() for cell in row] for row in rows]
+
+
+def tabulate(soup) -> None:
+    "A long table that a cell printed becomes one whose columns can be sorted (site.js)."
+    for pre in soup.select(".cell-output-stdout pre"):
+        lines = pre.get_text().rstrip().split("\n")
+        rows = printed_columns(lines) if len(lines) > 20 else [[]]
+        if len(rows[0]) > 2 and all(map(all, rows)):
+            made = soup.new_tag("table", attrs={"class": "table"})
+            for part, cell, some in (("thead", "th", rows[:1]), ("tbody", "td", rows[1:])):
+                made.append(body := soup.new_tag(part))
+                for row in some:
+                    body.append(line := soup.new_tag("tr"))
+                    for text in row:
+                        line.append(place := soup.new_tag(cell))
+                        place.string = text
+            pre.replace_with(made)
+
+
+def order_headings(soup) -> None:
+    "What a chapter exports before its first section has headings of the third level: one too low there."
+    for head in soup.select("main :is(h2, h3, h4)"):
+        if head.name == "h2":
+            return
+        head["aria-level"] = int(head.name[1]) - 1
+
+
+def finish(soup, name: str, settings) -> None:
+    "A way past the navigation, a description for every picture, the notebook to take along, no empty label."
     if soup.find("link", rel="icon") is None:
         soup.head.append(soup.new_tag("link", rel="icon", href="data:,"))
     for text in soup.select("#quarto-sidebar a[href] .menu-text, .page-navigation a[href] .nav-page-text"):
@@ -175,9 +302,11 @@ def finish(soup, name: str) -> None:
             "alt") or f"Figure in the section “{heading.get_text().strip() if heading else name}”"
     if (ROOT / "nbs" / (notebook := Path(name).with_suffix(".ipynb"))).is_file() and (
         actions := soup.select_one(".toc-actions")) and not actions.select("a[download]"):
-        actions.append(link := soup.new_tag("a", href=str(notebook), download="",
-                                            attrs={"class": "toc-action"}))
-        link.string = "Download this notebook"
+        for words, more in (("Download this notebook", {"href": str(notebook), "download": ""}),
+                            ("Open in Colab", {"href": f"{settings['colab_url']}/{notebook}"})):
+            actions.append(line := soup.new_tag("div", attrs={"class": "action-links"}))
+            line.append(link := soup.new_tag("a", attrs={"class": "toc-action", **more}))
+            link.string = words
     for path, words in LABELS.items():
         for part in soup.select(path):
             part["role"] = part.get("role", "navigation")
@@ -232,31 +361,42 @@ def polish(site: Path) -> None:
              for name, path in paths.items()}
     where, chapters = homes(pages), {name[:2]: name for name in pages if re.match(r"\d[\da-d]_", name)}
     public = {link["data-name"] for soup in pages.values() for link in soup.select("a[data-name]")}
-    settings = ConfigParser()
-    settings.read(ROOT / "settings.ini")
+    config = ConfigParser()
+    config.read(ROOT / "settings.ini")
+    settings, listed, boxes = config["DEFAULT"], summary(pages), typeset(pages)
     for name, soup in pages.items():
         link_names(soup, name, where)
         link_chapters(soup, name, chapters)
-        finish(soup, name)
+        finish(soup, name, settings)
         fold_contents(soup, public)
+        order_headings(soup)
+        tabulate(soup)
+        clear_pictures(soup, (site / name).parent)
         for footer in soup.select(".nav-footer-right"):
-            footer.string = f"Version {settings['DEFAULT']['version']}"
-        (site / name).write_text(str(soup), encoding="utf-8")
-    (site / "llms.txt").write_text(summary(pages), encoding="utf-8")
+            footer.string = f"Version {settings['version']}"
+        (site / name).write_text(re.sub("\0(\\d+)\0", lambda mark: boxes[int(mark[1])], str(soup)),
+                                 encoding="utf-8")
+    (site / "llms.txt").write_text(listed, encoding="utf-8")
+    for path in site.rglob("*.png"):
+        path.write_bytes(clear(path.read_bytes()))
     for notebook in (ROOT / "nbs").glob("*.ipynb"):
-        shutil.copy(notebook, site)
+        page = json.loads(notebook.read_text(encoding="utf-8"))
+        page["cells"].insert(1, {"cell_type": "code", "id": "install", "metadata": {}, "outputs": [],
+                                 "execution_count": None, "source": INSTALL.format_map(settings)})
+        (site / notebook.name).write_text(json.dumps(page), encoding="utf-8")
     for path in (site / "site_libs" / "themes").glob("*.css"):
         # web fonts
         path.write_text(re.sub(r"@import url\([^)]*\);?", "", path.read_text(encoding="utf-8")),
                         encoding="utf-8")
     dist = package("katex", KATEX, ROOT / ".cache") / "dist"
     shutil.copytree(dist, site / "site_libs" / "katex", dirs_exist_ok=True,
-                    ignore=shutil.ignore_patterns("*.mjs", "README*", "*.woff", "*.ttf"))
+                    ignore=shutil.ignore_patterns("*.mjs", "*.js", "contrib", "README*", "*.woff", "*.ttf"))
+    (site / "site_libs" / "katex" / "fonts.js").write_text(fonts_at_once(dist, boxes), encoding="utf-8")
 
 
 def slim(folder: Path) -> None:
-    """The scripts of the live figures without comments, spaces and long names, 36 KB in place of 58; where
-    npm cannot fetch the tool, as they are."""
+    """The scripts of the live figures without comments, spaces and long names, two thirds of their size;
+    where npm cannot fetch the tool, as they are."""
     home = ROOT / ".cache" / f"terser-{TERSER}"
     tool = home / "node_modules" / ".bin" / "terser"
     if not tool.exists():
@@ -293,8 +433,6 @@ def without(css: str, used: set[str]) -> str:
 
 def lighten(site: Path) -> None:
     "Leave out of the themes and the icons what no page uses: some 500 KB that each page would load."
-    from fontTools.subset import Options, Subsetter, load_font, save_font
-
     texts = [path.read_text(encoding="utf-8") for kind in ("html", "js") for path in site.rglob(f"*.{kind}")]
     used = {word for text in texts for word in re.findall(r"[\w-]+", text)}
     icons = site / "site_libs" / "bootstrap-icons"
@@ -305,24 +443,21 @@ def lighten(site: Path) -> None:
     (icons / "fonts" / "bootstrap-icons.woff2").unlink(missing_ok=True)
     codes = {int(code, 16) for path in (sheet, site / "site_libs" / "smalldocs.css")
              for code in re.findall(r"\\(f[\da-f]{3})\b", path.read_text(encoding="utf-8"))}
-    name, options = str(icons / "fonts" / "bootstrap-icons.woff"), Options(flavor="woff")
-    logging.getLogger("fontTools").setLevel(logging.ERROR)  # it tells of two spare bytes
-    font, cut = load_font(name, options), Subsetter(options)
-    cut.populate(unicodes=codes)
-    cut.subset(font)
-    save_font(font, name, options)
+    font = icons / "fonts" / "bootstrap-icons.woff"
+    font.write_bytes(subset(font, codes))
 
 
-def build(out: Path) -> int:
-    "Build into `out`; the number of pages."
+def build(out: Path, renderer: Path) -> int:
+    "Build into `out` by quarto or smalldocs; the number of pages."
     package("katex", KATEX, ROOT / ".cache")
     folder = stage()
     show_sources(folder)
     call([sys.executable, ROOT / "tools" / "reference.py", folder])
-    call([BIN / "smalldocs", "render", "."], cwd=folder)
+    call([renderer, "render", "."], cwd=folder)
     polish(folder / "_docs")
     slim(folder / "_docs" / "live")
-    lighten(folder / "_docs")
+    if renderer.stem == "smalldocs":
+        lighten(folder / "_docs")  # quarto compiles its own
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(folder / "_docs", out)
     return len(list(out.rglob("*.html")))
@@ -335,11 +470,8 @@ def main() -> int:
                         help="do not use quarto even where it is installed")
     args = parser.parse_args()
     try:
-        if shutil.which("quarto") and not args.smalldocs:
-            call([BIN / "nbdev_docs"], cwd=ROOT)
-            print(f"quarto wrote {ROOT / '_docs'}")
-        else:
-            print(f"wrote {build(args.out)} pages to {args.out}")
+        quarto = None if args.smalldocs else shutil.which("quarto")
+        print(f"wrote {build(args.out, Path(quarto or BIN / 'smalldocs'))} pages to {args.out}")
     except (SiteError, OSError) as error:
         print(f"build_site: error: {error}", file=sys.stderr)
         return 2
