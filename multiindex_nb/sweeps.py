@@ -415,7 +415,8 @@ def values(
 ) -> dict:  # value of the axis -> array over seeds, of shape (seeds, k) for a list; NaN where a cell failed
     "One metric along one axis, seeds in order, so that arrays of two settings are paired."
     axes = (axis,) if isinstance(axis, str) else axis
-    chosen = [r for r in rows if all(r.get(k) == v for k, v in fixed.items())]
+    wanted = list(fixed.items())
+    chosen = [r for r in rows if all([r.get(k) == v for k, v in wanted])]
     if not chosen or metric not in chosen[0] or not set(axes) <= set(chosen[0]):
         raise ValueError(f"no rows with {fixed}, metric {metric!r} and axis {axis!r}")
     place = lambda r: r[axis] if isinstance(axis, str) else tuple(r[a] for a in axes)
@@ -474,10 +475,17 @@ def log_slope(
 ) -> Interval:
     "Slope of log median against log x, with a bootstrap over whole seeds."
     x, table = np.log(list(x)), np.log(np.array(list(samples)))
-    fit = lambda columns: np.polyfit(x, np.nanmedian(table[:, columns], axis=-1), 1)[0]
+    fit = lambda columns: np.polyfit(x, _middle(table[:, columns]), 1)[0]
     draws = np.random.default_rng(seed).integers(table.shape[1], size=(1000, table.shape[1]))
     low, high = np.quantile(fit(draws), [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(fit(np.arange(table.shape[1]))), float(low), float(high), level)
+
+
+def _middle(table: np.ndarray) -> np.ndarray:
+    "`np.nanmedian` over the last axis; a sort of few seeds many times is some ten times faster."
+    table = np.sort(table, axis=-1)  # NaN last
+    last = (~np.isnan(table)).sum(axis=-1, keepdims=True) - 1
+    return sum(np.take_along_axis(table, k // 2, axis=-1)[..., 0] for k in (last, last + 1)) / 2
 
 # %% ../nbs/09_sweeps.ipynb #17b4a64c
 def plot_band(

@@ -75,25 +75,27 @@ def _c3_sweep(scale: str) -> Sweep:
 
 # %% ../../nbs/16_best_steps.ipynb #5177e7c9
 def best_steps(
-    errors: Float[np.ndarray, "seeds T"],  # test error after 1 .. T steps
-) -> float:  # between the whole numbers
+    errors: Float[np.ndarray, "*draws seeds T"],  # test error after 1 .. T steps
+) -> Float[np.ndarray, "*draws"]:  # between the whole numbers
     "Where the median curve is lowest, from a parabola through three points of log error against log T."
-    curve = np.log(np.median(errors, axis=0))
-    k = min(max(int(curve.argmin()), 1), len(curve) - 2)
-    x = np.log([k, k + 1, k + 2])
-    bend, slope, _ = np.polyfit(x, curve[k - 1 : k + 2], 2)
-    lowest = -slope / (2 * bend) if bend > 0 else x[curve[k - 1 : k + 2].argmin()]
-    return float(np.exp(np.clip(lowest, x[0], x[2])))
+    curve = np.log(np.median(errors, axis=-2))
+    near = np.clip(curve.argmin(axis=-1, keepdims=True), 1, curve.shape[-1] - 2) + [-1, 0, 1]
+    x, y = np.log(near + 1), np.take_along_axis(curve, near, axis=-1)
+    first, second = np.moveaxis(np.diff(y) / np.diff(x), -1, 0)  # slopes; they meet at the lowest place
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lowest = (x[..., 0] + x[..., 1]) / 2 - first / (second - first) * (x[..., 2] - x[..., 0]) / 2
+    lowest = np.where(second > first, lowest, np.take_along_axis(x, y.argmin(-1, keepdims=True), -1)[..., 0])
+    return np.exp(np.clip(lowest, x[..., 0], x[..., 2]))
 
 # %% ../../nbs/16_best_steps.ipynb #5f230c59
 _EVEN, _GROWTH = 1.25, 1.35  # limits on the mean and on the growth of measured over predicted
 
 
-def _middle(errors: Float[np.ndarray, "seeds T"]) -> Float[np.ndarray, "1 T"]:
+def _middle(errors: Float[np.ndarray, "*draws seeds T"]) -> Float[np.ndarray, "*draws 1 T"]:
     "Trimmed mean of the log errors."
     from scipy.stats import trim_mean
 
-    return np.exp(trim_mean(np.log(errors), 0.2, axis=0))[None]
+    return np.exp(trim_mean(np.log(errors), 0.2, axis=-2))[..., None, :]
 
 
 def _curves(rows: list[dict], name: str) -> dict[int, np.ndarray]:
@@ -104,8 +106,8 @@ def _curves(rows: list[dict], name: str) -> dict[int, np.ndarray]:
 def _best_law(curves: dict[int, np.ndarray], draws: int, seed: int) -> Float[np.ndarray, "draws ds"]:
     "log of the best T1 at every d, on the curves and then on seeds drawn again."
     rng = np.random.default_rng(seed)
-    own = [[t, *(t[rng.integers(len(t), size=len(t))] for _ in range(draws))] for t in curves.values()]
-    return np.log([[best_steps(_middle(t)) for t in line] for line in own]).T
+    again = lambda n: np.vstack([np.arange(n), rng.integers(n, size=(draws, n))])
+    return np.log([best_steps(_middle(t[again(len(t))])) for t in curves.values()]).T
 
 
 def _against_theory(rows: list[dict], name: str, draws: int = 200) -> tuple[Interval, Interval]:

@@ -185,10 +185,9 @@ def _e3_sweep(scale: str) -> Sweep:
 # %% ../../nbs/19_card.ipynb #e3-table
 def _e3_table(rows: list[dict], fresh: int | None = None) -> dict[tuple, dict[str, np.ndarray]]:
     "(lr, decay, steps) -> error by seed of the neurons as trained and scaled, for the fixed step sizes."
-    kinds = dict.fromkeys((r["lr"], r["decay"], r["steps"]) for r in rows if r["lr"] != "auto"
-                          and r.get("fresh") == fresh)
-    return {k: {m: values(rows, m, "steps", lr=k[0], decay=k[1], fresh=fresh)[k[2]]
-                for m in ("test_error", "scaled_error")} for k in kinds}
+    own = [r for r in rows if r["lr"] != "auto" and r.get("fresh") == fresh]
+    trained, scaled = (values(own, m, ("lr", "decay", "steps")) for m in ("test_error", "scaled_error"))
+    return {k: {"test_error": trained[k], "scaled_error": scaled[k]} for k in trained}
 
 
 def _best_reading(errors: dict[str, np.ndarray]) -> str:
@@ -399,8 +398,8 @@ def _k3_shift(curves: dict[float, np.ndarray], draws: int = 2000) -> Interval:
     "Best T1 at kappa = 1 minus that at the largest kappa, with a 99.8 % bootstrap over seeds."
     rng, (first, *_, last) = np.random.default_rng(0), curves.values()
     shift = lambda pick: best_steps(first[pick]) - best_steps(last[pick])
-    found = [shift(rng.integers(len(first), size=len(first))) for _ in range(draws)]
-    return Interval(shift(np.arange(len(first))), *map(float, np.quantile(found, [0.001, 0.999])))
+    found = shift(rng.integers(len(first), size=(draws, len(first))))
+    return Interval(*map(float, [shift(np.arange(len(first))), *np.quantile(found, [0.001, 0.999])]))
 
 # %% ../../nbs/19_card.ipynb #9188b38c
 def _k3_judge(rows: list[dict]) -> Verdict:

@@ -41,10 +41,6 @@ def _tilt(
     return ((w * slope.square()) @ Z.square().mean(1)).item() / signal**2
 
 # %% ../../nbs/17_end_to_end.ipynb #f5ca28a2
-# alpha_T(d) = alpha_T(1) d^(1/T)
-_unit_law = cache(lambda target, loss, steps: needed_law(target, loss, 1, steps))
-
-
 def _start_part(
     target: Target,  # with equal eigenvalues
     loss: Loss,  # the loss of stage 1
@@ -53,7 +49,7 @@ def _start_part(
 ) -> float:  # B
     "Squared length of the start part over that of the signal."
     steps = auto_steps(d)
-    return d * (_unit_law(target, loss, steps) / ratio) ** steps
+    return d * (needed_law(target, loss, 1, steps) / ratio) ** steps  # alpha_T(d) = alpha_T(1) d^(1/T)
 
 
 def _tilt_error(

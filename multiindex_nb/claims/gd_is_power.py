@@ -47,12 +47,11 @@ def _c1_sweep(scale: str) -> Sweep:
 # %% ../../nbs/10_gd_is_power.ipynb #8fc43769
 def _c1_slopes(rows: list[dict]) -> dict[tuple, Interval]:
     "Slope of the gap in e0 for each (step, engine, activation, loss)."
-    kinds = dict.fromkeys((r["engine"], r["activation"], r["loss"]) for r in rows)
-    found = {}
+    found, starts = {}, dict.fromkeys(r["e0"] for r in rows)
     for t in (1, 2, 3):
-        for engine, activation, loss in kinds:
-            by_e0 = values(rows, f"gap{t}", "e0", engine=engine, activation=activation, loss=loss)
-            found[t, engine, activation, loss] = log_slope(by_e0, by_e0.values())
+        gaps = values(rows, f"gap{t}", ("engine", "activation", "loss", "e0"))
+        for kind in dict.fromkeys(key[:3] for key in gaps):
+            found[t, *kind] = log_slope(starts, [gaps[*kind, e0] for e0 in starts])
     return found
 
 # %% ../../nbs/10_gd_is_power.ipynb #c1-judge

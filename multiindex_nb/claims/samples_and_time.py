@@ -43,6 +43,14 @@ def weighed_points(
     return Z, w, loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
 
 # %% ../../nbs/12_samples_and_time.ipynb #needed-law
+@cache
+def _noise_over_signal(target: Target, loss: Loss) -> float:
+    "Mean square of the weights over the square of the eigenvalue, by quadrature."
+    Z, w, slope = weighed_points(target, loss)
+    signal = (w * slope * (Z.square().mean(1) - 1)).sum().item()
+    return (w @ slope.square()).item() / signal**2
+
+
 def needed_law(
     target: Target,  # with equal eigenvalues
     loss: Loss,  # the loss
@@ -53,10 +61,8 @@ def needed_law(
     `steps` steps."""
     from scipy.stats import chi2
 
-    Z, w, slope = weighed_points(target, loss)
-    signal = abs((w * slope * (Z.square().mean(1) - 1)).sum().item())
     catalan = math.comb(2 * steps, steps) / (steps + 1)
-    return (w @ slope.square()).item() / signal**2 * (catalan * d / chi2.median(target.r)) ** (1 / steps)
+    return _noise_over_signal(target, loss) * (catalan * d / chi2.median(target.r)) ** (1 / steps)
 
 # %% ../../nbs/12_samples_and_time.ipynb #5150618c
 def _population_location(target: Target, loss: Loss) -> float:
@@ -243,7 +249,6 @@ def exponent(table: dict[int, np.ndarray], level: float = 0.95) -> Interval:
     return log_slope(reached, reached.values(), level) if len(reached) > 1 else Interval(*[math.inf] * 3)
 
 
-@cache
 def _law(target: str, rule: str, d: int) -> float:
     "What formula (1) says at the rule's number of steps."
     return needed_law(Target.parse(target), as_loss(_TARGETS[target]), d, _RULES[rule](d))
