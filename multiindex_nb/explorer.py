@@ -227,7 +227,8 @@ def _draw_steps(view: _View, errors: list[float], step: int, ax) -> str:
     plot_history(view.history, ax, legend=False,
                  color="0.2").set_title("alignment (solid) and coverage (dashed)")
     if view.theory is not None and view.setting.decay == 1:
-        ax.plot(view.theory[1].alignment, ":", color="C4"), ax.plot(view.theory[1].coverage, ":", color="C4")
+        for curve in (view.theory[1].alignment, view.theory[1].coverage):
+            ax.plot(curve, ":", color="C4")
     ax.axvline(step, color="0.7", lw=6, alpha=0.5, zorder=0)
     return (
         f"Alignment {aligned[step]:.2f} and coverage {covered[step]:.2f} after {step} of "

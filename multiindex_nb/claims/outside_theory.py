@@ -286,7 +286,8 @@ def _draw_links(ax, rows: list[dict]) -> None:
             ax.plot(_predicted_error(link, loss, n_per_d), i + shift, "|", ms=11, mew=2, color="k",
                     label=tick)
     ax.set_yticks(range(len(LINKS)), list(reversed(LINKS)), fontsize=8)
-    ax.set(xlim=(0, 1.05), xlabel="subspace error", title="Gaussian inputs"), ax.legend(fontsize=7)
+    ax.set(xlim=(0, 1.05), xlabel="subspace error", title="Gaussian inputs")
+    ax.legend(fontsize=7)
 
 # %% ../../nbs/18_outside_theory.ipynb #862a4e18
 def _draw_laws(ax, rows: list[dict]) -> None:
@@ -307,7 +308,8 @@ def _draw_laws(ax, rows: list[dict]) -> None:
               "ar1": "correlated"}
     ax.set_yticks(range(len(names)), [labels.get(law, law) + (", axes" if frame == "axes" else "")
                                       for law, frame in names], fontsize=8)
-    ax.set(xlim=(0, 1.05), xlabel="subspace error", title="squared loss"), ax.legend(fontsize=7, ncol=2)
+    ax.set(xlim=(0, 1.05), xlabel="subspace error", title="squared loss")
+    ax.legend(fontsize=7, ncol=2)
 
 # %% ../../nbs/18_outside_theory.ipynb #c12-draw
 def _c12_draw(rows: list[dict]):
