@@ -15,7 +15,7 @@ from . import claims
 from .sweeps import STYLE, Claim, Falsification, Verdict, falsify, run_sweep, write_whole
 
 # %% auto #0
-__all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'write_text', 'reproduce']
+__all__ = ['all_claims', 'find_claims', 'judge', 'not_judged', 'reproduce']
 
 # %% ../nbs/20_reproduce.ipynb #e5b8315c
 def all_claims() -> dict[str, Claim]:
@@ -27,7 +27,7 @@ def all_claims() -> dict[str, Claim]:
             for c in sorted((claim for module in modules for claim in module.CLAIMS),
                             key=lambda c: (c.id[0], int(c.id[1:])))}
 
-
+# %% ../nbs/20_reproduce.ipynb #20find
 def find_claims(ids: Sequence[str] | None) -> list[Claim]:
     "The claims of these ids, or all; `ValueError` for an unknown one."
     claims = all_claims()
@@ -50,7 +50,7 @@ def not_judged(found: list[tuple[Claim, Verdict]]) -> list[str]:
     "Ids of the claims that have no verdict, for a cell has failed."
     return [claim.id for claim, verdict in found if verdict.holds == "not judged"]
 
-
+# %% ../nbs/20_reproduce.ipynb #20detail
 def _detail(claim: Claim, verdict: Verdict) -> str:
     "What was measured, whence a claim, how it could have failed."
     checks = "; ".join(f"{c.asked}: {c.found:.2g} ({c.limit}{'' if c.passed else ', missed'})"
@@ -58,7 +58,7 @@ def _detail(claim: Claim, verdict: Verdict) -> str:
     parts = {"Measured": verdict.measured, "Source": claim.source, "Checks": checks}
     return f"- **{claim.id}.** " + " ".join(f"*{name}:* {text}." for name, text in parts.items() if text)
 
-
+# %% ../nbs/20_reproduce.ipynb #20row
 def _row(claim: Claim, verdict: Verdict, tried: Falsification | None) -> str:
     "One row of the report."
     power = "" if tried is None or tried.power is None else f"{tried.power:.2f}"
@@ -68,7 +68,7 @@ def _row(claim: Claim, verdict: Verdict, tried: Falsification | None) -> str:
              f"{verdict.p:.1g}", power, alarms, claim.reservation]
     return "| " + " | ".join(c.replace("|", "\\|").replace("\n", " ") for c in cells) + " |"
 
-
+# %% ../nbs/20_reproduce.ipynb #20report
 _WORDS = """
 *Level*: the chance, by design, of *holds* in a world where one of the things asked is just false. *p*: what
 came out, the largest p-value. *Power* and *false alarms*: how often the judge said *holds* in made-up worlds
@@ -78,7 +78,7 @@ what the claim's chapter names.
 
 
 def _report_text(found: list[tuple[Claim, Verdict]], scale: str,
-                 tried: dict[str, Falsification] | None = None) -> str:
+                 tried: dict[str, Falsification]) -> str:
     "The report in Markdown."
     from multiindex_nb import __version__
 
@@ -91,14 +91,17 @@ def _report_text(found: list[tuple[Claim, Verdict]], scale: str,
             "little; the full grids decide.", ""]
     lines += ["| | the claim | verdict | what ran | seeds | level | p | power | false alarms | reservation |",
               "|---|---|---|---|---|---|---|---|---|---|"]
-    lines += [_row(claim, v, (tried or {}).get(claim.id)) for claim, v in found]
+    lines += [_row(claim, v, tried.get(claim.id)) for claim, v in found]
     lines += [_WORDS, *(_detail(claim, v) for claim, v in found), ""]
     return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.png)\n" for claim, _ in found])
 
+# %% ../nbs/20_reproduce.ipynb #20picture
+def _write_picture(claim: Claim, rows: list[dict], out: Path) -> None:
+    "The claim's picture in the folder `out`, whole or not at all."
+    import matplotlib.style
 
-def write_text(text: str, path: Path) -> None:
-    "Write `path` whole or not at all."
-    write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    with matplotlib.style.context(STYLE):
+        write_whole(out / f"{claim.id}.png", partial(claim.draw(rows).savefig, format="png"))
 
 # %% ../nbs/20_reproduce.ipynb #997d96a6
 def reproduce(
@@ -110,23 +113,20 @@ def reproduce(
 ) -> list[tuple[Claim, Verdict]]:
     """Sweep, judge and draw each claim, try its judge on false and true worlds, and write the report, failed
     cells again; `ValueError` for an unknown claim or scale."""
-    import matplotlib.style
-
     claims = find_claims(ids)
     if scale not in ("small", "full"):
         raise ValueError(f"scale must be 'small' or 'full', got {scale!r}")
     out, found, tried = Path(out), [], {}
-    store = out / "results" if store is None else Path(store)
     out.mkdir(parents=True, exist_ok=True)
     for claim in claims:
-        rows = run_sweep(claim.sweep(scale), store, retry_failed=True, progress=progress)
+        rows = run_sweep(claim.sweep(scale), out / "results" if store is None else store, retry_failed=True,
+                         progress=progress)
         found.append((claim, judge(claim, rows)))
         whole = not not_judged(found[-1:])
         if whole:
             tried[claim.id] = falsify(claim, rows, scale)
-        write_text(_report_text(found, scale, tried),
-                   out / "REPRODUCTION.md")  # before a picture that may fail
+        report = _report_text(found, scale, tried)  # written before a picture that may fail
+        write_whole(out / "REPRODUCTION.md", partial(Path.write_text, data=report, encoding="utf-8"))
         if whole:
-            with matplotlib.style.context(STYLE):
-                write_whole(out / f"{claim.id}.png", partial(claim.draw(rows).savefig, format="png"))
+            _write_picture(claim, rows, out)
     return found

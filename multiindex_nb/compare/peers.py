@@ -9,8 +9,9 @@ import importlib
 import importlib.util
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,8 +29,8 @@ from ..problem.rows import HopelessWarning, check_data
 from ..problem.targets import Target, generator, random_subspace
 
 # %% auto #0
-__all__ = ['PEERS', 'PACKAGES', 'PEER_TARGETS', 'PeerResult', 'need', 'ranks', 'available_peers', 'ours', 'peer_subspace',
-           'peer_data', 'peer_cell', 'peers_sweep']
+__all__ = ['PEERS', 'PACKAGES', 'PEER_TARGETS', 'PeerResult', 'need', 'ranks', 'fit_rfm', 'available_peers', 'ours',
+           'peer_subspace', 'peer_data', 'peer_cell', 'peers_sweep']
 
 # %% ../../nbs/25_peers.ipynb #f5e430d0
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class PeerResult:
     seconds: float  # processor time of tuning and fit
     setting: str  # what the tuning chose
 
-
+# %% ../../nbs/25_peers.ipynb #25need
 def need(module: str):
     "The module of a peer; `ImportError` of one line that says how to install it."
     threads = torch.get_num_threads()
@@ -52,39 +53,28 @@ def need(module: str):
     finally:
         torch.set_num_threads(threads)  # importing direpack resets it
 
-
+# %% ../../nbs/25_peers.ipynb #25basis
 def _orthonormal(B: Float[np.ndarray, "d r"]) -> Float[Tensor, "r d"]:
     "An orthonormal basis of the span of the columns, as rows, in float64."
     return torch.from_numpy(np.linalg.qr(np.real(np.asarray(B)).astype(float))[0].T.copy())
 
 # %% ../../nbs/25_peers.ipynb #7e334655
-def _held_out_error(
-    V: Float[np.ndarray, "d r"],  # directions
-    train: tuple[np.ndarray, np.ndarray],  # X and y
-    held: tuple[np.ndarray, np.ndarray],  # X and y
-    neighbours: int = 10,  # k
-) -> float:  # 1 for directions that say nothing, about
-    """Error of k nearest neighbours on the projected inputs in predicting the rank of the label, over the
-    variance of the ranks."""
+def _held_out_error(V: Float[np.ndarray, "d r"], train: tuple[np.ndarray, np.ndarray],
+                    held: tuple[np.ndarray, np.ndarray]) -> float:
+    """Error of ten nearest neighbours on the projected inputs in predicting the rank of the label, over the
+    variance of the ranks: about 1 for directions that say nothing."""
     from sklearn.neighbors import KNeighborsRegressor
 
     rank = np.searchsorted(np.sort(train[1]), np.concatenate([train[1], held[1]])) / len(train[1])
     there, here = rank[: len(train[1])], rank[len(train[1]):]
     Q = _orthonormal(V).numpy().T
-    model = KNeighborsRegressor(neighbours).fit(train[0] @ Q, there)
+    model = KNeighborsRegressor(10).fit(train[0] @ Q, there)
     return float(np.mean((model.predict(held[0] @ Q) - here) ** 2) / np.var(here))
 
-
-def _tuned(
-    fit: Callable,  # fit(X, y, setting) -> directions (d, r)
-    settings: Iterable,  # candidates
-    X: Float[np.ndarray, "n d"],  # inputs
-    y: Float[np.ndarray, "n"],  # labels
-    seed: int,  # seed of the folds
-    rounds: int = 5,  # fifths held out in turn
-) -> tuple[Float[np.ndarray, "d r"], str]:  # directions from all rows, and the setting
-    "Choose the setting by cross-validation, then fit all rows."
-    settings = list(settings)
+# %% ../../nbs/25_peers.ipynb #25tuned
+def _tuned(fit: Callable, settings: Sequence, X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
+           seed: int, rounds: int = 5) -> tuple[Float[np.ndarray, "d r"], str]:
+    "Directions on all rows, by the setting of which fit(X, y, setting) predicts best, and the setting."
     if len(settings) == 1:
         return fit(X, y, settings[0]), str(settings[0])
     parts = np.array_split(np.random.default_rng(seed).permutation(len(y)), 5)[:rounds]
@@ -107,23 +97,19 @@ def _slice_counts(n: int) -> list[int]:
     "Numbers of slices to try: a few, and slices of five and of two rows."
     return sorted({k for k in (2, 5, 10, 30, 100, n // 5, n // 2) if 2 <= k <= n // 2})
 
-
-def _peer_sir(X, y, r, seed):
-    "Sliced inverse regression: leading directions of the means of x in slices of y."
-    dimred = need("statsmodels.regression.dimred")
-    fit = lambda X, y, k: dimred.SlicedInverseReg(y, X).fit(slice_n=min(k, len(y) // 2)).params[:, :r]
+# %% ../../nbs/25_peers.ipynb #25slices
+def _by_slices(method: str, X, y, r, seed):
+    "One of the methods of statsmodels that look at x in slices of y."
+    model = getattr(need("statsmodels.regression.dimred"), method)
+    fit = lambda X, y, k: model(y, X).fit(slice_n=min(k, len(y) // 2)).params[:, :r]
     return _tuned(fit, _slice_counts(len(y)), X, y, seed, rounds=3)
 
 
-def _peer_save(X, y, r, seed):
-    """Sliced average variance estimation: directions in which the covariances of x in slices of y differ from
-    the identity."""
-    dimred = need("statsmodels.regression.dimred")
-    fit = lambda X, y, k: dimred.SlicedAverageVarianceEstimation(y, X).fit(
-        slice_n=min(k, len(y) // 2)).params[:, :r]
-    return _tuned(fit, _slice_counts(len(y)), X, y, seed, rounds=3)
+# directions in which the means of x in slices of y move, and those in which the covariances are not I
+_peer_sir = partial(_by_slices, "SlicedInverseReg")
+_peer_save = partial(_by_slices, "SlicedAverageVarianceEstimation")
 
-
+# %% ../../nbs/25_peers.ipynb #25phd
 def _peer_phd(X, y, r, seed):
     "Principal Hessian directions, of the labels or of their ranks."
     dimred = need("statsmodels.regression.dimred")
@@ -152,7 +138,7 @@ def _peer_core(X, y, r, seed):
 
     return _tuned(fit, ((3, "own"), (3, "SAVE"), (10, "SAVE")), X, y, seed, rounds=1)
 
-
+# %% ../../nbs/25_peers.ipynb #25dr
 def _peer_dr(X, y, r, seed):
     "Directional regression, which combines first and second moments within slices; tuned on two fifths."
     sudire = need("direpack").sudire
@@ -177,22 +163,26 @@ def _peer_rsdr(X, y, r, seed):
     model = need("pyrsdr").RSDR(X, y, alpha=1.0).fit(d=r, maxiter=150, init="sir", seed=seed)
     return np.asarray(model.dirs), "alpha=1"
 
-
+# %% ../../nbs/25_peers.ipynb #25fitrfm
 _RFM_SETTINGS = ((5.0, 1e-3), (20.0, 1e-3), (10.0, 0.1))  # bandwidth and ridge
 
 
+def fit_rfm(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], bandwidth: float, reg: float, iters: int):
+    "xRFM's recursive feature machine on all rows."
+    model = need("xrfm.rfm_src").RFM(kernel="laplace", bandwidth=bandwidth, device="cpu", tuning_metric="mse",
+                                     verbose=False)
+    rows, labels = torch.from_numpy(X).float(), torch.from_numpy(y).float()[:, None]
+    held = rows[:2], labels[:2]  # it asks for validation rows; nothing is chosen by them
+    model.fit((rows, labels), held, iters=iters, reg=reg, method="lstsq", return_best_params=False,
+              early_stop_rfm=False)
+    return model
+
+# %% ../../nbs/25_peers.ipynb #25rfm
 def _peer_rfm(X, y, r, seed):
     """Recursive feature machine: kernel ridge regression whose metric is its own average gradient outer
     product, eight times."""
-    rfm = need("xrfm.rfm_src").RFM
-
-    def fit(X, y, setting):
-        model = rfm(kernel="laplace", bandwidth=setting[0], device="cpu", tuning_metric="mse", verbose=False)
-        rows = torch.from_numpy(X).float(), torch.from_numpy((y - y.mean()) / y.std()).float()[:, None]
-        model.fit(rows, rows, iters=8, reg=setting[1], method="lstsq", return_best_params=False,
-                  early_stop_rfm=False)
-        return torch.linalg.eigh(model.M)[1][:, -r:].numpy()
-
+    fit = lambda X, y, setting: torch.linalg.eigh(
+        fit_rfm(X, (y - y.mean()) / y.std(), *setting, 8).M)[1][:, -r:].numpy()
     return _tuned(fit, _RFM_SETTINGS, X, y, seed, rounds=1)
 
 # %% ../../nbs/25_peers.ipynb #58a4319a
@@ -213,7 +203,7 @@ def _split_fifth(X, y, seed: int):
     train, held = torch.randperm(len(y), generator=generator(seed, "held out")).split((4 * len(y) + 4) // 5)
     return (X, y), (X[train], y[train]), (X[held], y[held])
 
-
+# %% ../../nbs/25_peers.ipynb #25joint
 def _train_jointly(f, parameters: list[Tensor], train, held, lr, decay, epochs, seed,
                    patience=15) -> tuple[float, int]:
     """AdamW on all parameters in batches of 128; least held-out error and the number of epochs up to it. No
@@ -230,7 +220,7 @@ def _train_jointly(f, parameters: list[Tensor], train, held, lr, decay, epochs, 
                 break
     return best
 
-
+# %% ../../nbs/25_peers.ipynb #25gradients
 def _gradient_directions(f, X: Float[Tensor, "n d"], r: int) -> Float[np.ndarray, "d r"]:
     "Leading eigenvectors of the average gradient outer product."
     X = X.clone().requires_grad_()
@@ -247,7 +237,7 @@ def _best_network(make, settings, X, y, r, seed):
     _train_jointly(f, parameters, everything, None, *settings[best], scores[best][1], seed)
     return _gradient_directions(f, everything[0], r), f"{settings[best]}, {scores[best][1]} epochs"
 
-
+# %% ../../nbs/25_peers.ipynb #25adam
 def _peer_joint_adam(X, y, r, seed):
     "The package's two-layer network (cosine) from an ordinary start, both layers trained together by Adam."
     d, m, cosine = X.shape[1], 256, ACTIVATIONS["cosine"].value
@@ -261,7 +251,7 @@ def _peer_joint_adam(X, y, r, seed):
 
     return _best_network(make, [(3e-3, 0.0), (1e-2, 0.0)], X, y, r, seed)
 
-
+# %% ../../nbs/25_peers.ipynb #25mlp
 def _peer_mlp(X, y, r, seed):
     """An ordinary ReLU network with two hidden layers, AdamW; directions from its average gradient outer
     product."""
@@ -275,24 +265,13 @@ def _peer_mlp(X, y, r, seed):
     return _best_network(make, [(1e-3, 1.0), (3e-3, 1.0), (1e-3, 3.0)], X, y, r, seed)
 
 # %% ../../nbs/25_peers.ipynb #c904a2ff
-_FITS = {
-    "SIR": _peer_sir,
-    "SAVE": _peer_save,
-    "PHD": _peer_phd,
-    "CORE": _peer_core,
-    "DR": _peer_dr,
-    "RFM": _peer_rfm,
-    "RSDR": _peer_rsdr,
-    "one-step": _peer_one_step,
-    "joint-Adam": _peer_joint_adam,
-    "MLP": _peer_mlp,
-}
+_FITS: dict[str, Callable] = {
+    "SIR": _peer_sir, "SAVE": _peer_save, "PHD": _peer_phd, "CORE": _peer_core, "DR": _peer_dr,
+    "RFM": _peer_rfm, "RSDR": _peer_rsdr, "one-step": _peer_one_step, "joint-Adam": _peer_joint_adam,
+    "MLP": _peer_mlp}
 PEERS = tuple(_FITS)
-_STATSMODELS = "statsmodels.regression.dimred"
-PACKAGES = {
-    **dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), _STATSMODELS), "DR": "direpack", "RFM": "xrfm.rfm_src",
-    "RSDR": "pyrsdr",
-}
+PACKAGES = {**dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), "statsmodels.regression.dimred"),
+            "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr"}
 
 
 def available_peers() -> tuple[str, ...]:
@@ -300,7 +279,7 @@ def available_peers() -> tuple[str, ...]:
     return tuple(name for name in PEERS if name not in PACKAGES
                  or importlib.util.find_spec(PACKAGES[name].partition(".")[0]))
 
-
+# %% ../../nbs/25_peers.ipynb #25ours
 def ours(X, y, r, seed):
     "This package's estimator, told r."
     from multiindex_nb.estimator.regressor import MultiIndexRegressor
@@ -345,7 +324,7 @@ _OTHER_LINKS = (
 PEER_TARGETS = {**{text: Target.parse(text) for text in _POLYNOMIAL},
                 **{str(link): link for link in _OTHER_LINKS}}
 
-
+# %% ../../nbs/25_peers.ipynb #25data
 def peer_data(target: str, d: int, n_per_d: int, noise: float, seed: int):
     """X, y and U: a name from `PEER_TARGETS` or a polynomial, with noise in standard deviations of the
     noiseless labels."""
@@ -362,7 +341,7 @@ def peer_cell(peer: str, target: str, d: int, n_per_d: int, noise: float, seed: 
     found = peer_subspace(peer, X, y, len(U), seed)
     return {"subspace_error": subspace_error(found.subspace, U), "fit_seconds": found.seconds}
 
-
+# %% ../../nbs/25_peers.ipynb #25sweep
 def peers_sweep(
     scale: str,  # "small" or "full"
     names: Iterable[str] = (*PEERS, "ours"),  # who takes part
@@ -395,7 +374,7 @@ class _Standing:
     at_or_below: int  # seeds on which ours was no worse
     seeds: int  # seeds that both have
 
-
+# %% ../../nbs/25_peers.ipynb #25errors
 def _errors_by_row(rows: list[dict],
                    metric: str = "subspace_error") -> dict[
                        tuple[str, int, float], dict[str, dict[int, float]]]:
@@ -409,7 +388,7 @@ def _errors_by_row(rows: list[dict],
     place = lambda key: (order.index(key[0]) if key[0] in order else len(order), *key)
     return {key: out[key] for key in sorted(out, key=place)}
 
-
+# %% ../../nbs/25_peers.ipynb #25standings
 def _standings(
     rows: list[dict],  # from `peers_sweep`
 ) -> list[_Standing]:  # one for each row of the grid

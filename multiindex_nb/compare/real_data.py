@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from ..gate import check_int
+from .peers import fit_rfm
 from ..sweeps import Interval, Sweep, product
 
 # %% auto #0
@@ -39,7 +40,7 @@ def _load_diabetes_data() -> Data:
     return Data("diabetes", found.data, found.target, tuple(found.feature_names),
                 "disease progression after one year", "Efron et al. 2004")
 
-
+# %% ../../nbs/26_real_data.ipynb #26star
 def _load_star98() -> Data:
     "California's school districts, without the products of columns that the file also holds."
     from statsmodels.datasets import star98
@@ -50,7 +51,7 @@ def _load_star98() -> Data:
     return Data("star98", table[names].to_numpy(float), share.to_numpy(float), tuple(map(str.lower, names)),
                 "share above the median in mathematics", "Gill 2000")
 
-
+# %% ../../nbs/26_real_data.ipynb #26fair
 def _load_fair(
     rows: int = 2000,  # how many are drawn
     seed: int = 0,  # seed of the draw
@@ -95,15 +96,8 @@ def rfm_regressor(
             self.bandwidth, self.reg, self.iters = bandwidth, reg, iters
 
         def fit(self, X, y):
-            from xrfm.rfm_src import RFM
-
-            rows, labels = (torch.as_tensor(np.asarray(v), dtype=torch.float32) for v in (X, y))
-            pair = rows, labels.reshape(-1, 1)
-            self.machine_ = RFM(kernel="laplace", bandwidth=self.bandwidth, device="cpu", tuning_metric="mse",
-                                verbose=False)
-            held = tuple(t[:2] for t in pair)  # RFM asks for validation rows; nothing is chosen by them
-            self.machine_.fit(pair, held, iters=self.iters, reg=self.reg, method="lstsq",
-                              return_best_params=False, early_stop_rfm=False)
+            self.machine_ = fit_rfm(*(np.asarray(v, dtype=float) for v in (X, y)), self.bandwidth, self.reg,
+                                    self.iters)
             return self
 
         def predict(self, X):
@@ -122,14 +116,10 @@ _GRIDS = {
 # for kernel ridge on what `transform` gives
 _ON_INDICES = {"alpha": (0.3, 3.0, 30.0), "gamma": (0.03, 0.3, 3.0)}
 
-
-def _dressed(
-    estimator,  # unfitted
-    grid: dict,  # its settings to choose from; empty if it tunes itself
-    seed: int,  # of the three inner folds
-):  # an unfitted scikit-learn estimator
-    """Standardised inputs and labels around `estimator`, tuned by cross-validation within the rows it is
-    fitted on."""
+# %% ../../nbs/26_real_data.ipynb #26dressed
+def _dressed(estimator, grid: dict, seed: int):
+    """Standardised inputs and labels around `estimator`, tuned by three inner folds of the rows that it is
+    fitted on; an empty grid if it tunes itself."""
     from sklearn.compose import TransformedTargetRegressor
     from sklearn.model_selection import GridSearchCV, KFold
     from sklearn.pipeline import Pipeline
@@ -223,7 +213,7 @@ def _real_cell(data: str, model: str, folds: int, rows: int, seed: int) -> dict:
                 out[k].extend(np.ravel(v))
     return out | {"mean_error": np.mean(out["errors"])}
 
-
+# %% ../../nbs/26_real_data.ipynb #26sweep
 def real_sweep(scale: str) -> Sweep:
     "Every model on the same folds."
     small = scale == "small"
@@ -250,52 +240,46 @@ def _corrected_interval(
 _OURS, _AGAIN = "multi-index", "kernel ridge on its indices"
 
 
-def _fold_errors(
-    rows: list[dict],  # from `run_sweep`
-    data: str,  # data set
-    model: str,  # model, or `_AGAIN`
-) -> Float[np.ndarray, "k"]:  # folds of the first repeat, then of the next
-    "Errors of every fold, in the same order for every model."
+def _fold_errors(rows: list[dict], data: str, model: str) -> Float[np.ndarray, "k"]:
+    "Errors of every fold, repeat by repeat, in the same order for every model and for `_AGAIN`."
     metric, model = ("on_indices", _OURS) if model == _AGAIN else ("errors", model)
     found = sorted((r["seed"], r[metric]) for r in rows if r["data"] == data and r["model"] == model)
     if not found:
         raise ValueError(f"no rows for {data!r} and {model!r}")
     return np.array([e for _, errors in found for e in errors])
 
-
+# %% ../../nbs/26_real_data.ipynb #26intervals
 def _draw_intervals(ax, found: dict[str, Interval]) -> None:
     """One line a model; the axis is that of all but `two stages`, whose mean is written at the edge where it
     lies beyond."""
     for i, (name, m) in enumerate(found.items()):
         ours = name in (_OURS, _AGAIN, "two stages")
         ax.errorbar(m.estimate, i, xerr=m.estimate - m.low, fmt="o", ms=4, color="C1" if ours else "C0")
-    low, high = min(m.low
-                    for k, m in found.items()
-                    if k != "two stages"), max(m.high for k, m in found.items() if k != "two stages")
+    shown = [m for name, m in found.items() if name != "two stages"]
+    low, high = min(m.low for m in shown), max(m.high for m in shown)
     ax.set(xlim=(low - 0.05 * (high - low), high + 0.25 * (high - low)), ylim=(len(found) - 0.5, -0.5))
     for i, m in enumerate(found.values()):
         if m.estimate > ax.get_xlim()[1]:
             ax.text(ax.get_xlim()[1], i, f"{m.estimate:.2f} →", ha="right", va="bottom", fontsize=8,
                     color="C1")
     ax.set_yticks(range(len(found)), list(found)), ax.grid(axis="y", lw=0.4), ax.tick_params(labelsize=8)
+    ax.locator_params("x", nbins=5)
 
-
-def _draw_errors(rows: list[dict]):
-    "Above, the error of each model; below, its error minus ours on the same folds. Bars are 95% intervals."
+# %% ../../nbs/26_real_data.ipynb #26errors
+def _draw_differences(rows: list[dict]):
+    "The error of each model minus ours on the same folds. Bars are 95% intervals."
     from matplotlib.figure import Figure
 
     sets, names = (list(dict.fromkeys(r[k] for r in rows)) for k in ("data", "model"))
-    fig = Figure(figsize=(3.2 * len(sets) + 1.4, 5), dpi=100, layout="constrained")
-    for column, data in zip(fig.subplots(2, len(sets), squeeze=False).T, sets):
+    fig = Figure(figsize=(3.2 * len(sets) + 1.4, 2.8), dpi=100, layout="constrained")
+    for ax, data in zip(fig.subplots(1, len(sets), squeeze=False)[0], sets):
         table = {name: _fold_errors(rows, data, name) for name in (*names, _AGAIN)}
-        for ax, base, label in zip(column, (0.0, table[_OURS]),
-                                   ("error (1 - R²)", f"error minus that of {_OURS}")):
-            _draw_intervals(ax, {name: _corrected_interval(v - base, rows[0]["folds"])
-                                 for name, v in table.items()})
-            ax.set_xlabel(label, fontsize=8)
-            if data != sets[0]:
-                ax.set_yticklabels([])
-        column[0].set_title(data, fontsize=10), column[1].axvline(0, color="k", lw=0.8)
+        _draw_intervals(ax, {name: _corrected_interval(v - table[_OURS], rows[0]["folds"])
+                             for name, v in table.items()})
+        ax.set_xlabel(f"error minus that of {_OURS}", fontsize=8)
+        if data != sets[0]:
+            ax.set_yticklabels([])
+        ax.set_title(data, fontsize=10), ax.axvline(0, color="k", lw=0.8)
     return fig
 
 # %% ../../nbs/26_real_data.ipynb #e1fdfe40
@@ -315,7 +299,22 @@ def _draw_loadings(ax, D: Float[np.ndarray, "r d"], X: Float[np.ndarray, "n d"],
     ax.set(xlim=(-1.05, 1.05), xticks=(-1, -0.5, 0, 0.5, 1),
            xlabel="loading (length one), correlation"), ax.grid(axis="y", lw=0.3)
 
+# %% ../../nbs/26_real_data.ipynb #26link
+def _draw_link(ax, Z: Float[np.ndarray, "n r"], y, fitted, label: str) -> None:
+    "The label in the plane of the first two indices, or against the only one, with the fit."
+    if Z.shape[1] > 1:
+        filled = ax.hexbin(Z[:, 0], Z[:, 1], C=y, gridsize=15, mincnt=3)
+        ax.set(xlabel="index 1", ylabel="index 2"), ax.figure.colorbar(filled, ax=ax, label=f"mean {label}")
+        return
+    order = np.argsort(Z[:, 0])
+    middle, mean, two_se = np.array([(Z[b, 0].mean(), y[b].mean(), 2 * y[b].std() / len(b) ** 0.5)
+                                     for b in np.array_split(order, 12)]).T
+    ax.plot(Z[:, 0], y, ".", ms=2, color="0.7")
+    ax.errorbar(middle, mean, yerr=two_se, fmt="o", ms=4, color="C1", label="mean of a twelfth of the rows")
+    ax.plot(Z[order, 0], fitted[order], "-", color="C0", label="fitted"), ax.legend(fontsize=8)
+    ax.set(xlabel="index 1", ylabel=label)
 
+# %% ../../nbs/26_real_data.ipynb #26directions
 def _draw_directions(
     model,  # fitted on X and y
     names,  # of the columns
@@ -332,20 +331,5 @@ def _draw_directions(
     left, right = fig.subplots(1, 2)
     _draw_loadings(left, D, X, names, folds)
     fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncol=4, fontsize=8)
-    Z = X @ D.T
-    if len(D) > 1:
-        filled = right.hexbin(Z[:, 0], Z[:, 1], C=y, gridsize=15, mincnt=3)
-        right.set(xlabel="index 1", ylabel="index 2"), fig.colorbar(filled, ax=right, label=f"mean {label}")
-        return fig
-    bins = np.array_split(np.argsort(Z[:, 0]), 12)
-    middle, mean, two_se = (np.array([f(b) for b in bins])
-                            for f in (lambda b: Z[b, 0].mean(), lambda b: y[b].mean(),
-                                      lambda b: 2 * y[b].std() / len(b) ** 0.5))
-    right.plot(Z[:, 0], y, ".", ms=2, color="0.7")
-    right.errorbar(middle, mean, yerr=two_se, fmt="o", ms=4, color="C1",
-                   label="mean of a twelfth of the rows")
-    order = np.argsort(Z[:, 0])
-    right.plot(Z[order, 0], model.predict(X)[order], "-", color="C0",
-               label="fitted"), right.legend(fontsize=8)
-    right.set(xlabel="index 1", ylabel=label)
+    _draw_link(right, X @ D.T, y, model.predict(X), label)
     return fig

@@ -33,12 +33,9 @@ CANDIDATES = (
     "pinball:0.1", "pinball:0.25", "pinball:0.75", "pinball:0.9", "expectile:0.1", "expectile:0.9",
 )  # delta in standard deviations of y
 
-
-def _label_slopes(
-    y: Float[Tensor, "n"],  # labels, standardised
-    losses: Sequence[Loss],  # q of them
-) -> Float[Tensor, "q n"]:  # l'(c, y_i), centred and scaled to variance one
-    "What each loss makes of the labels; a row of zeros where a loss sees only one value."
+# %% ../../nbs/23_adviser.ipynb #23slopes
+def _label_slopes(y: Float[Tensor, "n"], losses: Sequence[Loss]) -> Float[Tensor, "q n"]:
+    "l'(c, y_i), centred and scaled to variance one; a row of zeros where a loss sees only one value."
     rows = torch.stack([loss.derivative(torch.tensor(loss.location(y), dtype=y.dtype, device=y.device), y)
                         for loss in losses])
     rows = rows - rows.mean(dim=1, keepdim=True)
@@ -69,9 +66,9 @@ def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Shaped[Tensor, "m"]
     add_gram(S, rows, weights.float())
     mirror(S)
 
-
+# %% ../../nbs/23_adviser.ipynb #23second
 def _second_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
-    "S for each row of T: in each bin one Gram matrix for each rank of the weights serves all losses."
+    "S for each row of T."
     q, (n, d), unit = len(T), X.shape, _unit(X)
     S, gram = torch.zeros(2, q, (d + 1) ** 2, dtype=torch.float32, device=X.device)
     for rows in T.sum(dim=0).argsort(stable=True).tensor_split(_bins_of(n)):
@@ -109,12 +106,10 @@ class Null:
     cut: Float[Tensor, "k"]  # exceeded by any of the 2q in a share `level` of unrelated data sets
 
 # %% ../../nbs/23_adviser.ipynb #23null0
-def _label_parts(
-    T: Float[Tensor, "q n"],  # from `_label_slopes`
-    bins: int,  # of equal size m; up to `bins` - 1 rows are left out
-) -> tuple[Int[Tensor, "bins"], Float[Tensor, "q k"], Float[Tensor, "h m"]]:
-    """Sorted weights in bins: the first columns are means; each other one goes with a row of unit length of
-    what varies within the bin named."""
+def _label_parts(T: Float[Tensor, "q n"],
+                 bins: int) -> tuple[Int[Tensor, "bins"], Float[Tensor, "q k"], Float[Tensor, "h m"]]:
+    """Sorted weights in bins of equal size: the first columns are means; each other one goes with a row of
+    unit length of what varies within the bin named. Up to `bins` - 1 rows are left out."""
     q, n = T.shape
     spaced = torch.linspace(0, n - 1, n // bins * bins, dtype=torch.float64, device=T.device).round().long()
     blocks = T[:, T.sum(dim=0).argsort(stable=True)[spaced]].view(q, bins, -1).transpose(0, 1)
@@ -126,11 +121,8 @@ def _label_parts(
     return j, parts * (T.norm(dim=1) / kept.clamp(min=1e-9) / n)[:, None], rows[j, k]
 
 # %% ../../nbs/23_adviser.ipynb #23null1
-def _shuffled_tops(
-    X: Float[Tensor, "n d"],  # inputs
-    T: Float[Tensor, "q n"],  # from `_label_slopes`
-    gen: torch.Generator,  # draws the shuffles
-) -> Iterator[Float[Tensor, "tops"]]:
+def _shuffled_tops(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"],
+                   gen: torch.Generator) -> Iterator[Float[Tensor, "tops"]]:
     "Largest |eigenvalue| of S for each row of T, then the length of each first-order average, in shuffles."
     (n, d), bins, unit = X.shape, _bins_of(len(X)), _unit(X)
     named, parts, weights = _label_parts(T, bins)
@@ -165,16 +157,10 @@ def _threshold(tops: Float[Tensor, "k tops"], level: float) -> Null:
     factor = factor if factor < 1e6 else 1e6  # finite at any level
     return Null(logs.mean(dim=0).exp(), (logs.mean(dim=0) + factor * spread).clamp(max=700).exp())
 
-
-def _permutation_null(
-    X: Float[Tensor, "n d"],  # inputs
-    T: Float[Tensor, "q n"],  # from `_label_slopes`
-    level: float,  # false-alarm rate of the family
-    permutations: int,  # shuffles, >= 2
-    gen: torch.Generator,  # draws them
-    hide: bool | None = None,  # hide the progress bar
-) -> Null:
-    "Thresholds from shuffled labels."
+# %% ../../nbs/23_adviser.ipynb #23null3
+def _permutation_null(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"], level: float, permutations: int,
+                      gen: torch.Generator, hide: bool | None = None) -> Null:
+    "Thresholds from shuffled labels, for a family whose false-alarm rate is `level`."
     shuffles = tqdm(range(permutations), desc="null", disable=hide, delay=2, leave=False)
     return _threshold(torch.stack([top for _, top in zip(shuffles, _shuffled_tops(X, T, gen))]), level)
 
@@ -199,7 +185,7 @@ class Direction:
     strength: float  # size over its threshold, > 1
     cos2: float  # expected squared cosine with the truth
 
-
+# %% ../../nbs/23_adviser.ipynb #23view
 @dataclass(frozen=True)
 class View:
     "One set of labels as all losses see it."
@@ -237,7 +223,7 @@ def _best_direction(view: View, names: Sequence[str], taken: Float[Tensor, "k d"
                                        expected_cos2((size / view.null.typical[j]).item(), order)))
     return max(found, key=lambda direction: direction.cos2, default=None)
 
-
+# %% ../../nbs/23_adviser.ipynb #23collect
 def _collect(views: Sequence[View], names: Sequence[str], max_rank: int) -> list[Direction]:
     "Every direction that the views show, surest first."
     found: list[Direction] = []
@@ -251,7 +237,6 @@ def _collect(views: Sequence[View], names: Sequence[str], max_rank: int) -> list
         taken = torch.stack([f.vector for f in found])
     return found
 
-
 # %% ../../nbs/23_adviser.ipynb #786d43b2
 @dataclass(frozen=True)
 class Row:
@@ -263,7 +248,7 @@ class Row:
     first: float  # length of the first-order average over its threshold
     score: float  # sum of expected squared cosines over the outliers
 
-
+# %% ../../nbs/23_adviser.ipynb #23advice
 @dataclass(frozen=True)
 class Advice:
     "What the data say about loss and rank; print it."
@@ -292,19 +277,20 @@ class Advice:
         return tuple(dict.fromkeys((f.labels, f.loss, f.order) for f in self.directions))
 
     def __str__(self) -> str:
-        lines = [
-            f"{'loss':14s} {'outliers':>8s}  {'largest |eigenvalues| / threshold':34s} {'first order':>11s} "
-            f"{'score':>6s}"]
-        for row in self.rows:
-            sizes = " ".join(f"{s:7.2f}" for s in row.sizes)
-            lines.append(f"{row.loss:14s} {row.outliers:8d}  {sizes:34s} {row.first:11.2f} {row.score:6.2f}")
-        said = [
-            f"direction {k + 1}: {f.loss} on {f.labels}, order {f.order}, {f.strength:.2f} times its "
-            f"threshold" for k, f in enumerate(self.directions)]
-        return "\n".join(lines
-                         + (said or [
-                             f"no loss sees a direction at level {self.level:g}: more samples, or a link "
-                             f"that is not of this kind"]))
+        return _advice_text(self)
+
+# %% ../../nbs/23_adviser.ipynb #23text
+def _advice_text(advice: Advice) -> str:
+    "One line a loss, one line a direction."
+    lines = [f"{'loss':14s} {'outliers':>8s}  {'largest |eigenvalues| / threshold':34s} {'first order':>11s} "
+             f"{'score':>6s}"]
+    for row in advice.rows:
+        sizes = " ".join(f"{s:7.2f}" for s in row.sizes)
+        lines.append(f"{row.loss:14s} {row.outliers:8d}  {sizes:34s} {row.first:11.2f} {row.score:6.2f}")
+    said = [f"direction {k}: {f.loss} on {f.labels}, order {f.order}, {f.strength:.2f} times its threshold"
+            for k, f in enumerate(advice.directions, 1)]
+    none = f"no loss sees a direction at level {advice.level:g}: more samples, or a link that is not of this "
+    return "\n".join(lines + (said or [none + "kind"]))
 
 # %% ../../nbs/23_adviser.ipynb #3ab08d61
 def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
@@ -320,7 +306,7 @@ def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
                       values / view.null.cut[i]))
     return sorted(found, key=lambda pair: (pair[0].score, pair[0].sizes[0]), reverse=True)
 
-
+# %% ../../nbs/23_adviser.ipynb #23units
 def in_units_of(loss: Loss, spread: float) -> Loss:
     "The clipping point from standard deviations to units of y; the losses that have none as they are."
     if isinstance(loss, Huber):
@@ -337,7 +323,7 @@ def linear_residual(X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Float[Ten
     driver = "gels" if X.is_cuda else "gelsd"
     return y - D @ torch.linalg.lstsq(D, y[:, None], driver=driver).solution[:, 0]
 
-
+# %% ../../nbs/23_adviser.ipynb #23lazyres
 def _lazy_residual(X, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
     "`linear_residual` by the normal equations, for inputs that are roughly white."
     d = X.shape[1]
@@ -363,6 +349,16 @@ def _loss_names(value, name: str) -> tuple[str, ...]:
         raise ValueError(f"{name} must hold at least one name, got none")
     return tuple(one for one in value if as_loss(one, name))
 
+# %% ../../nbs/23_adviser.ipynb #23views
+def _views(X, y, losses: Sequence[Loss], *rest) -> list[View]:
+    "The labels and, where they have a linear part, its residual; `rest` as in `look`."
+    view = look(X, y, losses, "y", *rest)
+    if (view.v.norm(dim=1) > view.null.cut[len(losses):]).any() and len(X) > 2 * X.shape[1]:
+        residual = linear_residual(X, y)
+        if residual.std() > 1e-9 * y.std():
+            return [view, look(X, residual, losses, "residual", *rest)]
+    return [view]
+
 # %% ../../nbs/23_adviser.ipynb #f2bb7df4
 @gated(level=real(0, 1, strict=True), losses=_loss_names, permutations=count(2, 10_000), max_rank=count(1),
        seed=seed_gate, progress=flag)
@@ -384,14 +380,9 @@ def advise_loss(
             "X is far from centred and white: S has outliers of its own or hides others; whiten first",
             NotWhiteWarning, stacklevel=3)
     gen, hide = generator(seed, "adviser"), None if progress is None else not progress
-    view = look(X, y, candidates, "y", level, permutations, gen, hide)
-    views, q = [view], len(losses)
-    if (view.v.norm(dim=1) > view.null.cut[q:]).any() and len(X) > 2 * X.shape[1]:
-        rest = linear_residual(X, y)
-        if rest.std() > 1e-9 * y.std():
-            views.append(look(X, rest, candidates, "residual", level, permutations, gen, hide))
+    views = _views(X, y, candidates, level, permutations, gen, hide)
     found = _collect(views, losses, max_rank)
-    rows, values = zip(*_table_rows(view, losses))
+    rows, values = zip(*_table_rows(views[0], losses))
     best = in_units_of(as_loss(rows[0].loss), y.std().item())
     return Advice(best, tuple(found), rows, torch.stack(values), level, X.shape[1])
 

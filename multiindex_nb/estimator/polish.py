@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ class Ridge:
     v: Float[np.ndarray, "m r"]  # gamma * directions
     b: Float[np.ndarray, "m"]  # gamma * biases
 
-
+# %% ../../nbs/22_polish.ipynb #22draw
 def _draw_ridges(shape: str, gamma: float, r: int, width: int, seed: int) -> Ridge:
     "Directions normal for the cosine, on the sphere for tanh; phases uniform, biases normal."
     rng = np.random.default_rng([seed, r])
@@ -45,7 +46,7 @@ def _draw_ridges(shape: str, gamma: float, r: int, width: int, seed: int) -> Rid
         return Ridge(shape, gamma, gamma * v, rng.uniform(0, 2 * np.pi, width))
     return Ridge(shape, gamma, gamma * v / np.linalg.norm(v, axis=1, keepdims=True), gamma * b)
 
-
+# %% ../../nbs/22_polish.ipynb #22table
 def _ridge_table(Z: Float[np.ndarray, "n r"],
                  ridges: Ridge) -> tuple[Float[np.ndarray, "n q"], Float[np.ndarray, "n m"]]:
     "(1, z, s(..)) with q = 1 + r + m columns, and the slopes s'(..)."
@@ -67,7 +68,7 @@ def _solve_ridge(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], decay
     G[np.diag_indices_from(G)] += penalty
     return np.linalg.solve(G, Phi.T @ y / len(y)), penalty
 
-
+# %% ../../nbs/22_polish.ipynb #22loss
 def _plane_loss(B: Float[np.ndarray, "r d"], X, y, ridges: Ridge,
                 decay: float) -> tuple[float, Float[np.ndarray, "r d"]]:
     "F(B) of (2) and its gradient (3), for any basis of the plane."
@@ -89,7 +90,7 @@ class Choice:
     ridges: Ridge  # shape and inverse width
     decay: float  # beta2
 
-
+# %% ../../nbs/22_polish.ipynb #22path
 def _gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int,
               unknowns: int) -> list[tuple[float, float, float]]:
     """(score, residual, decay) along DECAYS, from one eigen-decomposition; constant and linear part free of
@@ -107,7 +108,7 @@ def _gcv_path(Phi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"], r: int,
         path.append((residual / left**2, residual, decay))
     return path
 
-
+# %% ../../nbs/22_polish.ipynb #22choose
 def _choose_ridges(B: Float[np.ndarray, "r d"], X, y, width: int, seed: int) -> Choice:
     "The best of all shapes, widths and decays on the plane B."
     Z, (r, d), found = X @ B.T, B.shape, []
@@ -117,6 +118,23 @@ def _choose_ridges(B: Float[np.ndarray, "r d"], X, y, width: int, seed: int) -> 
             score, residual, decay = min(_gcv_path(_ridge_table(Z, ridges)[0], y, r, r * (d - r)))
             found.append(Choice(score, residual, ridges, decay))
     return min(found, key=lambda choice: choice.score)
+
+# %% ../../nbs/22_polish.ipynb #22rounds
+def _polished(B: Float[np.ndarray, "r d"], X, y, width: int, max_iter: int, seed: int,
+              hide: bool | None) -> tuple[Choice, Float[np.ndarray, "r d"]]:
+    "Choose, descend, and choose again; the best choice and its plane."
+    shares, best = [max_iter // _ROUNDS + (k < max_iter % _ROUNDS) for k in range(_ROUNDS)], None
+    for share in tqdm([s for s in shares if s] + [0], desc="polish", disable=hide, delay=2, leave=False):
+        choice = _choose_ridges(B, X, y, width, seed)
+        if best is None or choice.score < best[0].score:
+            best = choice, B
+        elif choice.score > 1.001 * best[0].score:
+            break
+        if share:
+            loss = partial(_plane_loss, X=X, y=y, ridges=choice.ridges, decay=choice.decay)
+            B = minimise_plane(loss, B, maxiter=share)[1]
+    assert best is not None  # the last share is zero, so there was one at least
+    return best
 
 # %% ../../nbs/22_polish.ipynb #150e0d92
 @dataclass(frozen=True)
@@ -138,12 +156,6 @@ class Polish:
         return torch.from_numpy(_ridge_table(project_rows(X, self.subspace), self.ridges)[0]
                                 @ self.coefficients)
 
-
-def _descend_plane(B: Float[np.ndarray, "r d"], X, y, choice: Choice,
-                   max_iter: int) -> Float[np.ndarray, "r d"]:
-    "Orthonormal basis after L-BFGS on (2) with shape, width and decay fixed."
-    return minimise_plane(lambda B: _plane_loss(B, X, y, choice.ridges, choice.decay), B, maxiter=max_iter)[1]
-
 # %% ../../nbs/22_polish.ipynb #c9bba7f8
 @gated(width=count(1, 20_000), max_iter=count(0, 10**6), seed=count(0, 2**63 - 1), progress=flag)
 def polish_subspace(
@@ -159,18 +171,8 @@ def polish_subspace(
     X, y, V = check_plane(X, y, V)
     check_bytes(24 * width * (len(y) + width), f"width = {width} on {len(y)} rows")
     mean, spread, hide = y.mean(), y.std(), None if progress is None else not progress
-    z, B, best = (y - mean) / spread, V, None
-    shares = [max_iter // _ROUNDS + (k < max_iter % _ROUNDS) for k in range(_ROUNDS)]
-    for share in tqdm([s for s in shares if s] + [0], desc="polish", disable=hide, delay=2, leave=False):
-        choice = _choose_ridges(B, X, z, width, seed)
-        if best is None or choice.score < best[0].score:
-            best = choice, B
-        elif choice.score > 1.001 * best[0].score:
-            break
-        if share:
-            B = _descend_plane(B, X, z, choice, share)
-    assert best is not None  # the last share is zero, so there was one at least
-    choice, B = best
+    z = (y - mean) / spread
+    choice, B = _polished(V, X, z, width, max_iter, seed, hide)
     a, _ = _solve_ridge(_ridge_table(X @ B.T, choice.ridges)[0], z, choice.decay, len(B))
     a = a * spread
     a[0] += mean

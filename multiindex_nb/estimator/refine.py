@@ -16,20 +16,19 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, as_tensor, count, flag, gated
-from ..problem.losses import leading_directions, Loss, as_loss
+from ..gate import Array, as_tensor, check_finite, count, flag, gated
+from ..problem.losses import as_loss, leading_directions
 from ..engine.network import index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.recovery import recovered_subspace, subspace_error
-from ..sweeps import Sweep, product
+from ..sweeps import Sweep, product, values
 from ..problem.targets import Target, random_subspace, sample
 from ..problem.rows import check_data
-from ..gate import check_finite
 
 # %% auto #0
-__all__ = ['EXACT', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend', 'search_span',
-           'project_rows', 'Refinement', 'unknowns', 'usable_degrees', 'gcv_score', 'check_plane', 'refine_subspace',
-           'refine_sweep']
+__all__ = ['EXACT', 'refine_sweep', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend',
+           'search_span', 'project_rows', 'Refinement', 'unknowns', 'usable_degrees', 'gcv_score', 'check_plane',
+           'refine_subspace']
 
 # %% ../../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -43,7 +42,7 @@ def exponents(
 
     return np.array(rows(r, degree))
 
-
+# %% ../../nbs/21_refine.ipynb #21features
 def hermite_table(Z: Float[np.ndarray, "n r"], degree: int | np.integer) -> Float[np.ndarray, "k r n"]:
     "h_0 .. h_degree of every entry, normalised."
     H = [np.ones_like(Z.T), Z.T]
@@ -90,7 +89,7 @@ def minimise_plane(loss, B: Float[np.ndarray, "r d"], **options) -> tuple[float,
     found = minimize(flat, B.ravel(), jac=True, method="L-BFGS-B", options=dict(maxcor=20, **options))
     return float(found.fun), np.linalg.qr(found.x.reshape(B.shape).T)[0].T
 
-
+# %% ../../nbs/21_refine.ipynb #21descend
 def descend(
     B: Float[np.ndarray, "r d"],  # start
     X: Float[np.ndarray, "n d"],  # inputs
@@ -104,20 +103,16 @@ def descend(
 
 # %% ../../nbs/21_refine.ipynb #8256a1f0
 _LOOKS = ("mse", "huber", "pinball:0.9", "pinball:0.1")
-_ROUNDS_OF_SEARCH = ((12, 100), (30, 30), (100, 30))  # (iterations, how many go on)
-_SEARCHED = 4  # degree of the search where none is given: it contains the lower ones
 
 
-def _leading_span(
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels, standardised
-    count: int,  # eigenvectors from each loss
-    losses: Sequence[Loss | str] = _LOOKS,  # the losses
-) -> Float[np.ndarray, "k d"]:  # orthonormal rows, k <= count * len(losses)
-    "Span of the leading eigenvectors of S under several losses."
-    found = torch.cat([leading_directions(X, y, as_loss(name), count) for name in losses])
+def _leading_span(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], count: int) -> Float[np.ndarray, "k d"]:
+    "Span of `count` leading eigenvectors of S under each of several losses, orthonormal rows."
+    found = torch.cat([leading_directions(X, y, as_loss(name), count) for name in _LOOKS])
     _, s, rows = torch.linalg.svd(found, full_matrices=False)
     return rows[s > 1e-8].numpy()
+
+# %% ../../nbs/21_refine.ipynb #21search
+_ROUNDS_OF_SEARCH = ((12, 100), (30, 30), (100, 30))  # (iterations, how many go on)
 
 
 def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list,
@@ -136,7 +131,7 @@ def project_rows(X: Float[Array, "n d"], V: Float[Tensor, "r d"]) -> Float[np.nd
         raise ValueError(f"X must have shape (n, {V.shape[1]}), got {tuple(X.shape)}")
     return (X @ V.T).numpy()
 
-
+# %% ../../nbs/21_refine.ipynb #21result
 @dataclass(frozen=True)
 class Refinement:
     "What `refine_subspace` found; `predict` needs nothing else."
@@ -198,7 +193,7 @@ def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np
         bar.update()
     return *best, rounds
 
-# %% ../../nbs/21_refine.ipynb #619ae09d
+# %% ../../nbs/21_refine.ipynb #21check
 def check_plane(X, y, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "X, y and an orthonormal basis of V as NumPy arrays, after they have been checked."
     X, y = check_data(X, y)
@@ -207,7 +202,23 @@ def check_plane(X, y, V) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         raise ValueError(f"V must have as many columns as X, got {V.shape[1]} and {X.shape[1]}")
     return X.double().numpy(), y.double().numpy(), V.double().numpy()
 
+# %% ../../nbs/21_refine.ipynb #21degree
+_SEARCHED = 4  # degree of the search where none is given: it contains the lower ones
 
+
+def _best_degree(X, y, V, plane, degrees: Sequence[int],
+                 searched: int) -> tuple[float, float, int, np.ndarray]:
+    "Score, residual, degree and plane; the first degree that leaves nothing is the last that is tried."
+    (r, d), n, found = V.shape, len(y), []
+    for p in degrees:
+        value, B = min((descend(start, X, y, exponents(r, p), 400)
+                        for start in ([plane] if p == searched else [V, plane])), key=lambda pair: pair[0])
+        found.append((gcv_score(value, n, unknowns(r, d, p)), value, p, B))
+        if value < EXACT:
+            break
+    return min(found, key=lambda entry: entry[0])
+
+# %% ../../nbs/21_refine.ipynb #619ae09d
 @gated(degree=count(1, 12, "auto"), starts=count(1, 10**6), rounds=count(0, 1000), count=count(1),
        seed=count(0, 2**63 - 1), progress=flag)
 def refine_subspace(
@@ -229,20 +240,12 @@ def refine_subspace(
             f"degree must leave at most {_MOST} coefficients in {len(V)} variables, got degree {degree}")
     (n, d), r, mean, spread = X.shape, len(V), y.mean(), y.std()
     degrees = usable_degrees(n, d, r) if degree == "auto" else [degree]
-    rng, found, hide = np.random.default_rng(seed), [], None if progress is None else not progress
-    z = (y - mean) / spread
+    z, searched = (y - mean) / spread, min(degrees[-1], _SEARCHED) if degree == "auto" else degree
     L = _leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None
-    searched = min(degrees[-1], _SEARCHED) if degree == "auto" else degree
+    hide, rng = None if progress is None else not progress, np.random.default_rng(seed)
     with tqdm(total=rounds, desc="refine", disable=hide, delay=2, leave=False) as bar:
-        first = _best_plane(X, z, V, searched, L, starts, rounds, rng, bar)
-    for p in degrees:
-        value, B = min((descend(start, X, z, exponents(r, p), 400)
-                        for start in ([first[1]] if p == searched else [V, first[1]])),
-                        key=lambda pair: pair[0])
-        found.append((gcv_score(value, n, unknowns(r, d, p)), value, p, B, first[2]))
-        if value < EXACT:
-            break
-    score, value, p, B, used = min(found, key=lambda entry: entry[0])
+        _, plane, used = _best_plane(X, z, V, searched, L, starts, rounds, rng, bar)
+    score, value, p, B = _best_degree(X, z, V, plane, degrees, searched)
     Phi = features(hermite_table(X @ B.T, p), exponents(r, p))
     a = np.linalg.lstsq(Phi.T, y, rcond=None)[0]
     return Refinement(torch.from_numpy(B), p, value, score, used, value < EXACT and n > unknowns(r, d, p), a)
@@ -266,12 +269,8 @@ def _refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
             "rounds": found.rounds, "certified": found.certified}
 
 
-def refine_sweep(scale: str) -> Sweep:
-    "Success against n/d."
-    ratios, seeds, targets = ((10,), 2, _REFINE_TARGETS[:3]) if scale == "small" else (
-        (5, 6, 8, 10), 10, _REFINE_TARGETS)
-    return Sweep(f"refine-{scale}", _refine_cell,
-                 product(target=targets, d=[60 if scale == "small" else 100], n_per_d=ratios), seeds)
+refine_sweep = Sweep("refine-full", _refine_cell,
+                     product(target=_REFINE_TARGETS, d=[100], n_per_d=(5, 6, 8, 10)), 10)
 
 # %% ../../nbs/21_refine.ipynb #a7f274f5
 def _draw_refine(rows: list[dict]):
@@ -280,14 +279,11 @@ def _draw_refine(rows: list[dict]):
 
     fig = Figure(figsize=(9, 3.2), dpi=100, layout="constrained")
     left, right = fig.subplots(1, 2)
-    for i, target in enumerate(dict.fromkeys(r["target"] for r in rows)):
-        ratios = sorted({r["n_per_d"] for r in rows if r["target"] == target})
-        pick = lambda n, metric, target=target: np.array(
-            [r[metric] for r in rows if r["target"] == target and r["n_per_d"] == n])
-        left.plot(ratios, [np.mean(pick(n, "after") < 1e-3) for n in ratios], "osv^D<"[i] + "-", ms=4,
-                  color=f"C{i}", label=target)
-        right.plot(ratios, [np.median(pick(n, "before")) for n in ratios], "osv^D<"[i] + "-", ms=4,
-                   color=f"C{i}")
+    for i, target in enumerate(_REFINE_TARGETS):
+        after, before = (values(rows, metric, "n_per_d", target=target) for metric in ("after", "before"))
+        style = dict(marker="osv^D<"[i], ms=4, color=f"C{i}", label=target)
+        left.plot(list(after), [np.mean(e < 1e-3) for e in after.values()], **style)
+        right.plot(list(before), [np.median(e) for e in before.values()], **style)
     left.set(xlabel="n/d", ylabel="share of runs that are exact", ylim=(-0.03, 1.03))
     right.set(xlabel="n/d", ylabel="subspace error of stage 1", ylim=(0, 1.03))
     left.legend(fontsize=7)

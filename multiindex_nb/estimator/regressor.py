@@ -6,24 +6,17 @@
 from __future__ import annotations
 
 import math
-import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
-from sklearn.metrics import r2_score
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
-from ..gate import MANY, Array, as_tensor, check_int, count, either, flag, real, undisturbed
 from ..engine.learner import auto_scale, split_rows
 from ..problem.losses import Loss, as_loss, second_order_matrix
 from ..problem.blocks import Totals, add_gram, mirror, row_sums
@@ -35,14 +28,13 @@ from ..engine.recovery import NoOutlierWarning, recovered_subspace, subspace_err
 from .refine import (
     EXACT, descend, exponents, features, gcv_score, hermite_table, search_span, unknowns, usable_degrees)
 from ..sweeps import Sweep, product
-from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
-                                        check_paired, is_lazy, take_rows)
+from ..problem.rows import is_lazy
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'UNRELATED', 'Waves', 'slopes', 'leading', 'starts', 'find_plane', 'Linear',
-           'Model', 'bounded', 'Settings', 'halves', 'chance', 'fit_all_rows', 'FallbackWarning', 'checked_inputs',
-           'MultiIndexRegressor', 'measured', 'published_sweep', 'noise_sweep', 'unrelated_sweep']
+__all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED', 'unrelated_sweep', 'Waves',
+           'slopes', 'leading', 'starts', 'find_plane', 'Model', 'bounded', 'Settings', 'halves', 'chance',
+           'fit_all_rows', 'checked_inputs', 'FallbackWarning', 'MultiIndexRegressor', 'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -58,7 +50,7 @@ def _frequencies(r: int) -> Float[np.ndarray, "m r"]:
     u = qmc.Sobol(r, seed=0).random_base2(math.ceil(math.log2(m)))[:m]
     return norm.ppf(u.clip(1e-6, 1 - 1e-6))
 
-
+# %% ../../nbs/24_regressor.ipynb #24table
 def _wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"],
                 h: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n q"]:
     "(1, z, cos(Wz), sin(Wz)), each column times the prior standard deviation of its coefficient."
@@ -68,7 +60,7 @@ def _wave_table(Z: Float[np.ndarray, "n r"], W: Float[np.ndarray, "m r"],
     Psi[1 + r : 1 + r + m], Psi[1 + r + m :] = s * P.cos().numpy(), s * P.sin().numpy()
     return Psi.T
 
-
+# %% ../../nbs/24_regressor.ipynb #24posterior
 def _posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"],
                v: float) -> tuple[np.ndarray, np.ndarray] | None:
     "Cholesky factor of A in (2) and the mean of the coefficients; None if rounding leaves no factor."
@@ -79,17 +71,21 @@ def _posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"],
     L, info = lapack.dpotrf(A, lower=1)
     return None if info else (L, lapack.dpotrs(L, Psi.T @ y, lower=1)[0])
 
+# %% ../../nbs/24_regressor.ipynb #24rule
+def _in_indices(D: Float[np.ndarray, "#n q"], Psi: Float[np.ndarray, "n q"], W: Float[np.ndarray, "m r"],
+                h: Float[np.ndarray, "3"]) -> Float[np.ndarray, "n r"]:
+    "Slopes in z of a sum whose slopes in the features are D."
+    m, r = W.shape
+    linear, cos, sin = slice(1, 1 + r), slice(1 + r, 1 + r + m), slice(1 + r + m, None)
+    return (D[:, sin] * Psi[:, cos] - D[:, cos] * Psi[:, sin]) @ W + math.exp(0.5 * h[1]) * D[:, linear]
+
 # %% ../../nbs/24_regressor.ipynb #24evidence
-def _evidence(
-    p: Float[np.ndarray, "k"],  # B, row by row, then h
-    X: Float[np.ndarray, "n d"],  # inputs
-    y: Float[np.ndarray, "n"],  # labels, standardised
-    W: Float[np.ndarray, "m r"],  # from `_frequencies`
-) -> tuple[float, Float[np.ndarray, "k"]]:  # E and its gradient
-    "Minus the logarithm of the marginal likelihood (2), and its gradient (3)."
+def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
+              W: Float[np.ndarray, "m r"]) -> tuple[float, Float[np.ndarray, "k"]]:
+    "E of (2), and its gradient (3), at p: the rows of B, then h."
     from scipy.linalg import lapack
 
-    (n, d), (m, r) = X.shape, W.shape
+    (n, d), r = X.shape, W.shape[1]
     B, h = p[:-3].reshape(r, d), p[-3:]
     Psi, v = _wave_table(X @ B.T, W, h), math.exp(h[2])
     found = _posterior(Psi, y, v)
@@ -101,12 +97,11 @@ def _evidence(
     inverse = np.tril(lapack.dpotri(L, lower=1)[0])
     inverse = inverse + np.tril(inverse, -1).T
     D = Psi @ inverse - np.outer(e / v, a)  # dE / dPsi
-    cos, sin = slice(1 + r, 1 + r + m), slice(1 + r + m, q)
-    dZ = (D[:, sin] * Psi[:, cos] - D[:, cos] * Psi[:, sin]) @ W + math.exp(0.5 * h[1]) * D[:, 1 : 1 + r]
     own = [0.5 * np.vdot(D[:, part], Psi[:, part]) for part in (slice(1 + r, q), slice(1, 1 + r))]
-    return value, np.array([*(dZ.T @ X).ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
+    dB = _in_indices(D, Psi, W, h).T @ X
+    return value, np.array([*dB.ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
 
-
+# %% ../../nbs/24_regressor.ipynb #24climb
 def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int,
            tol: float = 2.2e-9) -> tuple[float, np.ndarray, np.ndarray]:
     "L-BFGS on `_evidence` until it falls by less than a share `tol`: its value, B and h."
@@ -131,15 +126,12 @@ class Waves:
     def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
         return _wave_table(Z, self.W, self.h) @ self.a
 
-
+# %% ../../nbs/24_regressor.ipynb #24slopes
 def slopes(f: Waves, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n r"]:
     "Gradient of f in its indices."
-    r, m = len(f.B), len(f.W)
-    Psi = _wave_table(Z, f.W, f.h)
-    turned = Psi[:, 1 + r : 1 + r + m] * f.a[1 + r + m :] - Psi[:, 1 + r + m :] * f.a[1 + r : 1 + r + m]
-    return turned @ f.W + math.exp(0.5 * f.h[1]) * f.a[1 : 1 + r]
+    return _in_indices(f.a[None], _wave_table(Z, f.W, f.h), f.W, f.h)
 
-
+# %% ../../nbs/24_regressor.ipynb #24settle
 def _settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None:
     "The function at the end of a climb, with its score (4); None where rounding leaves none."
     value, B, h = found
@@ -170,7 +162,7 @@ def _label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
     spread = T.std(axis=1)
     return T[spread > 1e-9] / spread[spread > 1e-9, None]
 
-
+# %% ../../nbs/24_regressor.ipynb #24averages
 def leading(M: Float[np.ndarray, "d d"], r: int) -> Float[np.ndarray, "r d"]:
     "Eigenvectors of the r largest eigenvalues."
     return np.linalg.eigh(M)[1][:, ::-1][:, :r].T
@@ -198,7 +190,7 @@ def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.n
     kept = search_span(X @ L.T, y, A, planes, ((10, max(4, count // 3)), (25, 8), (60, 4)))
     return [descend(B @ L, X, y, A, 40)[1] for B in kept]
 
-
+# %% ../../nbs/24_regressor.ipynb #24informed
 def _informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
     """Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the
     polynomials on these planes."""
@@ -222,7 +214,7 @@ def _unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
     "Rows of length one; zeros stay."
     return M / np.linalg.norm(M, axis=1, keepdims=True).clip(min=1e-300)
 
-
+# %% ../../nbs/24_regressor.ipynb #24planes
 def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
     """Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds
     point to."""
@@ -261,7 +253,20 @@ def _has_search(n: int, d: int, r: int) -> bool:
     "Whether to search from random planes: two or three indices, and rows enough for a quadratic of them."
     return 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2
 
+# %% ../../nbs/24_regressor.ipynb #24try
+def _planes_to_try(X, y, r: int, count: int, rng) -> list[np.ndarray]:
+    "Averages, and `count` random planes to search from, or a quarter as many random directions."
+    n, d = X.shape
+    if r == d:
+        return [np.eye(d)]
+    planes, span = starts(X, y, r)
+    if count and _has_search(n, d, r):
+        planes += _search_planes(X, y, r, span, count // 2, rng)
+    elif count and r == 1:
+        planes += list(_unit_rows(rng.standard_normal((count // 4, d)))[:, None])
+    return planes
 
+# %% ../../nbs/24_regressor.ipynb #24find
 def find_plane(
     X: Float[np.ndarray, "n d"],  # inputs, roughly white
     y: Float[np.ndarray, "n"],  # labels, standardised
@@ -273,14 +278,8 @@ def find_plane(
     tol: float = 2.2e-9,  # share of E by which a climb must go on falling
 ) -> Waves:
     "The plane and the function on it with the best score (4), from several starts."
-    (n, d), rng = X.shape, np.random.default_rng([seed, r])
-    planes = list(only) or ([np.eye(d)] if r == d else [])
-    if not planes:
-        planes, span = starts(X, y, r)
-        if count and _has_search(n, d, r):
-            planes += _search_planes(X, y, r, span, count // 2, rng)
-        elif count and r == 1:
-            planes += list(_unit_rows(rng.standard_normal((count // 4, d)))[:, None])
+    n, rng = len(X), np.random.default_rng([seed, r])
+    planes = list(only) or _planes_to_try(X, y, r, count, rng)
     W, part = _frequencies(r), rng.permutation(n)[:few] if n > few else slice(None)
     rough = [_climb(q * V, _START, X[part], y[part], W, 10) for V in planes for q in (0.5, 1.3)]
     rough = sorted(rough, key=lambda found: _score_of(found, X[part], y[part], W))
@@ -307,37 +306,20 @@ def _noisy_rows(name: str, n: int, d: int, seed: int,
     return X.numpy(), ((y - y.mean()) / y.std()).numpy(), U.numpy()
 
 # %% ../../nbs/24_regressor.ipynb #24links
-@dataclass(frozen=True)
-class Linear:
+def _line(a: float, b: Float[np.ndarray, "r"], Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
     "a + b z; constant where there are no slopes."
-
-    a: float
-    b: Float[np.ndarray, "r"]
-
-    def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
-        return self.a + Z @ self.b
+    return a + Z @ b
 
 
-@dataclass(frozen=True)
-class _Polynomial:
-    "A polynomial in Hermite products."
-
-    degree: int
-    coefficients: Float[np.ndarray, "q"]
-
-    def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
-        return self.coefficients @ features(hermite_table(Z, self.degree), exponents(Z.shape[1], self.degree))
+def _polynomial(degree: int, a: Float[np.ndarray, "q"],
+                Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
+    "A sum of Hermite products."
+    return a @ features(hermite_table(Z, degree), exponents(Z.shape[1], degree))
 
 
-@dataclass(frozen=True)
-class _Turned:
+def _turned(f: Callable, R: Float[np.ndarray, "r k"], Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
     "A function of other coordinates, z R."
-
-    inner: Callable
-    R: Float[np.ndarray, "r k"]
-
-    def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
-        return self.inner(Z @ self.R)
+    return f(Z @ R)
 
 # %% ../../nbs/24_regressor.ipynb #24model
 _MARGIN = {False: 0.25, True: 1.0}  # of the range seen: for what is estimated, and for what is certified
@@ -347,7 +329,7 @@ def _widened(ends: Float[np.ndarray, "2 ..."], share: float) -> Float[np.ndarray
     "An interval with this share of its length added at both ends."
     return ends + share * np.stack([ends[0] - ends[1], ends[1] - ends[0]])
 
-
+# %% ../../nbs/24_regressor.ipynb #24box
 @dataclass(frozen=True)
 class Model:
     """One fitted function of the projected inputs, constant beyond a box of indices and within a range of
@@ -384,10 +366,10 @@ def bounded(kind: str, V: Float[np.ndarray, "r d"], inner: Callable, X, y, certi
     return Model(kind, torch.from_numpy(V), inner, V, np.stack([Z.min(axis=0), Z.max(axis=0)]),
                  np.array([y.min(), y.max()]), degree, certified)
 
-
+# %% ../../nbs/24_regressor.ipynb #24plain
 def _fit_constant(X, y) -> Model:
     "The mean."
-    return bounded("constant", np.eye(X.shape[1])[:1], Linear(y.mean(), np.zeros(1)), X, y)
+    return bounded("constant", np.eye(X.shape[1])[:1], partial(_line, y.mean(), np.zeros(1)), X, y)
 
 
 def _fit_linear(X, y) -> Model:
@@ -397,13 +379,13 @@ def _fit_linear(X, y) -> Model:
     fit = RidgeCV(len(y) * np.logspace(-4, 2, 13)).fit(X, y)
     size = np.linalg.norm(fit.coef_)
     V = fit.coef_ / size if size > 1e-12 else np.eye(X.shape[1])[0]
-    return bounded("linear", V[None], Linear(float(fit.intercept_), np.array([size])), X, y)
+    return bounded("linear", V[None], partial(_line, float(fit.intercept_), np.array([size])), X, y)
 
-
+# %% ../../nbs/24_regressor.ipynb #24curved
 def _fit_waves(f: Waves, X, y) -> Model:
     "The function that `find_plane` has found."
     Q, R = np.linalg.qr(f.B.T)
-    return bounded("ridge functions", Q.T, _Turned(f, R), X, y)
+    return bounded("ridge functions", Q.T, partial(_turned, f, R), X, y)
 
 
 def _fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int) -> tuple[float, Model]:
@@ -412,9 +394,9 @@ def _fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int) -> tuple[flo
     value, V = descend(V, X, y, A, 200)
     a = np.linalg.lstsq(features(hermite_table(X @ V.T, degree), A).T, y, rcond=1e-8)[0]
     exact = value < EXACT and len(y) > unknowns(len(V), V.shape[1], degree)
-    return value, bounded("polynomial", V, _Polynomial(degree, a), X, y, exact, degree)
+    return value, bounded("polynomial", V, partial(_polynomial, degree, a), X, y, exact, degree)
 
-
+# %% ../../nbs/24_regressor.ipynb #24degree
 def _best_polynomial(X, y, V: Float[np.ndarray, "r d"]) -> Model:
     "The degree with the least generalised cross-validation score, or the first that is certified."
     (r, d), n, found = V.shape, len(y), []
@@ -429,12 +411,9 @@ def _best_polynomial(X, y, V: Float[np.ndarray, "r d"]) -> Model:
 _OMEGA = 0.03  # weight of imbalance against bulk
 
 
-def _steps_from_spectrum(
-    values: Float[Tensor, "d"],  # eigenvalues of S
-    r: int,  # directions wanted, 1 <= r <= d
-    max_steps: int = 8,  # at most
-) -> int:  # T1 >= 1
-    "The number of steps that balances what is left of the bulk against the loss of the weakest direction."
+def _steps_from_spectrum(values: Float[Tensor, "d"], r: int, max_steps: int = 8) -> int:
+    """The number of steps that balances what is left of the bulk against the loss of the weakest of r
+    directions."""
     sizes = values.abs().sort(descending=True).values.clamp(min=1e-300)
     ratio, bulk = sizes[0] / sizes[r - 1], sizes[r:] / sizes[r - 1]
     return min(range(1, max_steps + 1),
@@ -452,17 +431,11 @@ def _with_constant(X):
 
     return da.concatenate([X, da.ones_like(X[:, :1])], axis=1).rechunk({1: -1})
 
-
-def _first_layer(
-    X: Float[Tensor, "n d"],  # inputs; a Dask array too
-    y: Float[Tensor, "n"],  # labels, standardised
-    groups: Sequence[_Group],  # one run of stage 1 each
-    steps: int,  # T1
-    width: int,  # neurons in all
-    seed: int,  # of the initialisation
-) -> TwoLayerNet:  # a and b as initialised
-    """Equal shares of the neurons trained on each group; for order 1 with a constant input, whose weight is
-    dropped after."""
+# %% ../../nbs/24_regressor.ipynb #24layers
+def _first_layer(X, y: Float[Tensor, "n"], groups: Sequence[_Group], steps: int, width: int,
+                 seed: int) -> TwoLayerNet:
+    """Equal shares of the neurons trained on each group, a and b as initialised; for order 1 with a constant
+    input, whose weight is dropped after."""
     share, layers = max(2, 2 * (width // (2 * len(groups)))), []
     for k, (labels, loss, order) in enumerate(groups):
         inputs = _with_constant(X) if order == 1 else X
@@ -470,8 +443,6 @@ def _first_layer(
         train_first_layer(net, inputs, y if labels == "y" else linear_residual(X, y), loss, steps,
                           progress=False)
         layers.append(TwoLayerNet(net.W[:, : X.shape[1]].contiguous(), net.a, net.b))
-    if len(layers) == 1:
-        return layers[0]
     W, a, b = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("W", "a", "b"))
     return TwoLayerNet(W, a, b)
 
@@ -488,7 +459,7 @@ class Settings:
     level: float  # chance that unrelated data are not called so
     seed: int  # of everything drawn
 
-
+# %% ../../nbs/24_regressor.ipynb #24network
 def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
            seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     "D1 and D2; all rows twice where a half would have constant labels."
@@ -505,13 +476,8 @@ def _fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Fl
     train_readout(net, X2, y2, seed=s.seed, progress=False)
     return net, V
 
-
-def _choose_steps(
-    X: Float[Tensor, "n d"],  # inputs
-    y: Float[Tensor, "n"],  # labels, standardised
-    r: int,  # directions wanted
-    s: Settings,  # of the estimator
-) -> int:  # T1
+# %% ../../nbs/24_regressor.ipynb #24steps
+def _choose_steps(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int, s: Settings) -> int:
     """T1 as given, from the spectrum ('auto'), from ceil(sqrt(log d)) ('rule'), or by error on a quarter of
     the rows ('holdout')."""
     if not isinstance(s.steps, str):
@@ -543,7 +509,7 @@ def _climb_on(f: Waves, X, y) -> Waves:
     "f, from where it stands to seven digits of E."
     return _settle(_climb(f.B, f.h, X, y, f.W, 200, 1e-7), X, y, f.W) or f
 
-
+# %% ../../nbs/24_regressor.ipynb #24fall
 def _fall(n: int, least: float) -> float:
     "The fall of (4) that counts: five, and a fiftieth of that from a constant to the least."
     return max(5.0, 0.02 * (n / 2 - least))
@@ -559,7 +525,7 @@ def _is_loud(f: Waves) -> bool:
     "Whether much is left over."
     return math.exp(f.h[2]) > _LOUD
 
-
+# %% ../../nbs/24_regressor.ipynb #24look
 def _with_look(X, y, f: Waves, seed: int) -> tuple[Waves, Waves | None, bool]:
     "f, the cheap test of one direction more, and whether f may be wrong or not all."
     r, (n, d) = len(f.B), X.shape
@@ -598,14 +564,18 @@ def _choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
         f = min(more, _quickly(X, y, r + 1, s.seed), key=lambda one: one.score)
 
 # %% ../../nbs/24_regressor.ipynb #24cv
-def _fit_kinds(X, y, again: Callable, seed: int, degree: int) -> dict[str, Model]:
-    "Every kind of function on the plane that `again` finds; the constant alone for constant labels."
-    found = {"constant": _fit_constant(X, y)}
+def _fit_kinds(X, y, f: Waves, polynomial: Model) -> dict[str, Model]:
+    "Every kind of function that may be returned."
+    return {"constant": _fit_constant(X, y), "linear": _fit_linear(X, y),
+            "ridge functions": _fit_waves(f, X, y), "polynomial": polynomial}
+
+# %% ../../nbs/24_regressor.ipynb #24unseen
+def _fit_fold(X, y, again: Callable, seed: int, degree: int) -> dict[str, Model]:
+    "Every kind on the plane that `again` finds; the constant alone for constant labels."
     if y.min() == y.max():
-        return found
+        return {"constant": _fit_constant(X, y)}
     f = again(X, y, seed)
-    return found | {"linear": _fit_linear(X, y), "ridge functions": _fit_waves(f, X, y),
-                    "polynomial": _fit_polynomial(X, y, _rows_of(f.B), degree)[1]}
+    return _fit_kinds(X, y, f, _fit_polynomial(X, y, _rows_of(f.B), degree)[1])
 
 
 def _cross_validate(X, y, again: Callable, seed: int, degree: int) -> dict[str, Float[np.ndarray, "n"]]:
@@ -616,13 +586,13 @@ def _cross_validate(X, y, again: Callable, seed: int, degree: int) -> dict[str, 
     for i in range(k):
         held, train = rows[i::k], np.setdiff1d(rows, rows[i::k])
         mean, spread = y[train].mean(), y[train].std() or 1.0
-        models = _fit_kinds(X[train], (y[train] - mean) / spread, again, seed + 1 + i, degree)
+        models = _fit_fold(X[train], (y[train] - mean) / spread, again, seed + 1 + i, degree)
         for kind, f in unseen.items():
             f[held] = mean + spread * models.get(kind, models["constant"]).predict(
                 torch.from_numpy(X[held])).numpy()
     return unseen
 
-
+# %% ../../nbs/24_regressor.ipynb #24chance
 def _correlation(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> float:
     "Pearson's, times the root of n; minus infinity where one of the two is constant."
     size = f.std() * y.std()
@@ -636,7 +606,7 @@ def chance(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> float:
 
     return float(norm.sf(_correlation(rankdata(f), rankdata(y)) / math.sqrt(2)))
 
-
+# %% ../../nbs/24_regressor.ipynb #24kind
 def _choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"],
                  tie: float = 1.0) -> tuple[str, float]:
     """The kind with the least squared error, but a polynomial for ridge functions if its own times `tie` is
@@ -660,7 +630,7 @@ def _is_sure(X, y, f: Waves) -> bool:
     t = (t - t.mean()) / t.std()
     return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20), X, t, f.W) > _SURE
 
-
+# %% ../../nbs/24_regressor.ipynb #24again
 def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: bool) -> Callable:
     "How a fold finds its plane: from that of all rows if r was given or none doubts it, else from the start."
     r = len(f.B)
@@ -672,7 +642,7 @@ def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: b
     count = 40 * s.rounds if _quickly(X, y, r, s.seed).score > f.score + 1 else 0
     return lambda X, y, seed: _quickly(X, y, r, seed, count)
 
-
+# %% ../../nbs/24_regressor.ipynb #24function
 def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
     "The kind that cross-validation prefers, fitted on all rows, and the error of each kind."
     V = _rows_of(f.B)
@@ -681,21 +651,18 @@ def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
     unseen = _cross_validate(X, y, _again(X, y, f, exact.plane, s, told), s.seed, exact.degree)
-    made = {"constant": lambda: _fit_constant(X, y), "linear": lambda: _fit_linear(X, y),
-            "ridge functions": lambda: _fit_waves(f, X, y), "polynomial": lambda: exact}
     kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98)
-    model = made[kind if odds <= s.level else "constant"]()
+    models = _fit_kinds(X, y, f, exact)
+    model = models[kind if odds <= s.level else "constant"]
     if np.square(model.predict(torch.from_numpy(X)).numpy() - y).mean() > y.var():
-        model = _fit_constant(X, y)
+        model = models["constant"]
     if told or model.kind == "constant":
         better = kind == "polynomial" and _correlation(unseen[kind], y) > _HINT
         model = replace(model, subspace=torch.from_numpy(exact.plane if better else V))
     return replace(model, chance=odds), {kind: float(np.square(f - y).mean()) for kind, f in unseen.items()}
 
 # %% ../../nbs/24_regressor.ipynb #b2647ee6
-def _shrunk_whitening(
-    X: Float[Tensor, "n d"],  # inputs
-) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:  # mean and A
+def _shrunk_whitening(X: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
     """Mean and inverse root of the Ledoit-Wolf covariance, on the scale of each column; constant columns are
     dropped."""
     from sklearn.covariance import ledoit_wolf
@@ -709,6 +676,21 @@ def _inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     "Symmetric inverse root, of columns in their own units."
     s, Q = torch.linalg.eigh(covariance)
     return (Q * s.clamp(min=1e-12).rsqrt()) @ Q.T
+
+# %% ../../nbs/24_regressor.ipynb #24imports
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from ..gate import MANY, Array, as_tensor, check_int, count, either, flag, real, undisturbed
+from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
+                                        check_paired, take_rows)
 
 # %% ../../nbs/24_regressor.ipynb #32c6cfb8
 _SETTINGS = {
@@ -729,7 +711,7 @@ def _check_settings(model: BaseEstimator, d: int) -> None:
     if model.width % 2:
         raise ValueError(f"width must be even, got {model.width}")
 
-
+# %% ../../nbs/24_regressor.ipynb #24hopeless
 def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
     "What was tried and what would help, where no direction was found."
     near = max(advice.rows, key=lambda row: max(row.sizes[0], row.first))
@@ -743,39 +725,6 @@ def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
         f"{found} at level {advice.level:g} in n = {n} rows of d = {advice.d} columns: tried {tried}; the "
         f"strongest was {near.loss} at "
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
-
-# %% ../../nbs/24_regressor.ipynb #8ef6a5bf
-def _off_graph(data, name: str):
-    """A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless
-    NumPy would drop a mask or digits."""
-    if isinstance(data,
-                  (Tensor, np.ma.MaskedArray)) or (isinstance(data, np.ndarray) and data.dtype.kind in "iu"):
-        kept = data if isinstance(data, Tensor) and data.dtype == torch.bool else as_tensor(data, name)
-        return kept.detach().cpu() if isinstance(data, Tensor) else np.asarray(data)
-    return data
-
-
-def _paired_labels(X, y) -> np.ndarray:
-    "Labels as scikit-learn takes them, one for each row of X."
-    if y is None:
-        raise ValueError("MultiIndexRegressor requires y to be passed, but the target y is None")
-    with _blamed("y"):
-        y = column_or_1d(check_array(_off_graph(y, "y"), ensure_2d=False, dtype=np.float64,
-                                     ensure_min_samples=0, input_name="y"), warn=True)
-    with _blamed("X and y"):
-        check_consistent_length(X, y)
-    return y
-
-
-@contextmanager
-def _blamed(name: str) -> Iterator[None]:
-    "Let scikit-learn's errors say which argument they are about."
-    try:
-        yield
-    except Exception as error:
-        if isinstance(error, (TypeError, ValueError)) and re.search(rf"\b{name}\b", str(error)):
-            raise
-        raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {error}") from None
 
 # %% ../../nbs/24_regressor.ipynb #24sample
 def _sample_rows(n: int, most: int, seed: int) -> Tensor:
@@ -800,16 +749,21 @@ def _lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], 
     A = (unit * own)[:, None] * _inverse_root(own[:, None] * covariance * own)
     return start + torch.where(unit > 0, mean / torch.where(unit > 0, unit, 1.0), 0.0), A
 
+# %% ../../nbs/24_regressor.ipynb #24along
+def _along(f: Callable, X: Float[Tensor, "n k"], V: Float[Tensor, "r k"]) -> Float[Tensor, "n r"]:
+    "Slopes of f along the rows of V."
+    h = 1e-3
+    return torch.stack([(f(X + h * v) - f(X - h * v)) / (2 * h) for v in V], dim=1)
+
 # %% ../../nbs/24_regressor.ipynb #24onestep
-def _one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
+def _one_step(X, y, model: Model) -> Float[Tensor, "r d"]:
     "The model's plane after one least-squares step on all rows of white inputs, in one pass over them."
     V = model.subspace
 
     def add(totals: Totals, Xb: Tensor, yb: Tensor) -> None:
         z = Xb @ V.T
         f = lambda z: model.predict(z @ V)
-        slopes = torch.stack([(f(z + h * e) - f(z - h * e)) / (2 * h) for e in torch.eye(len(V)).to(z)],
-                             dim=1)
+        slopes = _along(f, z, torch.eye(len(V)).to(z))
         totals[0].add_(slopes.T @ slopes)
         totals[1].add_(((yb - f(z))[:, None] * slopes).T @ Xb)
 
@@ -818,7 +772,7 @@ def _one_step(X, y, model: Model, h: float = 1e-3) -> Float[Tensor, "r d"]:
     left, _, right = torch.linalg.svd(V + D - D @ V.T @ V, full_matrices=False)
     return left @ right  # orthonormal rows, coordinates as before
 
-
+# %% ../../nbs/24_regressor.ipynb #24allrows
 def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, dict[str, float]]:
     """The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function;
     the best by cross-validation, and its table."""
@@ -836,28 +790,17 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, di
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
 
 # %% ../../nbs/24_regressor.ipynb #24rest
-class FallbackWarning(HopelessWarning):
-    "A line predicts better than the indices that were asked for."
-
-
-def _in_order(model: Model, X: Float[Tensor, "n d"], h: float = 1e-3) -> Model:
+def _in_order(model: Model, X: Float[Tensor, "n d"]) -> Model:
     """The subspace in a basis that the data fix: the direction along which f changes most comes first, each
     points upwards."""
     V = model.subspace.double()
-    f = lambda rows: model.predict(rows).double()
-    S = torch.stack([(f(X + h * v) - f(X - h * v)) / (2 * h) for v in V], dim=1)
+    S = _along(lambda rows: model.predict(rows).double(), X, V)
     _, Q = torch.linalg.eigh(S.T @ S)
     V = Q.T.flip(0) @ V
     largest = V.gather(1, V.abs().argmax(dim=1, keepdim=True))
     return replace(model, subspace=V * torch.where(largest < 0, -1.0, 1.0))
 
-
-def _of_network(net: TwoLayerNet, V: Float[Tensor, "r d"], X: Float[Tensor, "n d"],
-                y: Float[Tensor, "n"]) -> Model:
-    "The network of the paper, which is not bounded, as a model."
-    return replace(bounded("network", V.double().numpy(), net, X.numpy(), y.numpy()), subspace=V)
-
-
+# %% ../../nbs/24_regressor.ipynb #24fit
 def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
                s: Settings) -> tuple[Model, dict[str, float]]:
     """Plane, rank if r is None, and function, on all rows or on a sample of `_MOST`; and the cross-validated
@@ -893,7 +836,7 @@ def _white(model: BaseEstimator, X):
         return (X - model.mean_.numpy()) @ model.whitening_.numpy()
     return (X - model.mean_) @ model.whitening_
 
-
+# %% ../../nbs/24_regressor.ipynb #24scale
 def _set_scale(model: BaseEstimator, y: Float[Tensor, "n"], part: Float[Tensor, "k d"],
                whitening: Callable) -> None:
     "Mean and spread of the labels, mean and root of the inputs; `whitening` is called where it is needed."
@@ -901,13 +844,46 @@ def _set_scale(model: BaseEstimator, y: Float[Tensor, "n"], part: Float[Tensor, 
     white = not is_white(part) if model.whiten == "auto" else bool(model.whiten)
     model.mean_, model.whitening_ = whitening() if white else (torch.zeros(part.shape[1]).double(), None)
 
-
+# %% ../../nbs/24_regressor.ipynb #24basis
 def _set_model(model: BaseEstimator, found: Model, X: Float[Tensor, "n d"]) -> None:
     "The model and what follows from its plane, in a basis that these rows fix."
     found = _in_order(found, X[:_MOST]) if model.refine else found
     V = found.subspace.double()
     model.model_, model.n_indices_, model._n_features_out = found, len(V), len(V)
     model.components_ = (V if model.whitening_ is None else V @ model.whitening_.T).numpy()
+
+# %% ../../nbs/24_regressor.ipynb #8ef6a5bf
+def _off_graph(data, name: str):
+    """A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless
+    NumPy would drop a mask or digits."""
+    if isinstance(data,
+                  (Tensor, np.ma.MaskedArray)) or (isinstance(data, np.ndarray) and data.dtype.kind in "iu"):
+        kept = data if isinstance(data, Tensor) and data.dtype == torch.bool else as_tensor(data, name)
+        return kept.detach().cpu() if isinstance(data, Tensor) else np.asarray(data)
+    return data
+
+# %% ../../nbs/24_regressor.ipynb #24labels
+def _paired_labels(X, y) -> np.ndarray:
+    "Labels as scikit-learn takes them, one for each row of X."
+    if y is None:
+        raise ValueError("MultiIndexRegressor requires y to be passed, but the target y is None")
+    with _blamed("y"):
+        y = column_or_1d(check_array(_off_graph(y, "y"), ensure_2d=False, dtype=np.float64,
+                                     ensure_min_samples=0, input_name="y"), warn=True)
+    with _blamed("X and y"):
+        check_consistent_length(X, y)
+    return y
+
+# %% ../../nbs/24_regressor.ipynb #24blamed
+@contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    "Let scikit-learn's errors say which argument they are about."
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, (TypeError, ValueError)) and re.search(rf"\b{name}\b", str(error)):
+            raise
+        raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {error}") from None
 
 # %% ../../nbs/24_regressor.ipynb #24tables
 def checked_inputs(model: BaseEstimator, X, **options) -> Float[Tensor, "n d"]:
@@ -923,7 +899,7 @@ def _lazy_rows(model: BaseEstimator, X, reset: bool = False):
     validate_data(model, X, reset=reset, skip_check_array=True)  # number of columns
     return as_rows(X.astype("float64") if X.dtype.kind in "bfiuOSU" else X)
 
-
+# %% ../../nbs/24_regressor.ipynb #24whole
 def _whole_table(model: BaseEstimator, X, y) -> tuple:
     "White inputs and standardised labels, then the rows to choose on and their numbers: all."
     check_paired(X, y)
@@ -935,7 +911,7 @@ def _whole_table(model: BaseEstimator, X, y) -> tuple:
     X = _white(model, X)
     return X, (y - model.y_mean_) / model.y_scale_, X, slice(None)
 
-
+# %% ../../nbs/24_regressor.ipynb #24lazy
 def _lazy_table(model: BaseEstimator, X, y) -> tuple:
     "The same for a Dask array, with a random sample of the rows to choose on."
     y = column_or_1d(np.asarray(_off_graph(y, "y")), warn=True)
@@ -965,12 +941,17 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     if model.refine:
         found, model.held_out_ = _fit_model(X, y, r if told else None, s)
     else:
-        found = _of_network(*_fit_network(X, y, r, model.steps_, s), X, y)
+        net, V = _fit_network(X, y, r, model.steps_, s)
+        found = bounded("network", V.numpy(), net, X.numpy(), y.numpy())
     _set_model(model, found, X)
     model.advice_ = _in_user_units(advice, model.y_scale_, model.whitening_)
     model.loss_, model.spectrum_ = in_units_of(loss, model.y_scale_), _spectrum_under(X, y, loss)
     _warn_of(model, advice, len(y), told)
     return s
+
+# %% ../../nbs/24_regressor.ipynb #24warn
+class FallbackWarning(HopelessWarning):
+    "A line predicts better than the indices that were asked for."
 
 
 def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
@@ -983,7 +964,7 @@ def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
             f"ridge regression predicts rows not seen better than functions of {model.n_indices} indices: "
             f"`predict` is that line", FallbackWarning, stacklevel=5)
 
-
+# %% ../../nbs/24_regressor.ipynb #24use
 def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings) -> None:
     "Plane and function again from all rows, where the model comes from some of them."
     fitted_on = min(len(part), max(_MOST, 10 * X.shape[1])) if model.refine else len(part)
@@ -1026,20 +1007,9 @@ class _Fitted(TransformerMixin, RegressorMixin, BaseEstimator):
             return by_chunk(self.transform, _lazy_rows(self, X), (self.n_indices_,))
         return (checked_inputs(self, X, reset=False) - self.mean_).numpy() @ self.components_.T
 
-# %% ../../nbs/24_regressor.ipynb #850af559
-class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted):
-    """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and
-    chapters 21 to 24).
-
-    After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs were white; `loss_`,
-    the main loss of stage 1 in units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised
-    labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
-    error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
-    beyond the indices that `fit` has seen, and `outside` says which rows lie there.
-    """
-
-    whitening_: Float[Tensor, "d d"] | None
-    n_indices_: int
+# %% ../../nbs/24_regressor.ipynb #24fitcode
+class _Parameters(BaseEstimator):
+    "What may be set."
 
     def __init__(
         self,
@@ -1059,6 +1029,21 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted):
         self.memory = memory
         self.n_indices, self.loss, self.steps, self.width, self.refine = n_indices, loss, steps, width, refine
         self.whiten, self.level, self.rounds, self.random_state = whiten, level, rounds, random_state
+
+# %% ../../nbs/24_regressor.ipynb #850af559
+class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters):
+    """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and
+    chapters 21 to 24).
+
+    After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs were white; `loss_`,
+    the main loss of stage 1 in units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised
+    labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
+    error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
+    beyond the indices that `fit` has seen, and `outside` says which rows lie there.
+    """
+
+    whitening_: Float[Tensor, "d d"] | None
+    n_indices_: int
 
     @undisturbed
     def fit(
@@ -1085,7 +1070,7 @@ PUBLISHED = {"M1": (0.383, 0.510, 0.984, 0.828), "M2": (0.457, 0.891, 0.924, 0.9
              "M5": (0.443, 0.393, 0.375, 0.733), "M6": (0.383, 0.166, 0.486, 0.498),
              "M7": (0.686, 0.548, math.nan, 0.854)}
 
-
+# %% ../../nbs/24_regressor.ipynb #24models
 def _published_rows(model: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "Inputs, labels and basis of M1 to M7 of Fertl and Bura (2021), 20 columns."
     rng, n = np.random.default_rng([seed, int(model[1])]), MODELS[model][1]
@@ -1115,7 +1100,7 @@ def measured(model: BaseEstimator, X, y, U: Float[np.ndarray, "r d"]) -> float:
     "Subspace error of a fit, warnings ignored."
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return subspace_error(torch.from_numpy(model.fit(X, y).components_), torch.from_numpy(U))
+        return subspace_error(model.fit(X, y).components_, U)
 
 
 def _published_cell(model: str, seed: int) -> dict:
@@ -1124,23 +1109,19 @@ def _published_cell(model: str, seed: int) -> dict:
     return {"plane": measured(MultiIndexRegressor(len(U), random_state=seed), X, y, U)}
 
 
-def published_sweep(scale: str) -> Sweep:
-    "M1 to M7, 100 replications as published, or one."
-    return Sweep(f"published-{scale}", _published_cell, product(model=list(MODELS)),
-                 {"full": 100, "small": 1}[scale])
+# 100 replications as published
+published_sweep = Sweep("published-full", _published_cell, product(model=list(MODELS)), 100)
 
-
+# %% ../../nbs/24_regressor.ipynb #24noisecells
 def _noise_cell(link: str, d: int, seed: int) -> dict:
     "Error of the estimator, told two, at ten rows a column."
     X, y, U = _noisy_rows(link, 10 * d, d, seed + 10_000)
     return {"plane": measured(MultiIndexRegressor(2, random_state=seed), X, y, U)}
 
 
-def noise_sweep(scale: str) -> Sweep:
-    "Seven links, noise of half a standard deviation."
-    return Sweep(f"noise-{scale}", _noise_cell, product(link=list(_NOISY), d=[50]),
-                 {"full": 100, "small": 1}[scale])
+noise_sweep = Sweep("noise-full", _noise_cell, product(link=list(_NOISY), d=[50]), 100)
 
+# %% ../../nbs/24_regressor.ipynb #24alarms
 # n, d
 UNRELATED = {"Gaussian": (120, 8), "few rows": (40, 5), "heavy labels": (120, 6), "heavy inputs": (120, 6),
              "discrete": (120, 6)}
@@ -1155,7 +1136,7 @@ def _unrelated_rows(kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return (rng.standard_t(2, (n, d)) if kind == "heavy inputs" else X,
             rng.standard_t(2, n) if kind == "heavy labels" else y)
 
-
+# %% ../../nbs/24_regressor.ipynb #24alarmcells
 def _unrelated_cell(kind: str, seed: int) -> dict:
     "The chance that the estimator gives to what it found where nothing is."
     with warnings.catch_warnings():
@@ -1164,7 +1145,4 @@ def _unrelated_cell(kind: str, seed: int) -> dict:
     return {"chance": fit.model_.chance}
 
 
-def unrelated_sweep(scale: str) -> Sweep:
-    "Labels that say nothing, of five kinds."
-    return Sweep(f"unrelated-{scale}", _unrelated_cell, product(kind=list(UNRELATED)),
-                 {"full": 40, "small": 1}[scale])
+unrelated_sweep = Sweep("unrelated-full", _unrelated_cell, product(kind=list(UNRELATED)), 40)
