@@ -223,7 +223,8 @@ def clear(png: bytes) -> bytes:
     ink = 255.0 - np.reshape(few.getpalette(), (-1, 3))
     alpha = ink.max(1, keepdims=True)
     few.putpalette((255 - 255 * ink / np.maximum(alpha, 1)).round().astype("uint8").tobytes())
-    few.save(out, "PNG", optimize=True, transparency=alpha.astype("uint8").tobytes())
+    few.save(out, "PNG", optimize=True, dpi=picture.info.get("dpi", (96, 96)),
+             transparency=alpha.astype("uint8").tobytes())
     return out.getvalue()
 
 
@@ -236,9 +237,12 @@ def clear_pictures(soup, folder: Path) -> None:
         if kind == "data:image/png":
             picture = clear(base64.b64decode(data))
             image["src"] = f"{kind};base64,{base64.b64encode(picture).decode()}"
-            size = Image.open(io.BytesIO(picture)).size
+            with Image.open(io.BytesIO(picture)) as opened:
+                scale = 2 if opened.info.get("dpi", (0,))[0] > 150 else 1  # tools/figures.py
+                size = [pixels // scale for pixels in opened.size]
         else:
-            size = Image.open(folder / image["src"]).size
+            with Image.open(folder / image["src"]) as opened:
+                size = opened.size
         image["width"], image["height"] = size
 
 
