@@ -37,6 +37,7 @@ if not find_spec("multiindex_nb"):
     %cd {repo}/nbs"""
 COMMENT, BRACE = re.compile(r"/\*.*?\*/", re.S), re.compile(r"[{}]")
 DOC = re.compile(r"show_doc\((\w+)\)")
+TEST = re.compile(r"^ *(test_\w+\(|assert )", re.M)
 KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "site.js", "styles.css")
 LABELS = {"nav.navbar": "The site", "#quarto-sidebar": "Chapters", "#TOC": "On this page",
           ".toc-actions": "This page's source", ".page-navigation": "Next and previous"}
@@ -90,7 +91,7 @@ def stage() -> Path:
 
 def show_sources(folder: Path) -> None:
     """What a cell exports is described in the cell's own order (nbdev reverses it), and the cell itself
-    follows, folded; one that describes nothing too."""
+    follows, folded; one that describes nothing too, and tests that show nothing."""
     for copy in folder.glob("*.ipynb"):
         page, after = json.loads(copy.read_text(encoding="utf-8")), -1
         for cell in json.loads((ROOT / "nbs" / copy.name).read_text(encoding="utf-8"))["cells"]:
@@ -98,6 +99,10 @@ def show_sources(folder: Path) -> None:
             if cell["cell_type"] == "code" and first == "#| export":
                 insert_source(page["cells"], code.strip("\n"), cell["id"], after + 1)
             after = next((k for k, shown in enumerate(page["cells"]) if shown.get("id") == cell["id"]), after)
+        for cell in page["cells"]:
+            code = "".join(cell["source"])
+            if TEST.search(code) and not cell.get("outputs", True) and "code-summary" not in code:
+                cell["source"] = f'#| code-fold: true\n#| code-summary: "Test"\n{code}'
         copy.write_text(json.dumps(page), encoding="utf-8")
 
 

@@ -51,8 +51,9 @@ def redraw(path: Path) -> tuple[int, int]:
         if made and len(made) != len(old):
             raise SystemExit(f"{path.name}: cell {cell['id']} draws {len(made)} pictures and not {len(old)}")
         for each, other in zip(old, made):
-            each["data"]["image/png"], count = smaller(other["data"]["image/png"]), count + 1
-            each["metadata"]["image/png"] = dict(other["metadata"]["image/png"])
+            if size := other["metadata"].get("image/png"):  # else the cell shows a file
+                each["data"]["image/png"], count = smaller(other["data"]["image/png"]), count + 1
+                each["metadata"]["image/png"] = dict(size)
     text = json.dumps(page, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
     path.write_text(text, encoding="utf-8")
     return sum(len(pictures(cell)) for cell in page["cells"]), count
