@@ -44,6 +44,18 @@ def test_the_browser_computes_what_python_computes():
     assert done.returncode == 0, done.stdout[-3000:]
 
 
+def test_types_of_the_mathematics_agree():
+    "TypeScript reads core.js and worker.js with their JSDoc: a name or an argument that is not there is a fault."
+    if shutil.which("npm") is None and not list((ROOT / ".cache").glob("typescript-*")):
+        missing("no npm to fetch TypeScript with", "the types of the live figures were not checked")
+    from build_site import package
+
+    tool = package("typescript", "5.9.3", ROOT / ".cache") / "lib" / "tsc.js"
+    done = node(tool, "--noEmit", "--allowJs", "--checkJs", "--target", "es2023", "--lib", "es2023,dom", "--module",
+                "esnext", LIVE / "core.js", LIVE / "worker.js")
+    assert done.returncode == 0, done.stdout
+
+
 SPOILED = {
     "the sign of Huber's slope": ("core.js", "Math.max(-p, t - y)", "Math.max(-p, y - t)"),
     "the level of a quantile": ("core.js", "quantile(y, p)", "quantile(y, 1 - p)"),
@@ -320,7 +332,7 @@ def test_first_screen_has_knobs_and_picture(figure, size):
     places = """() => {
         const { svg, play, inputs } = document.querySelector('.mi-live').figure, place = e => e.getBoundingClientRect();
         const knobs = Object.values(inputs).slice(0, 3).map(({ input }) => place(input.parentElement));
-        return { top: place(svg).top, discs: place(svg).top + Math.min((place(svg).width - 18) / 2, 260) + 22,
+        return { top: place(svg).top, discs: place(svg).top + Math.min((place(svg).width - 18) / 2, 220) + 22,
                  play: place(play), knobs: Math.min(...knobs.map(k => k.top)), end: Math.max(...knobs.map(k => k.bottom)) };
     }"""
     seen = page.evaluate(places)

@@ -118,6 +118,22 @@ def test_pictures_have_no_ground(browser, pages, site, address):
         page.close()
 
 
+def test_tests_and_sources_are_folded(pages):
+    "Whoever reads a chapter meets code that shows something; contents name sections and public names alone."
+    loose, public = [], {*multiindex_nb.__all__, "MultiIndexRegressor"}
+    for name, soup in pages.items():
+        for cell in soup.select("main .cell"):
+            code = cell.select_one("pre.sourceCode")
+            if code and not cell.select_one(".cell-output") and not code.find_parent("details") and re.search(
+                    r"^ *(test_|assert )", code.get_text(), re.M):
+                loose.append((name, code.get_text()[:60]))
+        described = {f"#{head['id']}": head.get_text().strip() for head in soup.select(".cell-output-markdown [id]")
+                     if head.name in ("h2", "h3", "h4")}
+        loose += [(name, link["href"]) for link in soup.select("#TOC a")
+                  if described.get(link["href"], "MultiIndexRegressor") not in public]
+    assert loose == []
+
+
 def test_headings_skip_no_level(pages):
     "A screen reader lists them; what a chapter exports before its first section included."
     jumps = []

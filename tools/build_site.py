@@ -37,6 +37,7 @@ if not find_spec("multiindex_nb"):
     %cd {repo}/nbs"""
 COMMENT, BRACE = re.compile(r"/\*.*?\*/", re.S), re.compile(r"[{}]")
 DOC = re.compile(r"show_doc\((\w+)\)")
+TEST = re.compile(r"^ *(test_\w+\(|assert )", re.M)
 KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "site.js", "styles.css")
 LABELS = {"nav.navbar": "The site", "#quarto-sidebar": "Chapters", "#TOC": "On this page",
           ".toc-actions": "This page's source", ".page-navigation": "Next and previous"}
@@ -90,7 +91,7 @@ def stage() -> Path:
 
 def show_sources(folder: Path) -> None:
     """What a cell exports is described in the cell's own order (nbdev reverses it), and the cell itself
-    follows, folded; one that describes nothing too."""
+    follows, folded; one that describes nothing too, and tests that show nothing."""
     for copy in folder.glob("*.ipynb"):
         page, after = json.loads(copy.read_text(encoding="utf-8")), -1
         for cell in json.loads((ROOT / "nbs" / copy.name).read_text(encoding="utf-8"))["cells"]:
@@ -98,6 +99,10 @@ def show_sources(folder: Path) -> None:
             if cell["cell_type"] == "code" and first == "#| export":
                 insert_source(page["cells"], code.strip("\n"), cell["id"], after + 1)
             after = next((k for k, shown in enumerate(page["cells"]) if shown.get("id") == cell["id"]), after)
+        for cell in page["cells"]:
+            code = "".join(cell["source"])
+            if TEST.search(code) and not cell.get("outputs", True) and "code-summary" not in code:
+                cell["source"] = f'#| code-fold: true\n#| code-summary: "Test"\n{code}'
         copy.write_text(json.dumps(page), encoding="utf-8")
 
 
@@ -223,7 +228,8 @@ def clear(png: bytes) -> bytes:
     ink = 255.0 - np.reshape(few.getpalette(), (-1, 3))
     alpha = ink.max(1, keepdims=True)
     few.putpalette((255 - 255 * ink / np.maximum(alpha, 1)).round().astype("uint8").tobytes())
-    few.save(out, "PNG", optimize=True, transparency=alpha.astype("uint8").tobytes())
+    few.save(out, "PNG", optimize=True, dpi=picture.info.get("dpi", (96, 96)),
+             transparency=alpha.astype("uint8").tobytes())
     return out.getvalue()
 
 
@@ -236,9 +242,12 @@ def clear_pictures(soup, folder: Path) -> None:
         if kind == "data:image/png":
             picture = clear(base64.b64decode(data))
             image["src"] = f"{kind};base64,{base64.b64encode(picture).decode()}"
-            size = Image.open(io.BytesIO(picture)).size
+            with Image.open(io.BytesIO(picture)) as opened:
+                scale = 2 if opened.info.get("dpi", (0,))[0] > 150 else 1  # tools/figures.py
+                size = [pixels // scale for pixels in opened.size]
         else:
-            size = Image.open(folder / image["src"]).size
+            with Image.open(folder / image["src"]) as opened:
+                size = opened.size
         image["width"], image["height"] = size
 
 

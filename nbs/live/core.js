@@ -231,7 +231,7 @@ function workbench(rows, fast = true) {
     try {
       if (!engine) {
         const memory = new WebAssembly.Memory({ initial: pages });
-        const { t } = new WebAssembly.Instance(new WebAssembly.Module(assemble()), { m: { m: memory } }).exports;
+        const t = /** @type {(a: number, b: number, end: number) => void} */ (new WebAssembly.Instance(new WebAssembly.Module(assemble()), { m: { m: memory } }).exports.t);
         engine = { memory, tile: (a, b, length) => t(8 * a, 8 * b, 8 * (a + length)) };
       }
       const lack = pages - engine.memory.buffer.byteLength / 65536;

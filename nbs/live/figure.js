@@ -32,11 +32,11 @@ const FIGURES = {
 const DRAWN = `text{font:12px system-ui,sans-serif;fill:currentColor}.h{font-weight:600;font-size:13px}.l,.c,.n{fill:none;stroke:currentColor;stroke-opacity:.55}.g{stroke-opacity:.2}.n{stroke-linecap:round;stroke-width:5}.c{stroke-width:2.2}.k{stroke-dasharray:5 4}.b{fill:currentColor;fill-opacity:.38}.m{text-anchor:middle}.e{text-anchor:end}.s0{stroke:var(--a)}.s1{stroke:var(--b)}.c.s0,.c.s1{stroke-opacity:1}.f0{fill:var(--a)}.f1{fill:var(--b)}`;
 const CSS = `.mi-live{--a:#0072b2;--b:#c14f00;--edge:color-mix(in srgb,currentColor 45%,transparent);margin:1.5rem 0;padding:1rem;border:1px solid color-mix(in srgb,currentColor 18%,transparent);border-radius:10px;line-height:1.4;
 .mi-title{font-weight:600;font-size:1.1em;margin:0 0 .4rem}.mi-row{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem;margin:.6rem 0;font-size:.9em;.mi-row{margin:0;font-size:1em}}.mi-pic{position:relative}svg{display:block;width:100%;${DRAWN}}
-.mi-busy svg{opacity:.3}.mi-wait{position:absolute;inset:35% 0 auto;text-align:center;font-weight:600}.mi-say{margin:.4rem 0 .6rem;min-height:4.2em;font-size:.95em}.mi-note{font-size:.86em;margin:.8rem 0 0}.mi-title+.mi-note{margin:-.2rem 0 .5rem}
+.mi-busy svg{opacity:.3}.mi-wait{position:absolute;inset:35% 0 auto;text-align:center;font-weight:600}.mi-say{margin:.4rem 0 .6rem;min-height:4.2em;font-size:.95em}.mi-note{font-size:.86em;margin:.8rem 0 0}.mi-title+.mi-note{margin:-.2rem 0 .5rem}.mi-row+.mi-say{min-height:7.4em}&[data-figure=explore] .mi-row+.mi-say{min-height:8.9em}
 .mi-knobs{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.8rem,1fr));gap:.5rem 1rem;align-items:end}label{display:grid;gap:.1rem;font-size:.9em}label span{display:flex;justify-content:space-between;gap:.4rem}label b{font-variant-numeric:tabular-nums}
 input,select,button{width:100%;min-height:2rem;font:inherit;color:inherit;accent-color:var(--b)}select,input[list],button{border:1px solid var(--edge);border-radius:6px;background:transparent;padding:.15rem .5rem}option{color:#111;background:#fff}
 button{width:auto;cursor:pointer}button:disabled{opacity:.65;cursor:default}button[aria-pressed=true]{background:color-mix(in srgb,currentColor 15%,transparent)}.mi-play{background:var(--a);border-color:var(--a);color:#fff;font-weight:600}.quarto-dark & .mi-play{color:#111}
-&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{position:sticky;bottom:0;z-index:1001;border-top:1px solid var(--edge);padding:.4rem 0;background:var(--bs-body-bg,var(--jp-layout-color0,Canvas))}details{margin-top:.7rem;.mi-knobs{margin-top:.5rem}}:focus-visible{outline:3px solid var(--a);outline-offset:2px}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
+&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{position:sticky;bottom:0;z-index:1001;border-top:1px solid var(--edge);padding:.4rem 0;background:var(--bs-body-bg,var(--jp-layout-color0,Canvas))}details{margin-top:.7rem;.mi-knobs{margin-top:.5rem}}:focus-visible{outline:3px solid var(--a);outline-offset:2px}@media(max-width:600px){&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{grid-template-columns:repeat(3,1fr);gap:.5rem;select{padding:0}}}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
 
 const fix = (v, k = 2) => (Math.abs(v) < 0.5 * 10 ** -k ? 0 : v).toFixed(k).replace('-', '−'), many = n => n.toLocaleString('en').replaceAll(',', '\u202f'), clip = (v, low, high) => Math.min(high, Math.max(low, v));
 const steps = t => t ? `after ${t} step${t === 1 ? '' : 's'}` : 'before the first step', range = n => Array.from({ length: n }, (_, i) => i), size = v => Math.max(...v.map(Math.abs));
@@ -111,13 +111,15 @@ const SAY = {
   losses(all, t) {
     const [one, two] = all, blind = all.map(S => size(S.L.passed.seen) < 0.02), passed = `of degree two, which is all that S can see, they pass on ${all.map(S => fix(S.L.passed.part)).join(' and ')}`;
     const few = all.some((S, k) => !blind[k] && S.L.outliers.length < 2);
-    const why = blind[0] !== blind[1] ? few ? `O${passed.slice(1)}: too little for so few rows.` : `Why: ${passed}.` : blind[0] ? 'Neither passes on anything of degree two, which is all that S can see.' : `With endless rows the eigenvalues on the plane are ${seen(one.L)} on the left, ${seen(two.L)} on the right.`;
+    const seeing = all[blind[0] ? 1 : 0].s.loss, how = seeing === 'mse' ? '' : `: ${/pinball|expectile/.test(seeing) ? 'errors above and below weigh differently' : 'large labels are clipped, and what is left of them has some'}`;
+    const why = blind[0] !== blind[1] ? few ? `O${passed.slice(1)}: too little for so few rows.` : `Why: ${passed}${how}.` : blind[0] ? 'Neither passes on anything of degree two, which is all that S can see.' : `With endless rows the eigenvalues on the plane are ${seen(one.L)} on the left, ${seen(two.L)} on the right.`;
     const told = all.map(S => `${S.name}: ${outside(S.L)}; ${steps(t)} the neurons ${whereabouts(S.L, t)}.`).join(' ');
     return told.includes('stop earlier') ? told : `${told} ${why}`;
   },
   explore(all, t) {
     const [one, two] = all.map(({ errors }) => errors[t] === undefined ? 'not yet known' : fix(errors[t]));
-    return `${SAY.losses(all, t)} Test error, ${steps(t)}: ${one} on the left, ${two} on the right.`;
+    const { errors } = all[1], best = errors.indexOf(Math.min(...errors)), late = all[1].known().length > STEPS && t > best && errors[t] > errors[best] + 0.05;
+    return `${SAY.losses(all, t)} Test error, ${steps(t)}: ${one} on the left, ${two} on the right.${late ? ` The least there is ${fix(errors[best])}, ${steps(best)}.` : ''}`;
   },
   spectrum([{ L, name }]) {
     const most = size(L.passed.seen), hidden = L.outliers.length < 2;
@@ -336,7 +338,7 @@ class Figure {
     if (this.sides.length > 1) {
       const w = (W - gap) / 2;
       for (const chart of charts) {
-        const h = chart === 'plane' ? Math.min(w, 260) + 22 : W < 420 ? 92 : 118;
+        const h = chart === 'plane' ? Math.min(w, 220) + 22 : W < 420 ? 92 : 118;
         this.sides.forEach((S, k) => out.push([chart, S, { x: k * (w + gap), y, w, h }]));
         y += h + 10;
       }
@@ -355,8 +357,10 @@ class Figure {
     const W = Math.floor(this.pic.clientWidth), [places, H] = this.places(W);
     this.svg.setAttribute('viewBox', `0 0 ${W} ${H}`);
     this.svg.style.height = `${H}px`;
-    const { s, asked } = this.sides[0], { target, loss, d, ratio } = s ?? asked, own = this.kind.sides[0].target, degree = target.match(/h(\d+)/)?.[1];
-    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(Math.round(ratio * d))} rows${own ? `, ${LOSSES[loss] ?? loss}` : ''}.${degree && !own ? ` h${degree} is the Hermite polynomial of degree ${degree}.` : ''}`;
+    const { s, asked } = this.sides[0], { target, loss, d, ratio } = s ?? asked, own = this.kind.sides[0].target, degrees = [...new Set(target.match(/(?<=h)\d+/g))].sort((a, b) => a - b);
+    this.about.textContent = `${own ? 'Two targets' : `Labels y = ${target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(Math.round(ratio * d))} rows${own ? `, ${LOSSES[loss] ?? loss}` : ''}.${degrees.length && !own ? ` ${degrees.map(k => `h${k}`).join(' and ')}: the Hermite polynomial${degrees.length > 1 ? 's' : ''} of degree ${degrees.join(' and ')}.` : ''}`;
+    const above = this.stories.length && W > 500;  // the sentence belongs to the first screen; on a phone the picture does
+    if ((this.pic.previousSibling === this.say) !== above) this.pic[above ? 'before' : 'after'](this.say);
     if (!W || !this.sides.every(S => S.L)) return;
     this.svg.innerHTML = places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
     const words = SAY[this.name](this.sides, Math.round(this.t));
