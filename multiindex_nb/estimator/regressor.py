@@ -33,8 +33,9 @@ from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
 __all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED', 'unrelated_sweep', 'Waves',
-           'slopes', 'leading', 'starts', 'find_plane', 'Model', 'bounded', 'Settings', 'halves', 'chance',
-           'fit_all_rows', 'checked_inputs', 'FallbackWarning', 'MultiIndexRegressor', 'measured']
+           'slopes', 'leading', 'starts', 'find_plane', 'Model', 'bounded', 'Settings', 'halves', 'fit_network',
+           'choose_steps', 'choose_rank', 'chance', 'fit_function', 'fit_all_rows', 'checked_inputs', 'FallbackWarning',
+           'MultiIndexRegressor', 'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -467,7 +468,7 @@ def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
     return parts if all(len(part) > 1 and part.min() < part.max() for _, part in parts) else ((X, y), (X, y))
 
 
-def _fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Float[Tensor, "r d"]]:
+def fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Float[Tensor, "r d"]]:
     """The method of the paper, stage 1 on half of the rows, stage 2 on the others; and the plane of its
     neurons."""
     (X1, y1), (X2, y2) = halves(X, y, s.seed)
@@ -477,7 +478,7 @@ def _fit_network(X, y, r: int, steps: int, s: Settings) -> tuple[TwoLayerNet, Fl
     return net, V
 
 # %% ../../nbs/24_regressor.ipynb #24steps
-def _choose_steps(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int, s: Settings) -> int:
+def choose_steps(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int, s: Settings) -> int:
     """T1 as given, from the spectrum ('auto'), from ceil(sqrt(log d)) ('rule'), or by error on a quarter of
     the rows ('holdout')."""
     if not isinstance(s.steps, str):
@@ -487,7 +488,7 @@ def _choose_steps(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int, s: Set
     if s.steps == "holdout":
         held, train = torch.randperm(len(X), generator=generator(s.seed, "hold-out")).tensor_split(
             [max(2, len(X) // 4)])
-        error = lambda T: (_fit_network(X[train], y[train], r, T, s)[0](X[held])
+        error = lambda T: (fit_network(X[train], y[train], r, T, s)[0](X[held])
                            - y[held]).square().mean().item()
         return min(range(1, 9), key=error)
     labels, loss, _ = s.groups[0]
@@ -543,7 +544,7 @@ def _search_too(X, y, f: Waves, seed: int, count: int) -> Waves:
     return found if found.score < f.score - 1 else f
 
 # %% ../../nbs/24_regressor.ipynb #24choice
-def _choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
+def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
     "The rank with the best score, as far as the test of one direction more goes; a polynomial if certified."
     (n, d), count, found = X.shape, 40 * s.rounds, []
     f = best = _quickly(X, y, 1, s.seed, count // 2)
@@ -643,7 +644,7 @@ def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: b
     return lambda X, y, seed: _quickly(X, y, r, seed, count)
 
 # %% ../../nbs/24_regressor.ipynb #24function
-def _fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
+def fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
     "The kind that cross-validation prefers, fitted on all rows, and the error of each kind."
     V = _rows_of(f.B)
     exact = _best_polynomial(X, y, V)
@@ -783,7 +784,7 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, di
     rows, stacked = take_rows(X, few), torch.cat(planes).T
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
-    found = [_fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True)
+    found = [fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True)
              for part in parts]
     k = min(range(3), key=lambda k: min(found[k][1].values()))
     inner, table = found[k]
@@ -807,9 +808,9 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
     errors."""
     part = _sample_rows(len(y), max(_MOST, 10 * X.shape[1]), s.seed)
     rows, labels = X[part].numpy(), y[part].numpy()
-    f, exact = _choose_rank(rows, labels,
+    f, exact = choose_rank(rows, labels,
                             s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
-    return (exact, {"polynomial": 0.0}) if exact else _fit_function(rows, labels, f, s, r is not None)
+    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None)
 
 # %% ../../nbs/24_regressor.ipynb #24units
 def _in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
@@ -937,11 +938,11 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     s = Settings(advice, groups or (("y", loss, 2),), model.steps, model.width, model.rounds, model.level,
                  seed)
     r = model.n_indices if told else max(1, advice.rank)
-    model.steps_, model.held_out_ = _choose_steps(X, y, r, s), {}
+    model.steps_, model.held_out_ = choose_steps(X, y, r, s), {}
     if model.refine:
         found, model.held_out_ = _fit_model(X, y, r if told else None, s)
     else:
-        net, V = _fit_network(X, y, r, model.steps_, s)
+        net, V = fit_network(X, y, r, model.steps_, s)
         found = bounded("network", V.numpy(), net, X.numpy(), y.numpy())
     _set_model(model, found, X)
     model.advice_ = _in_user_units(advice, model.y_scale_, model.whitening_)
