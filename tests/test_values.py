@@ -1,8 +1,8 @@
 """Kept values: every function of the chapters under mutation, on small inputs, gives what it gave.
 
-A case is a line of tests/cases.txt, an expression in the names of its module and of `HELPERS`; what it gave is
-in tests/values.json, with the constants of each module, the defaults of its functions, and what their gates
-say to some fifty arguments. The chapters test the definitions, by other means; a kept value is what a
+A case is a line of tests/cases.txt, an expression in the names of its module and of `HELPERS`; what it gave
+is in tests/values.json, with the constants of each module, the defaults of its functions, and what their
+gates say to some fifty arguments. The chapters test the definitions, by other means; a kept value is what a
 definition gave once it had passed, and notices any change of it. A change that is meant is kept with
 
     python tests/test_values.py --keep
@@ -33,9 +33,9 @@ import torch
 HERE = Path(__file__).parent
 PROBES = [0, 1, 2, 3, 10, 12, 13, 199, 200, 201, 1000, 1001, 10_000, 10_001, 20_000, 20_001, 10**6, 10**6 + 1,
           10**9, 10**9 + 1, 10**12, 10**12 + 1, 10**15, 10**15 + 1, 2**62, 2**62 + 1, 2**63 - 1, 2**63, -1,
-          0.0, 1.0, 0.5, 2.5, -0.5, 1e-300, 9e-301, 1e-100, 9e-101, 1e12, 2e12, 1e30, 2e30, 1e100, 2e100, 1e300,
-          1.1e300, 5e-324, math.inf, math.nan, True, None, "auto", "holdout", "gcv", "rule", "mse", "huber:2",
-          "cosine", "fused", "gd", "h2(z1)", "", (), ("mse",), [1], np.zeros(2), np.zeros((2, 2))]
+          0.0, 1.0, 0.5, 2.5, -0.5, 1e-300, 9e-301, 1e-100, 9e-101, 1e12, 2e12, 1e30, 2e30, 1e100, 2e100,
+          1e300, 1.1e300, 5e-324, math.inf, math.nan, True, None, "auto", "holdout", "gcv", "rule", "mse",
+          "huber:2", "cosine", "fused", "gd", "h2(z1)", "", (), ("mse",), [1], np.zeros(2), np.zeros((2, 2))]
 
 
 def normal(n: int, *d: int, start: int = 1) -> torch.Tensor:
@@ -90,8 +90,8 @@ def changed(thing, action):
     return thing
 
 
-HELPERS = dict(np=np, torch=torch, math=math, normal=normal, plane=plane, signed=signed, Drawn=Drawn, lazy=lazy,
-               changed=changed, T=lambda *x: torch.tensor(x, dtype=torch.float64))
+HELPERS = dict(np=np, torch=torch, math=math, normal=normal, plane=plane, signed=signed, Drawn=Drawn,
+               lazy=lazy, changed=changed, T=lambda *x: torch.tensor(x, dtype=torch.float64))
 
 
 def told(value):
@@ -115,10 +115,12 @@ def told(value):
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: told(getattr(value, f.name)) for f in dataclasses.fields(value)}
         return {"a": type(value).__name__, **fields}
-    if isinstance(value, dict) and value and all(isinstance(part, float) for part in [*value.values(), *value]):
-        return {"from": told(np.array(list(value))), "to": told(np.array(list(value.values())))}
-    if isinstance(value, dict) and len(value) > 12 and all(isinstance(part, float) for part in value.values()):
-        return {"keys": zlib.crc32(repr(list(value)).encode()), "values": told(np.array(list(value.values())))}
+    if isinstance(value, dict) and value and all(isinstance(part, float) for part in value.values()):
+        names, numbers = list(value), np.array(list(value.values()))
+        if all(isinstance(name, float) for name in names):
+            return {"from": told(np.array(names)), "to": told(numbers)}
+        if len(names) > 12:
+            return {"keys": zlib.crc32(repr(names).encode()), "values": told(numbers)}
     if isinstance(value, dict):
         return {str(name): told(part) for name, part in value.items()}
     if isinstance(value, (list, tuple, set, types.GeneratorType)):
@@ -178,7 +180,8 @@ def answers(name: str, lines: list[str]):
             yield f"constant {key}", told(value)
         if not inspect.isfunction(value) or value.__module__ != module.__name__:
             continue
-        yield f"defaults of {key}", [f"{p.name}={p.default!r}"[:80] for p in inspect.signature(value).parameters.values()
+        taken = inspect.signature(value).parameters.values()
+        yield f"defaults of {key}", [f"{p.name}={p.default!r}"[:80] for p in taken
                                      if p.default is not p.empty and not callable(p.default)]
         for argument, gate in getattr(value, "gates", {}).items():
             yield f"gate {argument} of {key}", gate_answers(gate)
@@ -206,12 +209,9 @@ def answers(name: str, lines: list[str]):
 
 
 def gate_answers(gate) -> str:
-    "What a gate says to each probe: the value that goes on, or the class of the error."
-    said = []
-    for probe in PROBES:
-        result = answer(lambda: gate(probe, "it"))
-        said.append(result["raises"].split(":")[0][:1] if isinstance(result, dict) and "raises" in result else "+")
-    return "".join(said)
+    "For each probe whether a gate lets it pass, +, or the first letter of the error's class."
+    said = (answer(lambda: gate(probe, "it")) for probe in PROBES)
+    return "".join(a["raises"][0] if isinstance(a, dict) and "raises" in a else "+" for a in said)
 
 
 def limit_of(line: str) -> float:
@@ -240,8 +240,9 @@ def test_every_exported_function_is_called():
     "What a module exports occurs in its cases; what only draws is looked at elsewhere."
     for name, lines in sections().items():
         module, text = importlib.import_module(f"multiindex_nb.{name}"), "\n".join(lines)
-        made = [key for key in module.__all__ if callable(getattr(module, key)) and not key.startswith("plot_")]
-        assert [key for key in made if not re.search(rf"\b{key}\b", text)] == [], name
+        made = (key for key in module.__all__ if inspect.isfunction(getattr(module, key)))
+        assert [key for key in made
+                if not key.startswith("plot_") and not re.search(rf"\b{key}\b", text)] == [], name
 
 
 def keep() -> None:

@@ -1,7 +1,8 @@
 """Small changes to the exported code of a chapter, for tools/mutate.py.
 
 Nothing is changed in docstrings, annotations, imports, decorators, texts of errors and warnings, f-strings,
-conversions, progress bars and functions that draw with matplotlib, and no number to one that is the same (1e300 + 1).
+conversions, progress bars and functions that draw with matplotlib, and no number to one that is the same
+(1e300 + 1).
 """
 
 import ast, copy, hashlib, itertools, json, re

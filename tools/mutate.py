@@ -198,8 +198,8 @@ def report(sample: dict[str, str], mutants: dict[str, Mutant], by: dict[str, str
     stale = gone + [f"{i} {reason}" for i, reason in sample.items() if reason and by[i]]
     told = (
         "Made by `make mutate` (`tools/mutate.py` says how); the reasons are kept in `tests/mutations.txt`.")
-    head = ["| chapter | mutants | noticed by kept values | else by the chapter | else by tests/ | survive | noticed |",
-            "|---|--:|--:|--:|--:|--:|--:|"]
+    head = ["| chapter | mutants | noticed by kept values | else by the chapter | else by tests/ | survive | "
+            "noticed |", "|---|--:|--:|--:|--:|--:|--:|"]
     lines = ["# Mutations", "", told, "", *head, *rows, "", "## Survivors"]
     for i in left:
         m = mutants[i]
@@ -219,8 +219,8 @@ def main() -> int:
     args = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"}
     sys.path.insert(0, str(ROOT))
-    for name in ("tqdm", "torch", "sklearn.linear_model", "scipy.stats", "scipy.optimize", "pandas", "dask.array",
-                 "pytest", "jaxtyping", "torch.utils.flop_counter"):  # once, before forking
+    for name in ("tqdm", "torch.utils.flop_counter", "sklearn.linear_model", "scipy.stats", "scipy.optimize",
+                 "pandas", "dask.array", "pytest", "jaxtyping"):  # once, before forking
         importlib.import_module(name)
     from tqdm import tqdm
 

@@ -25,7 +25,7 @@ from .network import symmetric_init
 from .gradients import forms_matrix
 from .power_iteration import train_first_layer
 from ..problem.rows import HopelessWarning
-from ..problem.targets import Target, random_subspace, sample
+from ..problem.targets import random_subspace, sample
 
 # %% auto #0
 __all__ = ['PATHS', 'Cost', 'count_flops', 'Machine', 'median_seconds', 'measure_machine', 'peak_memory', 'stage_one_run',
@@ -179,7 +179,7 @@ def _rows_of(path: str, d: int, n_per_d: int, seed: int, device: str) -> tuple[T
     "X and y for a path, twice as many rows for both stages."
     dtype = torch.float64 if path == "learn" else PATHS[path][1]
     rows = n_per_d * d * (2 if path == "learn" else 1)
-    X, y = sample(Target.parse("h4(z1)+h4(z2)"), random_subspace(d, 2, seed=seed), rows, seed=seed)
+    X, y = sample("h4(z1)+h4(z2)", random_subspace(d, 2, seed=seed), rows, seed=seed)
     return X.to(device, dtype), y.to(device, dtype)
 
 # %% ../../nbs/08_cost.ipynb #dff46220

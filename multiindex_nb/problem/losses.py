@@ -254,7 +254,7 @@ def population_rule(
         return tensor_rule(nodes, weights / weights.sum(), r)
     from scipy.stats import norm, qmc
 
-    log2 = 20 if r <= 4 else 22 - math.ceil(math.log2(r))  # at most 2^22 numbers
+    log2 = min(20, 22 - math.ceil(math.log2(r)))  # at most 2^22 numbers
     points = qmc.Sobol(r, scramble=True, rng=np.random.default_rng(0)).random_base2(log2)
     Z = torch.from_numpy(norm.ppf(points.clip(1e-12, 1 - 1e-12)))
     return Z, torch.full((len(Z),), 1 / len(Z), dtype=torch.float64)
