@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent  # of this environment, on the PATH or not
 KATEX, TERSER = "0.16.11", "5.31.0"
-MATHS = re.compile(r"katex|auto-render")  # scripts and styles that a page need not load
+MATHS = re.compile(r"katex|auto-render")  # scripts and styles that a page no longer needs
 TYPESET = """const katex = require(process.argv[1]), all = JSON.parse(require('fs').readFileSync(0));
 console.log(JSON.stringify(all.map(([tex, displayMode]) => katex.renderToString(tex, { displayMode }))))"""
 FACE = re.compile(r"font-family:(\w+);font-style:(\w+);font-weight:(400);src:url\(fonts/([\w-]+)\.woff2")
@@ -177,8 +177,8 @@ def typeset(pages: dict) -> list[str]:
     until it is written: nothing moves when it opens, and it loads fonts but no KaTeX."""
     wanted: dict[tuple[str, bool], int] = {}
     for name, soup in pages.items():
-        for tag in soup.select("script[src], link[href]"):
-            if MATHS.search(tag.get("src") or tag["href"]):
+        for tag in soup.select("script, link[href]"):
+            if MATHS.search(tag.get("src") or tag.get("href") or tag.get_text()):
                 tag.decompose()
         formulas, home = soup.select(".math"), "../" * name.count("/") + "site_libs/katex/"
         for tag in formulas:
@@ -239,16 +239,13 @@ def clear_pictures(soup, folder: Path) -> None:
 
     for image in soup.select("main img[src]"):
         kind, _, data = image["src"].partition(";base64,")
+        source = folder / image["src"]
         if kind == "data:image/png":
             picture = clear(base64.b64decode(data))
-            image["src"] = f"{kind};base64,{base64.b64encode(picture).decode()}"
-            with Image.open(io.BytesIO(picture)) as opened:
-                scale = 2 if opened.info.get("dpi", (0,))[0] > 150 else 1  # tools/figures.py
-                size = [pixels // scale for pixels in opened.size]
-        else:
-            with Image.open(folder / image["src"]) as opened:
-                size = opened.size
-        image["width"], image["height"] = size
+            image["src"], source = f"{kind};base64,{base64.b64encode(picture).decode()}", io.BytesIO(picture)
+        with Image.open(source) as opened:
+            scale = 2 if opened.info.get("dpi", (0,))[0] > 150 else 1  # tools/figures.py
+            image["width"], image["height"] = (pixels // scale for pixels in opened.size)
 
 
 def printed_columns(lines: list[str]) -> list[list[str]]:
