@@ -15,6 +15,7 @@ projectors, and vectors up to their sign.
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -129,6 +130,8 @@ def told(value):
         return int(value)
     if isinstance(value, Drawn):
         return told(value.said)
+    if isinstance(value, functools.partial):
+        return [value.func.__name__, *map(told, value.args)] if hasattr(value.func, "__name__") else "a partial"
     if isinstance(value, (str, int, type(None))):
         return value
     return f"a {type(value).__name__}"
