@@ -131,7 +131,7 @@ def told(value):
     if isinstance(value, Drawn):
         return told(value.said)
     if isinstance(value, functools.partial):
-        return [value.func.__name__, *map(told, value.args)] if hasattr(value.func, "__name__") else "a partial"
+        return [getattr(value.func, "__name__", "partial"), *map(told, value.args)]
     if isinstance(value, (str, int, type(None))):
         return value
     return f"a {type(value).__name__}"
