@@ -189,7 +189,10 @@ def typeset(pages: dict) -> list[str]:
             soup.head.append(soup.new_tag("link", rel="stylesheet", href=f"{home}katex.min.css"))
             soup.head.append(soup.new_tag("script", src=f"{home}fonts.js"))
     dist = package("katex", KATEX, ROOT / ".cache") / "dist"
-    return json.loads(call(["node", "-e", TYPESET, dist / "katex.min.js"], input=json.dumps([*wanted])))
+    boxes = json.loads(call(["node", "-e", TYPESET, dist / "katex.min.js"], input=json.dumps([*wanted])))
+    # its last part in a box of its own (site.css): no line begins with the full stop after a formula
+    return [re.sub(r'(<span class="base">(?:(?!<span class="base">).)*)(</span></span>)$',
+                   r'<span class="whole">\1</span>\2', box, flags=re.S) for box in boxes]
 
 
 def fonts_at_once(dist: Path, boxes: list[str]) -> str:
