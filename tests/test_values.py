@@ -15,6 +15,7 @@ projectors, and vectors up to their sign.
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import inspect
 import json
@@ -129,6 +130,8 @@ def told(value):
         return int(value)
     if isinstance(value, Drawn):
         return told(value.said)
+    if isinstance(value, functools.partial):
+        return {"a": value.func.__name__, "of": told(value.args), "with": told(value.keywords)}
     if isinstance(value, (str, int, type(None))):
         return value
     return f"a {type(value).__name__}"
