@@ -485,7 +485,8 @@ def _middle(table: np.ndarray) -> np.ndarray:
     "`np.nanmedian` over the last axis; a sort of few seeds many times is some ten times faster."
     table = np.sort(table, axis=-1)  # NaN last
     last = (~np.isnan(table)).sum(axis=-1, keepdims=True) - 1
-    return sum(np.take_along_axis(table, k // 2, axis=-1)[..., 0] for k in (last, last + 1)) / 2
+    low, high = (np.take_along_axis(table, k // 2, axis=-1)[..., 0] for k in (last, last + 1))
+    return (low + high) / 2
 
 # %% ../nbs/09_sweeps.ipynb #17b4a64c
 def plot_band(
