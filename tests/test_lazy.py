@@ -240,6 +240,17 @@ def test_lazy_rows_are_checked_as_in_memory(kind, change, words):
                 in_memory(f(bad))
 
 
+@pytest.mark.parametrize("call", [
+    lambda X, y: mi.refine_subspace(X, y, np.eye(4)[:2]), lambda X, y: mi.polish_subspace(X, y, np.eye(4)[:2]),
+    mi.advise_loss, mi.third_order_directions], ids=["refine", "polish", "advise", "third order"])
+def test_what_needs_all_rows_refuses_a_plan(call):
+    "By name and with a remedy, not by a method that Dask's arrays lack."
+    X = np.random.default_rng(0).standard_normal((200, 4))
+    da = pytest.importorskip("dask.array")
+    with pytest.raises(ValueError, match=r"X must be in memory, got a Dask array: .*X\[:k\]"):
+        call(da.from_array(X, chunks=(100, 4)), X[:, 0])
+
+
 def test_a_chunk_of_another_length_is_found():
     "A reader that gives fewer rows than the plan says: nothing is left out without a word."
     X, y, lazy = rows(n=6000, d=6, chunk=2048)  # the cut falls on a block

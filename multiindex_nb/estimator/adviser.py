@@ -20,7 +20,7 @@ from ..gate import Array, drawing, count, flag, gated, instance, real, shown
 from ..problem.losses import Huber, LogCosh, Loss, as_loss
 from ..problem.blocks import Totals, add_gram, mirror, row_sums
 from ..problem.white import is_white
-from ..problem.rows import HopelessWarning, check_data, is_lazy
+from ..problem.rows import HopelessWarning, check_data, in_memory, is_lazy
 from ..problem.targets import generator, seed_gate
 
 # %% auto #0
@@ -360,8 +360,8 @@ def _views(X, y, losses: Sequence[Loss], *rest) -> list[View]:
     return [view]
 
 # %% ../../nbs/23_adviser.ipynb #f2bb7df4
-@gated(level=real(0, 1, strict=True), losses=_loss_names, permutations=count(2, 10_000), max_rank=count(1),
-       seed=seed_gate, progress=flag)
+@gated(X=in_memory, level=real(0, 1, strict=True), losses=_loss_names, permutations=count(2, 10_000),
+       max_rank=count(1), seed=seed_gate, progress=flag)
 def advise_loss(
     X: Float[Array, "n d"],  # inputs, roughly white
     y: Float[Array, "n"],  # labels

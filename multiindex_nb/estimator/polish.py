@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from ..gate import Array, check_bytes, count, flag, gated
 from .refine import check_plane, minimise_plane, project_rows
+from ..problem.rows import in_memory
 
 # %% auto #0
 __all__ = ['Ridge', 'Choice', 'Polish', 'polish_subspace']
@@ -157,7 +158,8 @@ class Polish:
                                 @ self.coefficients)
 
 # %% ../../nbs/22_polish.ipynb #c9bba7f8
-@gated(width=count(1, 20_000), max_iter=count(0, 10**6), seed=count(0, 2**63 - 1), progress=flag)
+@gated(X=in_memory, width=count(1, 20_000), max_iter=count(0, 10**6), seed=count(0, 2**63 - 1),
+       progress=flag)
 def polish_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels

@@ -23,7 +23,7 @@ from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.recovery import recovered_subspace, subspace_error
 from ..sweeps import Sweep, product, values
 from ..problem.targets import Target, random_subspace, sample
-from ..problem.rows import check_data
+from ..problem.rows import check_data, in_memory
 
 # %% auto #0
 __all__ = ['EXACT', 'refine_sweep', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend',
@@ -219,8 +219,8 @@ def _best_degree(X, y, V, plane, degrees: Sequence[int],
     return min(found, key=lambda entry: entry[0])
 
 # %% ../../nbs/21_refine.ipynb #619ae09d
-@gated(degree=count(1, 12, "auto"), starts=count(1, 10**6), rounds=count(0, 1000), count=count(1),
-       seed=count(0, 2**63 - 1), progress=flag)
+@gated(X=in_memory, degree=count(1, 12, "auto"), starts=count(1, 10**6), rounds=count(0, 1000),
+       count=count(1), seed=count(0, 2**63 - 1), progress=flag)
 def refine_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels

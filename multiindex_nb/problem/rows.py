@@ -18,8 +18,8 @@ from torch import Tensor
 from ..gate import Array, as_tensor, check_finite
 
 # %% auto #0
-__all__ = ['HopelessWarning', 'FewSamplesWarning', 'labels_in', 'check_paired', 'is_lazy', 'as_rows', 'whole_chunk', 'take_rows',
-           'by_chunk', 'check_data', 'quiet_check', 'in_double', 'to_device']
+__all__ = ['HopelessWarning', 'FewSamplesWarning', 'labels_in', 'check_paired', 'is_lazy', 'in_memory', 'as_rows', 'whole_chunk',
+           'take_rows', 'by_chunk', 'check_data', 'quiet_check', 'in_double', 'to_device']
 
 # %% ../../nbs/46_rows.ipynb #3cf936ec
 class HopelessWarning(UserWarning):
@@ -72,6 +72,14 @@ def check_paired(X, y, names: tuple[str, str] = ("X", "y")) -> None:
 def is_lazy(X) -> TypeGuard[Any]:
     "Whether `X` is a Dask array, whose rows are read a chunk at a time and never all at once."
     return type(X).__module__.startswith("dask.array")
+
+# %% ../../nbs/46_rows.ipynb #rows-in-memory
+def in_memory(X, name: str) -> Any:
+    "The gate of what needs all rows at once: `X` as it is, or `ValueError` for a Dask array."
+    if is_lazy(X):
+        raise ValueError(
+            f"{name} must be in memory, got a Dask array: take some of its rows, {name}[:k].compute()")
+    return X
 
 # %% ../../nbs/46_rows.ipynb #d741e768
 def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, which does here
