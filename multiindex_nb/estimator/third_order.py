@@ -153,7 +153,8 @@ def _round(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], V: Float[Tensor, "k d
     return looks
 
 # %% ../../nbs/52_third_order.ipynb #third-all-function
-@gated(X=in_memory, known=or_none(tensor(None, None)), level=real(1e-4, 0.5), max_rank=count(1), seed=seed_gate)
+@gated(X=in_memory, known=or_none(tensor(None, None)), level=real(1e-4, 0.5), max_rank=count(1),
+       seed=seed_gate)
 def third_order_directions(
     X: Float[Array, "n d"],  # inputs, white
     y: Float[Array, "n"],  # labels
