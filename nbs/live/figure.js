@@ -75,7 +75,7 @@ const CHARTS = {
   },
   spectrum(p, S, t, all) {
     const { values, edge, outliers, passed } = S.L, most = 1.06 * Math.max(...all.map(({ L }) => Math.max(size([...L.values]), L.edge, all.length < 2 ? size(L.passed.seen) : 0))), X = v => p.x + p.w / 2 * (1 + v / most), base = p.y + p.h - 30, top = p.y + 24, bins = Math.min(60, p.w / 5 | 0);
-    const count = v => v.reduce((c, u) => { c[clip(Math.floor((u / most + 1) / 2 * bins), 0, bins - 1)]++; return c; }, new Array(bins).fill(0)), high = Math.max(...all.flatMap(o => count(o.L.values))), wide = p.w / bins, tick = Number((most * 0.8).toPrecision(1));
+    const count = v => v.reduce((c, u) => { c[clip(Math.floor((u / most + 1) / 2 * bins), 0, bins - 1)]++; return c; }, new Array(bins).fill(0)), high = Math.max(...all.flatMap(o => count(o.L.values))), wide = p.w / bins, unit = 10 ** Math.floor(Math.log10(0.85 * most)), tick = Math.floor(0.85 * most / unit) * unit;
     return text(p.x, p.y + 13, (p.w > 240 ? 'eigenvalues of S: ' : '') + strong(`${outliers.length || 'none'} stand${outliers.length === 1 ? 's' : ''} out`))
       + path('b', count(values.filter(v => Math.abs(v) <= edge)).map((c, i) => c ? `M${(p.x + i * wide).toFixed(1)} ${base}h${(wide - 1).toFixed(1)}V${(base - c / high * (base - top)).toFixed(1)}h${(1 - wide).toFixed(1)}z` : '').join(''))
       + path('l', `M${p.x} ${base}h${p.w}`) + path('l k', `M${X(-edge)} ${base}V${top}M${X(edge)} ${base}V${top}`)
