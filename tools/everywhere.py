@@ -33,12 +33,13 @@ Made by `make test-everywhere`. A chapter fails if an assertion fails, or if a w
 
 def run(setting: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
     "The row of one run, and the names of what failed."
-    # threads of several workers share the cores
     waiting = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "found.xml"
-        command = [sys.executable, "-m", "pytest", "-n", "auto", f"--junitxml={xml}", *words]
+        # threads of two workers that wait for a core in each small product take twenty times as long
+        workers = max(1, (os.cpu_count() or 1) // int(setting["OMP_NUM_THREADS"]))
+        command = [sys.executable, "-m", "pytest", "-n", str(workers), f"--junitxml={xml}", *words]
         subprocess.run(command, cwd=ROOT, env=os.environ | setting | waiting
                        | {"LOKY_MAX_CPU_COUNT": "1", "MPLBACKEND": "agg"}, check=False)
         cases = list(ElementTree.parse(xml).iter("testcase"))
