@@ -37,7 +37,7 @@ def run(setting: dict[str, str], words: list[str]) -> tuple[str, list[str]]:
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         xml = Path(folder) / "found.xml"
-        # threads of two workers that wait for a core in each small product take twenty times as long
+        # a core for each thread
         workers = max(1, (os.cpu_count() or 1) // int(setting["OMP_NUM_THREADS"]))
         command = [sys.executable, "-m", "pytest", "-n", str(workers), f"--junitxml={xml}", *words]
         subprocess.run(command, cwd=ROOT, env=os.environ | setting | waiting
