@@ -143,10 +143,9 @@ def run_chapter(root: Path, notebook: Path, mutants: list[Mutant], log: Path, qu
         return seconds
 
     os.chdir(notebook.parent)
-    cells, left = read_cells(notebook), []
+    cells, left, has_values = read_cells(notebook), [], (root / "tests" / "values.json").exists()
     for mutant in mutants:  # before the chapter's own imports
         start = time.time()
-        has_values = (root / "tests" / "values.json").exists()
         by = has_values and values_notice(root, notebook, mutant, dict(cells)[mutant.cell])
         write(id=mutant.id, by=by, seconds=round(time.time() - start, 1)) if by else left.append(mutant)
     if not left:

@@ -10,7 +10,7 @@ import functools
 import numpy as np
 
 from .samples_and_time import weighed_points
-from ..problem.losses import (Huber, as_loss, leading_directions, population_matrix,
+from ..problem.losses import (Huber, as_loss, leading_directions,
                                           population_rule)
 from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, panels, product,
                                   sign_test, significant, trade_names, values)
@@ -32,9 +32,10 @@ def strengths(
     "Norm of each direction's row of the population matrix, over the standard deviation of the weights."
     target, loss = Target.parse(text), as_loss(name)
     # fine enough for squares of the weights too
-    _, w, slope = weighed_points(target, loss, population_rule(target, loss if loss.kinked else Huber()))
-    spread = (w @ slope.square() - (w @ slope) ** 2).sqrt()
-    return tuple((population_matrix(target, loss).norm(dim=1) / spread).tolist())
+    Z, w, slope = weighed_points(target, loss, population_rule(target, loss if loss.kinked else Huber()))
+    slope = slope - w @ slope
+    M, spread = Z.T @ ((w * slope)[:, None] * Z), (w @ slope.square()).sqrt()
+    return tuple((M.norm(dim=1) / spread).tolist())
 
 # %% ../../nbs/13_which_loss.ipynb #2937993b
 def _c6_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
