@@ -4,9 +4,11 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info, threadpool_limits
 
 import multiindex_nb as mi
 
@@ -17,6 +19,26 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def test_scikit_learn_check(estimator, check):
     "One of scikit-learn's own checks."
     check(estimator)
+
+
+def test_a_fit_is_not_slowed_by_pools_that_take_turns(monkeypatch):
+    "Evaluations run on one thread, and the pools are as before afterwards (with two, fits took 90 times as long)."
+    from multiindex_nb.estimator import regressor
+
+    seen, evidence, rng = [], regressor._evidence, np.random.default_rng(0)
+
+    def looked_at(*args):
+        seen.append(threads())
+        return evidence(*args)
+
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()}
+
+    monkeypatch.setattr(regressor, "_evidence", looked_at)
+    X = rng.standard_normal((60, 3))
+    with threadpool_limits(2):
+        mi.MultiIndexRegressor(random_state=0).fit(X, X[:, 0] ** 2)
+        assert seen and set().union(*seen) == {1} and threads() == {2}
 
 
 def test_refine_off_is_learn():
