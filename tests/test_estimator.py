@@ -22,7 +22,7 @@ def test_scikit_learn_check(estimator, check):
 
 
 def test_a_fit_is_not_slowed_by_pools_that_take_turns(monkeypatch):
-    "Evaluations run on one thread, and the pools are as before afterwards (with two, fits took 90 times as long)."
+    "Evaluations run on one thread, and the pools are as before afterwards (two: 90 times slower)."
     from multiindex_nb.estimator import regressor
 
     seen, evidence, rng = [], regressor._evidence, np.random.default_rng(0)
