@@ -21,7 +21,7 @@ from torch import Tensor
 # %% auto #0
 __all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'as_tensor', 'shown', 'check_int', 'check_real',
            'count', 'real', 'WordError', 'either', 'or_none', 'one_of', 'flag', 'instance', 'drawing', 'check_finite',
-           'tensor', 'own_room', 'gated', 'undisturbed', 'machine_bytes', 'check_bytes']
+           'tensor', 'own_room', 'gated', 'undisturbed', 'one_thread', 'machine_bytes', 'check_bytes']
 
 # %% ../nbs/33_gate.ipynb #gate-array
 @runtime_checkable
@@ -276,6 +276,19 @@ def gated(**gates: Gate) -> Callable[[Callable[P, R]], Callable[P, R]]:
 def undisturbed(f: Callable[P, R]) -> Callable[P, R]:
     "`f` in a room of its own, with no gates."
     return gated()(f)
+
+# %% ../nbs/33_gate.ipynb #gate-thread
+def one_thread(f: Callable[P, R]) -> Callable[P, R]:
+    "`f` with every library's pool at one thread; after it the pools are as they were."
+
+    @wraps(f)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            return f(*args, **kwargs)
+
+    return inside
 
 # %% ../nbs/33_gate.ipynb #gate-memory
 def machine_bytes() -> float:

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, check_bytes, count, flag, gated
+from ..gate import Array, check_bytes, count, flag, gated, one_thread
 from .refine import check_plane, minimise_plane, project_rows
 from ..problem.rows import in_memory
 
@@ -160,6 +160,7 @@ class Polish:
 # %% ../../nbs/22_polish.ipynb #c9bba7f8
 @gated(X=in_memory, width=count(1, 20_000), max_iter=count(0, 10**6), seed=count(0, 2**63 - 1),
        progress=flag)
+@one_thread
 def polish_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels

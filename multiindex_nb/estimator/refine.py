@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, as_tensor, check_finite, count, flag, gated
+from ..gate import Array, as_tensor, check_finite, count, flag, gated, one_thread
 from ..problem.losses import as_loss, leading_directions
 from ..engine.network import index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps, train_first_layer
@@ -221,6 +221,7 @@ def _best_degree(X, y, V, plane, degrees: Sequence[int],
 # %% ../../nbs/21_refine.ipynb #619ae09d
 @gated(X=in_memory, degree=count(1, 12, "auto"), starts=count(1, 10**6), rounds=count(0, 1000),
        count=count(1), seed=count(0, 2**63 - 1), progress=flag)
+@one_thread
 def refine_subspace(
     X: Float[Array, "n d"],  # inputs
     y: Float[Array, "n"],  # labels
@@ -232,8 +233,7 @@ def refine_subspace(
     seed: int = 0,  # seed of the starts
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
 ) -> Refinement:
-    """The plane whose polynomial fits best, by variable projection from many starts; `ValueError`,
-    `TypeError`."""
+    "The plane of the best polynomial, by variable projection from many starts; `ValueError`, `TypeError`."
     X, y, V = check_plane(X, y, V)
     if degree != "auto" and math.comb(len(V) + degree, degree) > _MOST:
         raise ValueError(

@@ -14,9 +14,10 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from threadpoolctl import threadpool_limits
+
 from torch import Tensor
 
+from ..gate import one_thread
 from .adviser import Advice, NotWhiteWarning, advise_loss, in_units_of, linear_residual
 from ..engine.learner import auto_scale, split_rows
 from ..problem.losses import Loss, as_loss, second_order_matrix
@@ -269,7 +270,7 @@ def _planes_to_try(X, y, r: int, count: int, rng) -> list[np.ndarray]:
     return planes
 
 # %% ../../nbs/24_regressor.ipynb #24find
-@threadpool_limits.wrap(limits=1)
+@one_thread
 def find_plane(
     X: Float[np.ndarray, "n d"],  # inputs, roughly white
     y: Float[np.ndarray, "n"],  # labels, standardised
@@ -546,7 +547,7 @@ def _search_too(X, y, f: Waves, seed: int, count: int) -> Waves:
     return found if found.score < f.score - 1 else f
 
 # %% ../../nbs/24_regressor.ipynb #24choice
-@threadpool_limits.wrap(limits=1)
+@one_thread
 def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
     "The rank with the best score, as far as the test of one direction more goes; a polynomial if certified."
     (n, d), count, found = X.shape, 40 * s.rounds, []
@@ -647,7 +648,7 @@ def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: b
     return lambda X, y, seed: _quickly(X, y, r, seed, count)
 
 # %% ../../nbs/24_regressor.ipynb #24function
-@threadpool_limits.wrap(limits=1)
+@one_thread
 def fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
     "The kind that cross-validation prefers, fitted on all rows, and the error of each kind."
     V = _rows_of(f.B)
