@@ -216,7 +216,8 @@ class _Classes(ClassifierMixin, OnIndices):
     def __init__(
         self,
         n_indices: int | Literal["auto"] = "auto",  # r, or "auto": by the log loss of rows not seen
-        whiten: bool | Literal["auto"] = "auto",  # whiten the inputs first; "auto": where they are not white
+        # whiten the inputs first; "auto": where they are not white; "gauss": as normal scores of their ranks
+        whiten: bool | Literal["auto", "gauss"] = "auto",
         level: float = 0.01,  # chance that unrelated classes are not called so
         rounds: int = 2,  # of the search for two or three directions, forty random planes each
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn

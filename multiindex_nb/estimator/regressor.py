@@ -34,9 +34,10 @@ from ..problem.targets import Target, generator, random_subspace, sample
 # %% auto #0
 __all__ = ['PAIRS', 'FEW', 'MOST', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED', 'unrelated_sweep',
            'Waves', 'slopes', 'leading', 'starts', 'rows_of', 'find_plane', 'Model', 'bounded', 'Search', 'Settings',
-           'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance', 'anew', 'fit_function', 'check_settings',
-           'sample_rows', 'fit_all_rows', 'in_order', 'in_white', 'set_model', 'off_graph', 'seed_of', 'blamed',
-           'checked_inputs', 'whole_table', 'FallbackWarning', 'OnIndices', 'MultiIndexRegressor', 'measured']
+           'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance', 'anew', 'fit_function', 'normal_scores',
+           'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows', 'in_order', 'in_white', 'set_model',
+           'off_graph', 'seed_of', 'blamed', 'checked_inputs', 'whole_table', 'FallbackWarning', 'OnIndices',
+           'MultiIndexRegressor', 'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -690,6 +691,27 @@ def _inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     s, Q = torch.linalg.eigh(covariance)
     return (Q * s.clamp(min=1e-12).rsqrt()) @ Q.T
 
+# %% ../../nbs/24_regressor.ipynb #24scores
+_Knots = list[tuple[np.ndarray, np.ndarray]]  # for each column its values, ascending, and their scores
+
+
+def normal_scores(X: Float[Tensor, "n d"]) -> _Knots:
+    "For each column its values and the normal scores of their ranks, one score for equal ones."
+    from scipy.special import ndtri
+
+    seen = [np.unique(x, return_counts=True) for x in X.T.numpy()]
+    return [(x, ndtri((many.cumsum() - many / 2) / len(X))) for x, many in seen]
+
+
+def in_scores(model: BaseEstimator, X):
+    "Inputs as normal scores where the model has such, linear between the values seen; a Dask array too."
+    knots: _Knots | None = getattr(model, "scores_", None)
+    if knots is None:
+        return X
+    if is_lazy(X):
+        return by_chunk(lambda rows: in_scores(model, torch.from_numpy(rows)).numpy(), X, (X.shape[1],))
+    return torch.from_numpy(np.stack([np.interp(x, *pair) for x, pair in zip(X.T.numpy(), knots)], axis=1))
+
 # %% ../../nbs/24_regressor.ipynb #24imports
 import re
 from collections.abc import Iterator
@@ -709,7 +731,7 @@ from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chun
 _SETTINGS = {
     "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto"
     else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
-    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"),
+    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto", "gauss"),
     "level": real(0, 1, strict=True), "rounds": count(0, 1000),
     "memory": count(1, 2**62),
 }
@@ -845,6 +867,7 @@ def _spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) 
 # %% ../../nbs/24_regressor.ipynb #24coordinates
 def in_white(model: BaseEstimator, X):
     "Inputs in the coordinates of the fit, a Dask array too."
+    X = in_scores(model, X)
     if model.whitening_ is None:
         return X
     if is_lazy(X):
@@ -859,7 +882,8 @@ def _standardised(model: BaseEstimator, y: Float[Tensor, "n"]) -> Float[Tensor, 
 
 
 def _set_whitening(model: BaseEstimator, part: Float[Tensor, "k d"], whitening: Callable) -> None:
-    "Mean and root of the inputs; `whitening` is called where it is needed."
+    "Scores if asked for, mean and root of the inputs; `whitening` is called where it is needed."
+    model.scores_ = normal_scores(part) if model.whiten == "gauss" else None
     white = not is_white(part) if model.whiten == "auto" else bool(model.whiten)
     model.mean_, model.whitening_ = whitening() if white else (torch.zeros(part.shape[1]).double(), None)
 
@@ -932,7 +956,7 @@ def whole_table(model: BaseEstimator, X, y) -> tuple:
     y = _paired_labels(X, y)
     check_settings(model, X.shape[1])
     X, y = check_data(X, torch.tensor(y))
-    _set_whitening(model, X, lambda: _shrunk_whitening(X))
+    _set_whitening(model, X, lambda: _shrunk_whitening(in_scores(model, X)))
     X = in_white(model, X)
     return X, y, X, slice(None)
 
@@ -947,7 +971,8 @@ def _lazy_table(model: BaseEstimator, X, y) -> tuple:
     few = sample_rows(n, max(4 * d, model.memory // (8 * d)), 0)
     part = check_data(take_rows(X, few).compute(), y[few])[0]
     _set_whitening(model, part,
-                   lambda: _shrunk_whitening(part) if len(few) == n else _lazy_whitening(X, part))
+                   lambda: _shrunk_whitening(in_scores(model, part)) if len(few) == n
+                   else _lazy_whitening(in_scores(model, X), in_scores(model, part)))
     return in_white(model, X), y, in_white(model, part), few
 
 # %% ../../nbs/24_regressor.ipynb #24choose
@@ -1014,7 +1039,8 @@ class OnIndices(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if is_lazy(X):
             return by_chunk(self.transform, _lazy_rows(self, X), (self.n_indices_,))
-        return (checked_inputs(self, X, reset=False) - self.mean_).numpy() @ self.components_.T
+        X = in_scores(self, checked_inputs(self, X, reset=False))
+        return (X - self.mean_).numpy() @ self.components_.T
 
 
 class _Fitted(RegressorMixin, OnIndices):
@@ -1048,7 +1074,8 @@ class _Parameters(BaseEstimator):
         width: int = 512,  # neurons m, even
         # False: the two stages alone; with loss and steps="rule" given, those of the paper
         refine: bool = True,
-        whiten: bool | Literal["auto"] = "auto",  # whiten the inputs first; "auto": where they are not white
+        # whiten the inputs first; "auto": where they are not white; "gauss": as normal scores of their ranks
+        whiten: bool | Literal["auto", "gauss"] = "auto",
         level: float = 0.01,  # chance that unrelated data show a direction
         rounds: int = 2,  # of the search for two or three directions, forty random planes each
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn
@@ -1067,7 +1094,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     the main loss of stage 1 in units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised
     labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
     error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
-    beyond the indices that `fit` has seen, and `outside` says which rows lie there.
+    beyond the indices that `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the
+    directions are those of the columns' normal scores, not of the columns.
     """
 
     whitening_: Float[Tensor, "d d"] | None
