@@ -55,6 +55,7 @@ with warnings.catch_warnings():
     ADVICE = mi.advise_loss(X, Y, permutations=2, progress=False)
     MODEL = mi.MultiIndexRegressor(1, "mse", "rule", 8, refine=False,
                                    random_state=0).fit(X.numpy(), Y.numpy())
+    SIDES = mi.MultiIndexClassifier(1, rounds=0, random_state=0).fit(X.numpy(), (Y > 0).numpy())
     LEARNT = mi.learn(X, Y, 2, "mse", 1, 8, progress=False)
     REFINED = mi.refine_subspace(X, Y, U, 2, rounds=0, progress=False)
     POLISHED = mi.polish_subspace(X, Y, U, 8, 1, progress=False)
@@ -64,6 +65,12 @@ def estimator(X, y, **settings):
     "Fit and predict."
     kept = dict(n_indices=1, loss="mse", steps="rule", width=8, refine=False, random_state=0) | settings
     return mi.MultiIndexRegressor(**kept).fit(X, y).predict(np.asarray(X, dtype=float))
+
+
+def classifier(X, y, **settings):
+    "Fit and predict; two classes at the median, or those given."
+    kept = dict(n_indices=1, rounds=0, random_state=0) | settings
+    return mi.MultiIndexClassifier(**kept).fit(X, y).predict_proba(np.asarray(X, dtype=float))
 
 
 def film(**arguments):
@@ -171,6 +178,12 @@ CALLS = {
                             dict(X="X", y="y", n_indices="count", loss="loss", steps="count", width="count",
                                  refine="flag", whiten="flag", level="real", rounds="count",
                                  random_state="state", memory="bytes")),
+    "MultiIndexClassifier": (classifier, dict(X=X.numpy(), y=(Y > 0).numpy(), n_indices=1, whiten="auto",
+                                              level=0.01, rounds=0, random_state=0),
+                             dict(X="X", n_indices="count", whiten="flag", level="real", rounds="count",
+                                  random_state="state")),
+    "classifier.predict": (SIDES.predict, dict(X=X.numpy()), dict(X="rows")),
+    "classifier.predict_proba": (SIDES.predict_proba, dict(X=X.numpy()), dict(X="rows")),
     "regressor.predict": (MODEL.predict, dict(X=X.numpy()), dict(X="rows")),
     "regressor.transform": (MODEL.transform, dict(X=X.numpy()), dict(X="rows")),
     "regressor.score": (MODEL.score, dict(X=X.numpy(), y=Y.numpy()), dict(X="rows", y="vector")),

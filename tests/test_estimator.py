@@ -15,7 +15,8 @@ import multiindex_nb as mi
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-@parametrize_with_checks([mi.MultiIndexRegressor(random_state=0)])
+@parametrize_with_checks([mi.MultiIndexRegressor(random_state=0),
+                          mi.MultiIndexClassifier(rounds=0, random_state=0)])
 def test_scikit_learn_check(estimator, check):
     "One of scikit-learn's own checks."
     check(estimator)
@@ -131,6 +132,23 @@ def test_never_worse_than_the_mean_and_never_far_from_the_labels(table, n_indice
             assert (far >= y.min() - margin).all() and (far <= y.max() + margin).all()
     assert model.model_.certified or model.model_.kind == "constant" or error[
         model.model_.kind] <= 1.05 * min(error["constant"], error["linear"])
+
+
+@settings(derandomize=True, deadline=None, max_examples=25, database=None)
+@given(tables(), st.sampled_from(["auto", 1]))
+def test_classes_are_never_called_worse_than_the_most_frequent(table, n_indices):
+    """On any finite table, labels by their sign: probabilities, near and far; and on rows not seen a log loss
+    no larger than that of the frequencies and of a line."""
+    X, y = table
+    y = y > np.median(y) if (y > np.median(y)).any() else y == np.median(y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = mi.MultiIndexClassifier(n_indices, rounds=0, random_state=0).fit(X, y)
+        for size in (1, 1e6):
+            P = model.predict_proba(X.mean(axis=0) + size * (X - X.mean(axis=0)))
+            assert np.isfinite(P).all() and (P >= 0).all() and np.allclose(P.sum(axis=1), 1)
+    error, kind = model.held_out_, model.model_.kind
+    assert kind == "constant" or error[kind] <= error["constant"]
 
 
 @pytest.mark.parametrize("seed", range(4))

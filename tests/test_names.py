@@ -43,6 +43,7 @@ SIGNATURES = {
     "animate_neurons": ["runs", "U", "path"],
     "Explorer": ["setting", "wait"],
     "MultiIndexRegressor": ["n_indices", "loss", "steps", "width", "refine", "random_state"],
+    "MultiIndexClassifier": ["n_indices", "whiten", "level", "rounds", "random_state"],
     "MSE": [],
     "Huber": ["delta"],
     "L1": [],

@@ -145,6 +145,15 @@ def test_estimator_comes_back_the_same(winner, way):
     assert again.get_params() == model.get_params() and str(again.advice_) == str(model.advice_)
 
 
+@pytest.mark.parametrize("way", WAYS)
+def test_classifier_comes_back_the_same(way):
+    "Pipeline, classes and all."
+    model = mi.MultiIndexClassifier(1, rounds=0, random_state=0).fit(Z, np.where(Z[:, 0] > 0, "a", "b"))
+    again = WAYS[way](model)
+    assert np.array_equal(again.predict_proba(Z), model.predict_proba(Z))
+    assert np.array_equal(again.predict(Z), model.predict(Z)) and again.get_params() == model.get_params()
+
+
 def test_estimator_fitted_on_chunks_comes_back_the_same():
     "The function of a Dask fit, on the plane of all rows."
     da = pytest.importorskip("dask.array")

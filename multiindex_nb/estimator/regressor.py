@@ -34,9 +34,11 @@ from ..problem.rows import is_lazy
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['PAIRS', 'FEW', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED', 'unrelated_sweep', 'Waves',
-           'slopes', 'leading', 'starts', 'find_plane', 'Model', 'bounded', 'Settings', 'halves', 'fit_network',
-           'choose_steps', 'choose_rank', 'chance', 'fit_function', 'fit_all_rows', 'checked_inputs', 'FallbackWarning',
+__all__ = ['PAIRS', 'FEW', 'MOST', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED', 'unrelated_sweep',
+           'Waves', 'slopes', 'leading', 'starts', 'rows_of', 'find_plane', 'Model', 'bounded', 'Search', 'Settings',
+           'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance', 'anew', 'fit_function', 'normal_scores',
+           'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows', 'in_order', 'in_white', 'set_model',
+           'off_graph', 'seed_of', 'blamed', 'checked_inputs', 'whole_table', 'FallbackWarning', 'OnIndices',
            'MultiIndexRegressor', 'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
@@ -231,7 +233,7 @@ def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -
 def _one_more(X, y, f: Waves) -> list[np.ndarray]:
     """The plane of f with one more direction, from what f leaves over: averages of first order, given the
     indices, and of second."""
-    V = _rows_of(f.B)
+    V = rows_of(f.B)
     Z, e = X @ V.T, y - f(X @ f.B.T)
     P = X - Z @ V
     first = np.linalg.svd(np.stack([e, *(Z.T * e)]) @ P, full_matrices=False)[2][:1]
@@ -239,17 +241,17 @@ def _one_more(X, y, f: Waves) -> list[np.ndarray]:
     return [np.concatenate([V, u]) for u in (first, Q[:, abs(values).argmax()][None])]
 
 
-def _rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
+def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
     "Orthonormal rows with the same span."
     return np.linalg.qr(B.T)[0].T
 
 # %% ../../nbs/24_regressor.ipynb #24plane
-FEW, _MOST, _KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
+FEW, MOST, _KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
 
 
 def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
     "Whether two planes differ."
-    return bool(len(A) - np.linalg.norm(_rows_of(A) @ _rows_of(B).T) ** 2 > 0.02)
+    return bool(len(A) - np.linalg.norm(rows_of(A) @ rows_of(B).T) ** 2 > 0.02)
 
 
 def _has_search(n: int, d: int, r: int) -> bool:
@@ -349,7 +351,7 @@ class Model:
     certified: bool = False  # zero residual with more rows than unknowns
     chance: float = 0.0  # of rows not seen being predicted so well by luck; 0 if none were held out
 
-    def predict(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n"]:
+    def predict(self, X: Float[Tensor, "n d"]) -> Float[Tensor, "n *q"]:
         "f at these rows; only a network is not bounded."
         if self.kind == "network":
             return self.inner(X)
@@ -452,16 +454,23 @@ def _first_layer(X, y: Float[Tensor, "n"], groups: Sequence[_Group], steps: int,
 
 # %% ../../nbs/24_regressor.ipynb #37752b30
 @dataclass(frozen=True)
-class Settings:
+class Search:
+    "What every search for a plane is told."
+
+    rounds: int  # of search for the plane
+    level: float  # chance that unrelated data are not called so
+    seed: int  # of everything drawn
+
+
+@dataclass(frozen=True)
+class Settings(Search):
     "What the fits of one estimator share."
 
     advice: Advice  # directions found in the data
     groups: tuple[_Group, ...]  # runs of stage 1
     steps: int | str  # T1 or the rule that chooses it
     width: int  # neurons
-    rounds: int  # of search for the plane
-    level: float  # chance that unrelated data are not called so
-    seed: int  # of everything drawn
+
 
 # %% ../../nbs/24_regressor.ipynb #24network
 def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
@@ -548,7 +557,7 @@ def _search_too(X, y, f: Waves, seed: int, count: int) -> Waves:
 
 # %% ../../nbs/24_regressor.ipynb #24choice
 @one_thread
-def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
+def choose_rank(X, y, s: Search) -> tuple[Waves, Model | None]:
     "The rank with the best score, as far as the test of one direction more goes; a polynomial if certified."
     (n, d), count, found = X.shape, 40 * s.rounds, []
     f = best = _quickly(X, y, 1, s.seed, count // 2)
@@ -559,7 +568,7 @@ def choose_rank(X, y, s: Settings) -> tuple[Waves, Model | None]:
             f, more, unsaid = _with_look(X, y, better, s.seed)
         found.append(f)
         if r == 1 or math.exp(f.h[2]) < _QUIET:
-            exact = _best_polynomial(X, y, _rows_of(f.B))
+            exact = _best_polynomial(X, y, rows_of(f.B))
             if exact.certified:
                 return f, exact
         best = _simplest(found, n)
@@ -580,7 +589,7 @@ def _fit_fold(X, y, again: Callable, seed: int, degree: int) -> dict[str, Model]
     if y.min() == y.max():
         return {"constant": _fit_constant(X, y)}
     f = again(X, y, seed)
-    return _fit_kinds(X, y, f, _fit_polynomial(X, y, _rows_of(f.B), degree)[1])
+    return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree)[1])
 
 
 def _cross_validate(X, y, again: Callable, seed: int, degree: int) -> dict[str, Float[np.ndarray, "n"]]:
@@ -636,22 +645,26 @@ def _is_sure(X, y, f: Waves) -> bool:
     return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20), X, t, f.W) > _SURE
 
 # %% ../../nbs/24_regressor.ipynb #24again
-def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: bool) -> Callable:
-    "How a fold finds its plane: from that of all rows if r was given or none doubts it, else from the start."
+def anew(X, y, f: Waves, s: Search) -> Callable:
+    "How a fold finds its plane from the start, with no search where none was needed."
     r = len(f.B)
-    if told:
-        return lambda X, y, seed: find_plane(X, y, r, seed, 0, only=(_rows_of(f.B), exact))
-    if _is_sure(X, y, f):
-        return lambda X, y, seed: _climb_on(f, X, y)
-    # no search where none was needed
     count = 40 * s.rounds if _quickly(X, y, r, s.seed).score > f.score + 1 else 0
     return lambda X, y, seed: _quickly(X, y, r, seed, count)
+
+
+def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: bool) -> Callable:
+    "How a fold finds its plane: from that of all rows if r was given or none doubts it, else from the start."
+    if told:
+        return lambda X, y, seed: find_plane(X, y, len(f.B), seed, 0, only=(rows_of(f.B), exact))
+    if _is_sure(X, y, f):
+        return lambda X, y, seed: _climb_on(f, X, y)
+    return anew(X, y, f, s)
 
 # %% ../../nbs/24_regressor.ipynb #24function
 @one_thread
 def fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
     "The kind that cross-validation prefers, fitted on all rows, and the error of each kind."
-    V = _rows_of(f.B)
+    V = rows_of(f.B)
     exact = _best_polynomial(X, y, V)
     if exact.certified:
         return exact, {"polynomial": 0.0}
@@ -683,6 +696,27 @@ def _inverse_root(covariance: Float[Tensor, "d d"]) -> Float[Tensor, "d d"]:
     s, Q = torch.linalg.eigh(covariance)
     return (Q * s.clamp(min=1e-12).rsqrt()) @ Q.T
 
+# %% ../../nbs/24_regressor.ipynb #24scores
+_Knots = list[tuple[np.ndarray, np.ndarray]]  # for each column its values, ascending, and their scores
+
+
+def normal_scores(X: Float[Tensor, "n d"]) -> _Knots:
+    "For each column its values and the normal scores of their ranks, one score for equal ones."
+    from scipy.special import ndtri
+
+    seen = [np.unique(x, return_counts=True) for x in X.T.numpy()]
+    return [(x, ndtri((many.cumsum() - many / 2) / len(X))) for x, many in seen]
+
+
+def in_scores(model: BaseEstimator, X):
+    "Inputs as normal scores where the model has such, linear between the values seen; a Dask array too."
+    knots: _Knots | None = getattr(model, "scores_", None)
+    if knots is None:
+        return X
+    if is_lazy(X):
+        return by_chunk(lambda rows: in_scores(model, torch.from_numpy(rows)).numpy(), X, (X.shape[1],))
+    return torch.from_numpy(np.stack([np.interp(x, *pair) for x, pair in zip(X.T.numpy(), knots)], axis=1))
+
 # %% ../../nbs/24_regressor.ipynb #24imports
 import re
 from collections.abc import Iterator
@@ -702,19 +736,20 @@ from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chun
 _SETTINGS = {
     "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto"
     else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
-    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto"),
+    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto", "gauss"),
     "level": real(0, 1, strict=True), "rounds": count(0, 1000),
     "memory": count(1, 2**62),
 }
 
 
-def _check_settings(model: BaseEstimator, d: int) -> None:
+def check_settings(model: BaseEstimator, d: int) -> None:
     "`ValueError` or `TypeError` for any parameter that cannot be used with d columns."
     for name, gate in _SETTINGS.items():
-        gate(getattr(model, name), name)
+        if hasattr(model, name):
+            gate(getattr(model, name), name)
     if model.n_indices != "auto":
         check_int(model.n_indices, "n_indices", 1, d)
-    if model.width % 2:
+    if getattr(model, "width", 2) % 2:
         raise ValueError(f"width must be even, got {model.width}")
 
 # %% ../../nbs/24_regressor.ipynb #24hopeless
@@ -733,7 +768,7 @@ def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
 # %% ../../nbs/24_regressor.ipynb #24sample
-def _sample_rows(n: int, most: int, seed: int) -> Tensor:
+def sample_rows(n: int, most: int, seed: int) -> Tensor:
     "Row numbers of a random sample, ascending; all rows if there are no more than `most`."
     return torch.randperm(n, generator=generator(seed, "sample"))[:most].sort().values
 
@@ -756,8 +791,8 @@ def _lazy_whitening(X, part: Float[Tensor, "k d"]) -> tuple[Float[Tensor, "d"], 
     return start + torch.where(unit > 0, mean / torch.where(unit > 0, unit, 1.0), 0.0), A
 
 # %% ../../nbs/24_regressor.ipynb #24along
-def _along(f: Callable, X: Float[Tensor, "n k"], V: Float[Tensor, "r k"]) -> Float[Tensor, "n r"]:
-    "Slopes of f along the rows of V."
+def _along(f: Callable, X: Float[Tensor, "n k"], V: Float[Tensor, "r k"]) -> Float[Tensor, "n r *q"]:
+    "Slopes of f along the rows of V, for one output or several."
     h = 1e-3
     return torch.stack([(f(X + h * v) - f(X - h * v)) / (2 * h) for v in V], dim=1)
 
@@ -785,7 +820,7 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, di
     r = len(model.subspace)
     net = _first_layer(X, y, s.groups, steps, s.width, s.seed)
     planes = [model.subspace, _one_step(X, y, model), recovered_subspace(net.W, r)]
-    few = _sample_rows(len(y), _MOST, s.seed + 1)  # others than those of the sample
+    few = sample_rows(len(y), MOST, s.seed + 1)  # others than those of the sample
     rows, stacked = take_rows(X, few), torch.cat(planes).T
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
@@ -796,11 +831,12 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, di
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
 
 # %% ../../nbs/24_regressor.ipynb #24rest
-def _in_order(model: Model, X: Float[Tensor, "n d"]) -> Model:
+def in_order(model: Model, X: Float[Tensor, "n d"]) -> Model:
     """The subspace in a basis that the data fix: the direction along which f changes most comes first, each
     points upwards."""
     V = model.subspace.double()
     S = _along(lambda rows: model.predict(rows).double(), X, V)
+    S = S.movedim(1, -1).reshape(-1, len(V))
     _, Q = torch.linalg.eigh(S.T @ S)
     V = Q.T.flip(0) @ V
     largest = V.gather(1, V.abs().argmax(dim=1, keepdim=True))
@@ -809,9 +845,9 @@ def _in_order(model: Model, X: Float[Tensor, "n d"]) -> Model:
 # %% ../../nbs/24_regressor.ipynb #24fit
 def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
                s: Settings) -> tuple[Model, dict[str, float]]:
-    """Plane, rank if r is None, and function, on all rows or on a sample of `_MOST`; and the cross-validated
+    """Plane, rank if r is None, and function, on all rows or on a sample of `MOST`; and the cross-validated
     errors."""
-    part = _sample_rows(len(y), max(_MOST, 10 * X.shape[1]), s.seed)
+    part = sample_rows(len(y), max(MOST, 10 * X.shape[1]), s.seed)
     rows, labels = X[part].numpy(), y[part].numpy()
     f, exact = choose_rank(rows, labels,
                             s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
@@ -834,8 +870,9 @@ def _spectrum_under(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], loss: Loss) 
     return values[values.abs().argsort(descending=True)].numpy()
 
 # %% ../../nbs/24_regressor.ipynb #24coordinates
-def _white(model: BaseEstimator, X):
+def in_white(model: BaseEstimator, X):
     "Inputs in the coordinates of the fit, a Dask array too."
+    X = in_scores(model, X)
     if model.whitening_ is None:
         return X
     if is_lazy(X):
@@ -843,23 +880,28 @@ def _white(model: BaseEstimator, X):
     return (X - model.mean_) @ model.whitening_
 
 # %% ../../nbs/24_regressor.ipynb #24scale
-def _set_scale(model: BaseEstimator, y: Float[Tensor, "n"], part: Float[Tensor, "k d"],
-               whitening: Callable) -> None:
-    "Mean and spread of the labels, mean and root of the inputs; `whitening` is called where it is needed."
+def _standardised(model: BaseEstimator, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    "Labels of mean zero and variance one; the model keeps mean and spread."
     model.y_mean_, model.y_scale_ = y.mean().item(), y.std().item()
+    return (y - model.y_mean_) / model.y_scale_
+
+
+def _set_whitening(model: BaseEstimator, part: Float[Tensor, "k d"], whitening: Callable) -> None:
+    "Scores if asked for, mean and root of the inputs; `whitening` is called where it is needed."
+    model.scores_ = normal_scores(part) if model.whiten == "gauss" else None
     white = not is_white(part) if model.whiten == "auto" else bool(model.whiten)
     model.mean_, model.whitening_ = whitening() if white else (torch.zeros(part.shape[1]).double(), None)
 
 # %% ../../nbs/24_regressor.ipynb #24basis
-def _set_model(model: BaseEstimator, found: Model, X: Float[Tensor, "n d"]) -> None:
+def set_model(model: BaseEstimator, found: Model, X: Float[Tensor, "n d"]) -> None:
     "The model and what follows from its plane, in a basis that these rows fix."
-    found = _in_order(found, X[:_MOST]) if model.refine else found
+    found = found if found.kind == "network" else in_order(found, X[:MOST])
     V = found.subspace.double()
     model.model_, model.n_indices_, model._n_features_out = found, len(V), len(V)
     model.components_ = (V if model.whitening_ is None else V @ model.whitening_.T).numpy()
 
 # %% ../../nbs/24_regressor.ipynb #8ef6a5bf
-def _off_graph(data, name: str):
+def off_graph(data, name: str):
     """A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless
     NumPy would drop a mask or digits."""
     if isinstance(data,
@@ -873,16 +915,22 @@ def _paired_labels(X, y) -> np.ndarray:
     "Labels as scikit-learn takes them, one for each row of X."
     if y is None:
         raise ValueError("MultiIndexRegressor requires y to be passed, but the target y is None")
-    with _blamed("y"):
-        y = column_or_1d(check_array(_off_graph(y, "y"), ensure_2d=False, dtype=np.float64,
+    with blamed("y"):
+        y = column_or_1d(check_array(off_graph(y, "y"), ensure_2d=False, dtype=np.float64,
                                      ensure_min_samples=0, input_name="y"), warn=True)
-    with _blamed("X and y"):
+    with blamed("X and y"):
         check_consistent_length(X, y)
     return y
 
 # %% ../../nbs/24_regressor.ipynb #24blamed
+def seed_of(model: BaseEstimator) -> int:
+    "The seed of everything that this fit draws."
+    with blamed("random_state"):
+        return int(check_random_state(model.random_state).randint(2**31 - 1))
+
+
 @contextmanager
-def _blamed(name: str) -> Iterator[None]:
+def blamed(name: str) -> Iterator[None]:
     "Let scikit-learn's errors say which argument they are about."
     try:
         yield
@@ -894,8 +942,8 @@ def _blamed(name: str) -> Iterator[None]:
 # %% ../../nbs/24_regressor.ipynb #24tables
 def checked_inputs(model: BaseEstimator, X, **options) -> Float[Tensor, "n d"]:
     "Rows that have passed scikit-learn's checks, which remember the columns or compare them."
-    with _blamed("X"):
-        return torch.tensor(validate_data(model, _off_graph(X, "X"), dtype=np.float64, order="C", **options))
+    with blamed("X"):
+        return torch.tensor(validate_data(model, off_graph(X, "X"), dtype=np.float64, order="C", **options))
 
 
 def _lazy_rows(model: BaseEstimator, X, reset: bool = False):
@@ -906,42 +954,42 @@ def _lazy_rows(model: BaseEstimator, X, reset: bool = False):
     return as_rows(X.astype("float64") if X.dtype.kind in "bfiuOSU" else X)
 
 # %% ../../nbs/24_regressor.ipynb #24whole
-def _whole_table(model: BaseEstimator, X, y) -> tuple:
-    "White inputs and standardised labels, then the rows to choose on and their numbers: all."
+def whole_table(model: BaseEstimator, X, y) -> tuple:
+    "White inputs and labels, then the rows to choose on and their numbers: all."
     check_paired(X, y)
     X = checked_inputs(model, X, ensure_min_samples=4)
     y = _paired_labels(X, y)
-    _check_settings(model, X.shape[1])
+    check_settings(model, X.shape[1])
     X, y = check_data(X, torch.tensor(y))
-    _set_scale(model, y, X, lambda: _shrunk_whitening(X))
-    X = _white(model, X)
-    return X, (y - model.y_mean_) / model.y_scale_, X, slice(None)
+    _set_whitening(model, X, lambda: _shrunk_whitening(in_scores(model, X)))
+    X = in_white(model, X)
+    return X, y, X, slice(None)
 
 # %% ../../nbs/24_regressor.ipynb #24lazy
 def _lazy_table(model: BaseEstimator, X, y) -> tuple:
     "The same for a Dask array, with a random sample of the rows to choose on."
-    y = column_or_1d(np.asarray(_off_graph(y, "y")), warn=True)
+    y = column_or_1d(np.asarray(off_graph(y, "y")), warn=True)
     X, y = check_data(_lazy_rows(model, X, reset=True),
                       y if np.iscomplexobj(y) else y.astype(np.float64))
     n, d = X.shape
-    _check_settings(model, d)
-    few = _sample_rows(n, max(4 * d, model.memory // (8 * d)), 0)
+    check_settings(model, d)
+    few = sample_rows(n, max(4 * d, model.memory // (8 * d)), 0)
     part = check_data(take_rows(X, few).compute(), y[few])[0]
-    _set_scale(model, y, part,
-               lambda: _shrunk_whitening(part) if len(few) == n else _lazy_whitening(X, part))
-    return _white(model, X), (y - model.y_mean_) / model.y_scale_, _white(model, part), few
+    _set_whitening(model, part,
+                   lambda: _shrunk_whitening(in_scores(model, part)) if len(few) == n
+                   else _lazy_whitening(in_scores(model, X), in_scores(model, part)))
+    return in_white(model, X), y, in_white(model, part), few
 
 # %% ../../nbs/24_regressor.ipynb #24choose
 def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Settings:
     "Advice, settings, models, attributes; white inputs, standardised labels."
-    with _blamed("random_state"):
-        seed = int(check_random_state(model.random_state).randint(2**31 - 1))
+    seed = seed_of(model)
     advice, told = advise_loss(X, y, model.level, seed=seed), model.n_indices != "auto"
     loss = advice.loss if model.loss == "auto" else in_units_of(as_loss(model.loss), 1 / model.y_scale_)
     groups = tuple((labels, as_loss(name), order)
                    for labels, name, order in advice.groups) if model.loss == "auto" else ()
-    s = Settings(advice, groups or (("y", loss, 2),), model.steps, model.width, model.rounds, model.level,
-                 seed)
+    s = Settings(model.rounds, model.level, seed, advice, groups or (("y", loss, 2),), model.steps,
+                 model.width)
     r = model.n_indices if told else max(1, advice.rank)
     model.steps_, model.held_out_ = choose_steps(X, y, r, s), {}
     if model.refine:
@@ -949,7 +997,7 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     else:
         net, V = fit_network(X, y, r, model.steps_, s)
         found = bounded("network", V.numpy(), net, X.numpy(), y.numpy())
-    _set_model(model, found, X)
+    set_model(model, found, X)
     model.advice_ = _in_user_units(advice, model.y_scale_, model.whitening_)
     model.loss_, model.spectrum_ = in_units_of(loss, model.y_scale_), _spectrum_under(X, y, loss)
     _warn_of(model, advice, len(y), told)
@@ -973,37 +1021,22 @@ def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
 # %% ../../nbs/24_regressor.ipynb #24use
 def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings) -> None:
     "Plane and function again from all rows, where the model comes from some of them."
-    fitted_on = min(len(part), max(_MOST, 10 * X.shape[1])) if model.refine else len(part)
+    fitted_on = min(len(part), max(MOST, 10 * X.shape[1])) if model.refine else len(part)
     if fitted_on < len(y) and model.model_.kind != "constant" and not model.model_.certified:
         found, model.held_out_ = fit_all_rows(X, y, model.model_, s, model.steps_)
-        _set_model(model, found, part)
+        set_model(model, found, part)
         model.spectrum_ = _spectrum_under(X, y, in_units_of(model.loss_, 1 / model.y_scale_))
 
 # %% ../../nbs/24_regressor.ipynb #24answers
-class _Fitted(TransformerMixin, RegressorMixin, BaseEstimator):
-    "What a fitted estimator answers, for new rows in memory or in a Dask array."
-
-    @undisturbed
-    def predict(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n"]:
-        "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
-        check_is_fitted(self)
-        if is_lazy(X):
-            return by_chunk(self.predict, _lazy_rows(self, X))
-        X = _white(self, checked_inputs(self, X, reset=False))
-        return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
+class OnIndices(TransformerMixin, BaseEstimator):
+    "What every fitted estimator with indices answers, for new rows in memory or in a Dask array."
 
     @undisturbed
     def outside(self, X: Float[Array, "n d"]) -> Bool[np.ndarray, "n"]:
         """Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError`
         before `fit`."""
         check_is_fitted(self)
-        return self.model_.outside(_white(self, checked_inputs(self, X, reset=False)))
-
-    def score(self, X: Float[Array, "n d"], y: Float[Array, "n"], sample_weight=None) -> float:
-        "R squared of `predict` on X and y; `NotFittedError` before `fit`."
-        prediction = self.predict(X)
-        check_paired(X, y)
-        return r2_score(_paired_labels(prediction, y), prediction, sample_weight=sample_weight)
+        return self.model_.outside(in_white(self, checked_inputs(self, X, reset=False)))
 
     @undisturbed
     def transform(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n r"]:
@@ -1011,7 +1044,27 @@ class _Fitted(TransformerMixin, RegressorMixin, BaseEstimator):
         check_is_fitted(self)
         if is_lazy(X):
             return by_chunk(self.transform, _lazy_rows(self, X), (self.n_indices_,))
-        return (checked_inputs(self, X, reset=False) - self.mean_).numpy() @ self.components_.T
+        X = in_scores(self, checked_inputs(self, X, reset=False))
+        return (X - self.mean_).numpy() @ self.components_.T
+
+
+class _Fitted(RegressorMixin, OnIndices):
+    "What a fitted regressor answers besides."
+
+    @undisturbed
+    def predict(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n"]:
+        "f(X), in units of y, a Dask array for a Dask array; `NotFittedError` before `fit`."
+        check_is_fitted(self)
+        if is_lazy(X):
+            return by_chunk(self.predict, _lazy_rows(self, X))
+        X = in_white(self, checked_inputs(self, X, reset=False))
+        return self.y_mean_ + self.y_scale_ * self.model_.predict(X).double().numpy()
+
+    def score(self, X: Float[Array, "n d"], y: Float[Array, "n"], sample_weight=None) -> float:
+        "R squared of `predict` on X and y; `NotFittedError` before `fit`."
+        prediction = self.predict(X)
+        check_paired(X, y)
+        return r2_score(_paired_labels(prediction, y), prediction, sample_weight=sample_weight)
 
 # %% ../../nbs/24_regressor.ipynb #24fitcode
 class _Parameters(BaseEstimator):
@@ -1026,7 +1079,8 @@ class _Parameters(BaseEstimator):
         width: int = 512,  # neurons m, even
         # False: the two stages alone; with loss and steps="rule" given, those of the paper
         refine: bool = True,
-        whiten: bool | Literal["auto"] = "auto",  # whiten the inputs first; "auto": where they are not white
+        # whiten the inputs first; "auto": where they are not white; "gauss": as normal scores of their ranks
+        whiten: bool | Literal["auto", "gauss"] = "auto",
         level: float = 0.01,  # chance that unrelated data show a direction
         rounds: int = 2,  # of the search for two or three directions, forty random planes each
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn
@@ -1045,7 +1099,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     the main loss of stage 1 in units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised
     labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
     error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
-    beyond the indices that `fit` has seen, and `outside` says which rows lie there.
+    beyond the indices that `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the
+    directions are those of the columns' normal scores, not of the columns.
     """
 
     whitening_: Float[Tensor, "d d"] | None
@@ -1058,7 +1113,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         y: Float[Array, "n"],  # labels
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
-        rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else _whole_table(self, X, y)
+        rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
+        labels = _standardised(self, labels)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
             warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
