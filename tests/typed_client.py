@@ -48,6 +48,7 @@ def stages(U: Tensor, X: Tensor, y: Tensor, rows: np.ndarray, labels: np.ndarray
     history = assert_type(
         mi.train_first_layer(net, X, y, loss="mse", steps=2, lr="auto", weight_decay="auto", engine="fused"),
         mi.History)
+    assert_type(mi.train_first_layer(net, X, y, steps=2, lr=(0.5, 2)).lr, float)
     assert_type((history.lr, history.norm, history.alignment), tuple[float, Tensor, Tensor | None])
     mi.train_first_layer(mi.symmetric_init(16, 10, seed=1), rows, labels, mi.MSE(), "auto", 0.5, 1.0, "power",
                          U=U.numpy())
