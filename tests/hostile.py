@@ -119,7 +119,7 @@ CALLS = {
     "train_first_layer": (lambda **k: mi.train_first_layer(**{"net": net(), **SHORT, **k}),
                           dict(X=X, y=Y, loss="mse", steps=1, lr="auto", weight_decay="auto", engine="fused",
                                feature_scale=1.0, U=U, keep_weights=True, S=torch.eye(D)),
-                          dict(net="object", X="X", y="y", loss="loss", steps="count", lr="real",
+                          dict(net="object", X="X", y="y", loss="loss", steps="count", lr="rates",
                                weight_decay="real", engine="word", feature_scale="real", U="matrix",
                                keep_weights="flag", S="matrix", progress="flag")),
     "plot_history": (mi.plot_history, dict(history=HISTORY, ax=ax(), legend=False),
@@ -138,11 +138,11 @@ CALLS = {
     "learn": (lambda **k: mi.learn(**SHORT | k),
               dict(X=X, y=Y, r=2, loss="mse", steps=1, width=8, X2=X, y2=Y, lr="auto", weight_decay="auto",
                    engine="fused", activation="cosine", init_scale="auto", readout_loss="mse",
-                   readout_decay="gcv", U=U, seed=0, device="cpu"),
+                   readout_decay="gcv", U=U, seed=0, device="cpu", faithful=False),
               dict(X="X", y="y", r="count", loss="loss", steps="count", width="count", X2="X", y2="y",
-                   lr="real", weight_decay="real", engine="word", activation="word", init_scale="real",
+                   lr="rates", weight_decay="real", engine="word", activation="word", init_scale="real",
                    readout_loss="loss", readout_decay="real", U="matrix", seed="seed", device="word",
-                   progress="flag")),
+                   progress="flag", faithful="flag")),
     "learn().predict": (LEARNT.predict, dict(X=X), dict(X="rows")),
     "oracle": (mi.oracle,
                dict(U=U, X2=X, y2=Y, width=8, readout_loss="mse", readout_decay="gcv", activation="cosine",
@@ -252,6 +252,9 @@ VALUES = {  # kind -> hostile values
     "real": [-1, -1e-300, -math.inf, math.inf, math.nan, 1e400, 1e308, 1e300, 1e150, 1e-150, 1e-320, 10**400,
              -0.0, 0, 1, 0.5, np.float32(0.5), np.float16(0.5), np.longdouble(0.5), fractions.Fraction(1, 2),
              *WRONG_NUMBERS],
+    "rates": [-1, math.inf, math.nan, 1e400, 1e300, 1e-320, 0, 0.5, [], [0.5], (1, 2), [-1.0],
+              [math.nan], [None], ["auto"], [[0.5]], [True], np.ones(1), np.ones((1, 1)), torch.ones(2),
+              [Odd()], *(v for v in WRONG_NUMBERS if not hasattr(v, "__len__") or isinstance(v, str))],
     "bytes": [-1, 0, 1, 10**9, 10**20, 10**60, math.nan, math.inf, np.int64(2**20), *WRONG_NUMBERS],
     "seed": [-1, 2**63, 10**40, 0.5, math.nan, np.int64(3), np.uint8(3), *(v for v in WRONG_NUMBERS)],
     "state": [-1, 2**33, 0.5, "x", [1, 2], Odd(), np.int64(3), None],
@@ -297,7 +300,7 @@ def must_fail(kind: str, value) -> bool:
     inside = lambda table: any(value is one for one in table)
     if value is None:
         return False  # the default of some
-    if kind in ("count", "real", "bytes", "seed"):
+    if kind in ("count", "real", "rates", "bytes", "seed"):
         return inside(WRONG_NUMBERS) or value != value
     if kind in ("X", "y", "rows", "matrix", "vector"):
         # no rows, no answers: that may be right

@@ -49,7 +49,8 @@ def test_refine_off_is_learn():
                                    random_state=3).fit(X.numpy(), y.numpy())
     seed = int(np.random.RandomState(3).randint(2**31 - 1))
     z = (y - y.mean()) / y.std()
-    result = mi.learn(X, z, 2, mi.Huber(1 / y.std().item()), width=64, seed=seed, progress=False)
+    result = mi.learn(X, z, 2, mi.Huber(1 / y.std().item()), width=64, seed=seed, progress=False,
+                      faithful=True)
     assert mi.subspace_error(model.components_, result.subspace) < 1e-6
     assert np.allclose((model.predict(X.numpy()) - y.mean().item()) / y.std().item(),
                        result.predict(X).numpy(), atol=1e-6)

@@ -21,7 +21,7 @@ SIGNATURES = {
     "alignment": ["W", "U"],
     "coverage": ["W", "U"],
     "check_recovery": ["net", "X", "y", "r"],
-    "learn": ["X", "y", "r", "seed"],
+    "learn": ["X", "y", "r", "seed", "faithful"],
     "refine_subspace": ["X", "y", "V", "seed"],
     "polish_subspace": ["X", "y", "V", "seed"],
     "advise_loss": ["X", "y", "level", "seed"],

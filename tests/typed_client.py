@@ -48,6 +48,7 @@ def stages(U: Tensor, X: Tensor, y: Tensor, rows: np.ndarray, labels: np.ndarray
     history = assert_type(
         mi.train_first_layer(net, X, y, loss="mse", steps=2, lr="auto", weight_decay="auto", engine="fused"),
         mi.History)
+    assert_type(mi.train_first_layer(net, X, y, steps=2, lr=(0.5, 2)).lr, float)
     assert_type((history.lr, history.norm, history.alignment), tuple[float, Tensor, Tensor | None])
     mi.train_first_layer(mi.symmetric_init(16, 10, seed=1), rows, labels, mi.MSE(), "auto", 0.5, 1.0, "power",
                          U=U.numpy())
@@ -67,6 +68,7 @@ def stages(U: Tensor, X: Tensor, y: Tensor, rows: np.ndarray, labels: np.ndarray
 def whole(U: Tensor, X: Tensor, y: Tensor, rows: np.ndarray, labels: np.ndarray) -> None:
     "Chapters 07, 21 to 23: the method, and what goes on from its plane."
     result = assert_type(mi.learn(X, y, r=2, loss="mse", width=32, X2=X, y2=y, U=U, seed=0), mi.LearnResult)
+    assert_type(str(mi.learn(rows, labels, 2, width=32, faithful=True).choice), str)
     again = mi.learn(rows, labels, 2, mi.Huber(), 3, 32, rows, labels, lr=0.5, weight_decay=2.0, U=U.numpy(),
                      init_scale=1e-3)
     assert_type((result.predict(X), again.predict(rows), result.subspace), tuple[Tensor, Tensor, Tensor])

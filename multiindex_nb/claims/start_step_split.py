@@ -190,7 +190,8 @@ def _c10_cell(target: str, loss: str, way: str, d: int, n_per_d: int, seed: int)
     first, second = {"split": (D1, D2), "reuse": (D1, D1), "reuse 2n": (both, both)}[way]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = learn(*first, link.r, loss, "auto", 256, *second, engine="power", U=U, seed=seed)
+        result = learn(*first, link.r, loss, "auto", 256, *second, engine="power", U=U, seed=seed,
+                       faithful=True)
     return {"test_error": relative_error(result.predict(test[0]), test[1]),
             "alignment": result.history.alignment[-1].item()}
 

@@ -33,7 +33,8 @@ def _c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int
     X, y = sample(link, U, 4000, seed=3 * seed + 2)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        result = learn(*D1, link.r, loss, steps, 256, *D2, engine=engine, init_scale=e0, U=U, seed=seed)
+        result = learn(*D1, link.r, loss, steps, 256, *D2, engine=engine, init_scale=e0, U=U, seed=seed,
+                       faithful=True)
     history = result.history
     return {"test_error": relative_error(result.predict(X), y), "alignment": history.alignment[-1].item(),
             "coverage": history.coverage[-1].item()}

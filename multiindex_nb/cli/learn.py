@@ -11,7 +11,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -45,13 +45,18 @@ class _Run:
     notes: tuple[str, ...]
 
 # %% ../../nbs/55_one_run.ipynb #adf3e62f
+def _pooled(problem: Problem) -> Problem:
+    "All rows for both stages."
+    X, y = (torch.cat(pair) for pair in zip(problem.D1, problem.D2))
+    return replace(problem, D1=(rows := (X, y)), D2=rows)
+
+
 def run_loss(problem: Problem, loss: Loss, settings: dict) -> _Run:
     "Both stages with `loss`, timed, with warnings kept as notes."
-    start = time.perf_counter()
+    start, (X2, y2) = time.perf_counter(), (None, None) if problem.D2 is problem.D1 else problem.D2
     with warnings.catch_warnings(record=True) as seen:
         warnings.simplefilter("always", HopelessWarning)
-        result = learn(*problem.D1, problem.r, loss, X2=problem.D2[0], y2=problem.D2[1], U=problem.U,
-                       **settings)
+        result = learn(*problem.D1, problem.r, loss, X2=X2, y2=y2, U=problem.U, **settings)
     error = relative_error(result.predict(problem.test[0]), problem.test[1])
     notes = tuple(dict.fromkeys(str(w.message) for w in seen if issubclass(w.category, HopelessWarning)))
     return _Run(loss, result, error, time.perf_counter() - start, notes)
@@ -110,9 +115,9 @@ def _remarks(run: _Run) -> tuple[str, ...]:
 # %% ../../nbs/55_one_run.ipynb #summary
 def summary(problem: Problem, runs: list[_Run], oracle_error: float | None, trivial: float) -> str:
     "The whole text of `multiindex learn`."
-    d, (n1, n2, n) = problem.D1[0].shape[1], (len(D[1]) for D in (problem.D1, problem.D2, problem.test))
-    data = f"data    d = {d}, n = {n1} for stage 1, {n2} for stage 2, {n} for the test"
-    head = [f"target  {problem.title}", *label_lines(problem.label, problem.names), data]
+    data = f"data    d = {problem.D1[0].shape[1]}, {len(problem.test[1])} rows for the test"
+    head = [f"target  {problem.title}", *label_lines(problem.label, problem.names), data,
+            f"taken   {runs[0].result.choice}"]
     tables = [*_step_table(runs, problem.U is not None), "", *_verdict_table(runs, oracle_error, trivial)]
     notes = [*problem.notes, *(f"{short(run.loss)}: {text}" for run in runs for text in _remarks(run))]
     return "\n".join([*head, "", *tables, "", "test error: mean squared error over the variance of y",
@@ -147,7 +152,8 @@ def _run_record(run: _Run) -> dict:
     curves = {k: getattr(h, k).tolist() for k in ("loss", "norm", "alignment", "coverage")}
     verdict = {k: getattr(report, k) for k in ("verdict", "reason", "remedy", "n_outliers", "strength")}
     better = report.better_loss and short(report.better_loss)
-    return {"loss": short(run.loss), "engine": h.engine, "lr": h.lr, "weight_decay": h.weight_decay,
+    return {"loss": short(run.loss), "engine": h.engine, **asdict(result.choice), "lr": h.lr,
+            "weight_decay": h.weight_decay,
             "history": curves, **verdict,
             "subspace_error": report.error, "better_loss": better, "subspace": result.subspace.tolist(),
             "readout_decay": result.readout.weight_decay, "test_error": run.test_error,
@@ -211,7 +217,7 @@ def _add_learn_options(p: argparse.ArgumentParser) -> None:
                         help=f"one or more of {', '.join(LOSSES)}; parameter after a colon, in units of y: "
                              f"huber:0.5")
     method.add_argument("--steps", type=auto_or(int), default="auto",
-                        help="T1 (default auto, ceil(sqrt(log d)))")
+                        help="T1 (default auto, ceil(1.5 sqrt(log d)))")
     method.add_argument("--width", type=int, default=512, help="neurons, even (default %(default)s)")
     method.add_argument("--lr", type=auto_or(float), default="auto", help="eta1 (default auto)")
     method.add_argument("--weight-decay", type=auto_or(float), default="auto",
@@ -221,6 +227,9 @@ def _add_learn_options(p: argparse.ArgumentParser) -> None:
     method.add_argument("--activation", choices=tuple(ACTIVATIONS), default="cosine",
                         help="s (default %(default)s)")
     method.add_argument("--readout-loss", default="mse", metavar="LOSS", help="loss of stage 2 (default mse)")
+    method.add_argument("--faithful", action="store_true",
+                        help="the paper's letter: a stage sees half of the rows, e0 tiny, ceil(sqrt(log d)) "
+                             "steps, neurons of one length")
     method.add_argument("--seed", type=int, default=0, help="seed of everything drawn (default 0)")
     p.add_argument("--out", type=Path, default=Path("results"), metavar="DIR",
                    help="folder for learn.png and learn.json (default %(default)s)")
@@ -232,10 +241,10 @@ def _run_learn(args: argparse.Namespace) -> None:
     if args.steps != "auto" and args.steps > MANY:
         raise ValueError(f"--steps must be at most {MANY}, got {args.steps}")
     check_folder("--out", args.out)
-    problem = make_problem(args)
+    problem = make_problem(args) if args.faithful else _pooled(make_problem(args))
     settings = {k: getattr(args, k)
                 for k in ("steps", "width", "lr", "weight_decay", "engine", "activation", "readout_loss",
-                          "seed")}
+                          "seed", "faithful")}
     runs = [run_loss(problem, loss, settings) for loss in losses]
     best, trivial = best_error(problem, args), _trivial_error(problem)
     options = {k: str(v) if isinstance(v, Path) else v

@@ -170,7 +170,8 @@ def learn_run(X, y, width: int, steps: int) -> Callable[[], object]:
     def run():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", HopelessWarning)
-            return learn(X[:n], y[:n], 2, "huber", steps, width, X[n:], y[n:], progress=False)
+            return learn(X[:n], y[:n], 2, "huber", steps, width, X[n:], y[n:], progress=False,
+                         faithful=True)
 
     return run
 

@@ -5,8 +5,9 @@
 # %% ../../nbs/07_learner.ipynb #f2d4868a
 from __future__ import annotations
 
+import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -30,7 +31,7 @@ from ..problem.rows import (FewSamplesWarning, as_rows, by_chunk, check_data, ch
 from ..problem.targets import Target, generator, seed_gate
 
 # %% auto #0
-__all__ = ['split_rows', 'auto_scale', 'LearnResult', 'relative_error', 'learn', 'oracle', 'projected_error']
+__all__ = ['split_rows', 'auto_scale', 'Choice', 'LearnResult', 'relative_error', 'learn', 'oracle', 'projected_error']
 
 # %% ../../nbs/07_learner.ipynb #52a1097a
 def split_rows(
@@ -55,14 +56,32 @@ def auto_scale(
 
 # %% ../../nbs/07_learner.ipynb #4563a073
 @dataclass(frozen=True)
+class Choice:
+    "How `learn` was set; `print` it."
+
+    steps: int  # T1
+    scale: float  # e0
+    factors: tuple[float, ...]  # rho, by which neurons were multiplied after stage 1, by turns
+    rows: str  # which rows each stage had
+
+    def __str__(self) -> str:
+        rho = ", ".join(f"{factor:g}" for factor in self.factors)
+        return f"T1 = {self.steps}, e0 = {self.scale:g}, rho = {rho}; {self.rows}"
+
+
+@dataclass(frozen=True)
 class LearnResult:
-    "What `learn` returns; `predict` needs nothing else."
+    "What `learn` returns; `predict` needs nothing else, and `print` says what was taken and found."
 
     net: TwoLayerNet  # after both stages
     history: History  # of stage 1
     subspace: Float[Tensor, "r d"]  # recovered directions, orthonormal rows
     report: RecoveryReport  # the check between the stages
     readout: ReadoutReport  # of stage 2
+    choice: Choice  # what was taken for T1, e0, rho and the rows
+
+    def __str__(self) -> str:
+        return f"{self.report}\n  taken   {self.choice}"
 
     def predict(
         self,
@@ -118,17 +137,19 @@ def _two_halves(X, y, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, T
     return D1, D2
 
 # %% ../../nbs/07_learner.ipynb #x-check-learn-data
-def _check_learn_data(X, y, X2, y2, r: int, U,
+def _check_learn_data(X, y, X2, y2, r: int, U, split: bool,
                       seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-    "(X1, y1), (X2, y2) in float64, after everything about them has been checked."
+    "(X1, y1), (X2, y2) in float64, after everything has been checked; the same rows twice if not split."
     if (X2 is None) != (y2 is None):
         raise ValueError("X2 and y2 must be given together")
     check_paired(X, y)
-    X, y = (quiet_check if X2 is None else check_data)(in_double(as_rows(X)), y)
+    X, y = (quiet_check if X2 is None and split else check_data)(in_double(as_rows(X)), y)
     _check_plane(r, U, X.shape[1])
-    if X2 is None:
+    if X2 is None and split:
         D1, D2 = _two_halves(X, y, seed)
         return check_data(*D1), D2
+    if X2 is None:
+        return (X, y), (X, y)
     check_paired(X2, y2, ("X2", "y2"))
     D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))
     if D2[0].shape[1] != X.shape[1]:
@@ -146,15 +167,33 @@ def _device_gate(value, name: str) -> torch.device:
         raise ValueError(
             f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
 
+# %% ../../nbs/07_learner.ipynb #learner-set
+_SCALE, _FACTORS = 0.3, (1.0, 0.5, 0.25)
+
+
+def _choose(D1: tuple[Tensor, Tensor], D2: tuple[Tensor, Tensor], steps, scale, faithful: bool) -> Choice:
+    "T1, e0 and rho, where they were not given, and the rows in words."
+    d, n1, n2 = D1[0].shape[1], len(D1[1]), len(D2[1])
+    if steps == "auto":
+        steps = auto_steps(d) if faithful else max(1, math.ceil(1.5 * math.sqrt(math.log(d))))
+    if scale == "auto":
+        scale = auto_scale(steps) if faithful else _SCALE
+    rows = f"all {n1} rows in both stages" if D2 is D1 else f"{n1} rows in stage 1, {n2} in stage 2"
+    return Choice(steps, scale, (1.0,) if faithful else _FACTORS, rows)
+
+
+def _spread(W: Float[Tensor, "m d"], factors: tuple[float, ...]) -> None:
+    "Multiply pairs of neurons by the factors, by turns, in place."
+    half = W.new_tensor(factors)[torch.arange(len(W) // 2) % len(factors)]
+    W.mul_(torch.cat([half, half.flip(0)])[:, None])
+
 # %% ../../nbs/07_learner.ipynb #learner-stages
-def _fresh_net(D1: tuple[Tensor, Tensor], width: int, steps, scale, activation, engine: str, U,
-               seed: int) -> tuple[TwoLayerNet, int]:
-    "The start of stage 1, and T1, after both have been checked."
-    d = D1[0].shape[1]
-    T1 = auto_steps(d) if steps == "auto" else steps
-    net = symmetric_init(width, d, auto_scale(T1) if scale == "auto" else scale, seed, activation)
-    check_first_layer(net.to(D1[1].device), T1, engine, D1[0], U)
-    return net, T1
+def _fresh_net(D1: tuple[Tensor, Tensor], width: int, choice: Choice, activation, engine: str, U, lr,
+               seed: int) -> TwoLayerNet:
+    "The start of stage 1, after the stage has been checked."
+    net = symmetric_init(width, D1[0].shape[1], choice.scale, seed, activation).to(D1[1].device)
+    check_first_layer(net, choice.steps, engine, D1[0], U, lr=lr)
+    return net
 
 
 def _second_stage(net: TwoLayerNet, D2: tuple[Tensor, Tensor], loss: Loss | str, decay, seed: int) -> _Stage2:
@@ -167,8 +206,8 @@ _Stage1 = Callable[..., History]  # given U, S and progress
 _Stage2 = Callable[..., ReadoutReport]  # given progress
 
 
-def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, stage1: _Stage1,
-                stage2: _Stage2, U, seed: int, progress) -> LearnResult:
+def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, choice: Choice,
+                stage1: _Stage1, stage2: _Stage2, U, seed: int, progress) -> LearnResult:
     "Spectrum, stage 1, check, stage 2; a hopeless verdict is a warning."
     hide = None if progress is None else not progress
     with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
@@ -178,49 +217,55 @@ def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss,
         bar.update()
         report = check_recovery(net, *D1, r, loss, history, U, seed, spectrum)
         bar.update()
+        _spread(net.W, choice.factors)
         readout = stage2(progress=progress)
         bar.update()
     if report.verdict in WARNINGS:
         warnings.warn(f"{report.reason}; {report.remedy}", WARNINGS[report.verdict], stacklevel=4)
-    return LearnResult(net, history, report.subspace, report, readout)
+    return LearnResult(net, history, report.subspace, report, readout, choice)
 
 # %% ../../nbs/07_learner.ipynb #learner-gates
 _GATES = dict(r=count(1), loss=as_loss, steps=STEPS, width=count(2, 10**6), lr=RATE, weight_decay=DECAY,
               engine=ENGINE, activation=as_activation, init_scale=real(1e-300, 1e100, "auto"),
               readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate,
-              progress=flag, device=_device_gate)
+              progress=flag, device=_device_gate, faithful=flag)
 
 # %% ../../nbs/07_learner.ipynb #12b18d22
 @gated(**_GATES)
 def learn(
-    # inputs: D1, or all of them if X2 is not given; a Dask array is read T1 + 5 times
+    # inputs: D1, or those of both stages if X2 is not given; a Dask array is read T1 + 5 times
     X: Float[Array, "n d"],
     y: Float[Array, "n"],  # labels
     r: int,  # number of directions, 1 <= r <= d
     loss: Loss | str = "huber",  # loss of stage 1
-    steps: int | Literal["auto"] = "auto",  # T1; "auto" is ceil(sqrt(log d))
+    steps: int | Literal["auto"] = "auto",  # T1; "auto" is ceil(1.5 sqrt(log d))
     width: int = 512,  # neurons m, even
-    X2: Float[Array, "n2 d"] | None = None,  # inputs D2; a random half of X if None
+    X2: Float[Array, "n2 d"] | None = None,  # inputs D2; X again if None
     y2: Float[Array, "n2"] | None = None,  # labels of D2
-    lr: float | Literal["auto"] = "auto",  # eta1
+    lr: float | Sequence[float] | Literal["auto"] = "auto",  # eta1, or one for each step
     weight_decay: float | Literal["auto"] = "auto",  # beta1
     engine: str = "auto",  # "autograd", "fused" or "power"
     activation: str = "cosine",  # s
-    init_scale: float | Literal["auto"] = "auto",  # e0
+    init_scale: float | Literal["auto"] = "auto",  # e0; "auto" is 0.3
     readout_loss: Loss | str = "mse",  # loss of stage 2
     readout_decay: float | Literal["holdout", "gcv"] = "holdout",  # beta2, or the rule that chooses it
     U: Float[Array, "r d"] | None = None,  # the truth, if known, for history and report
     seed: int = 0,  # seed of everything drawn
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
+    # the paper's letter: a random half of X for each stage, tiny e0, ceil(sqrt(log d)) steps, rho = 1
+    faithful: bool = False,
 ) -> LearnResult:
     """Both stages (algorithm of arXiv 2511.15120); `ValueError`, `TypeError`, `DivergenceError`, or a
     `HopelessWarning`."""
-    D1, D2 = (to_device(D, device) for D in _check_learn_data(X, y, X2, y2, r, U, seed))
-    net, T1 = _fresh_net(D1, width, steps, init_scale, activation, engine, U, seed)
+    first, second = _check_learn_data(X, y, X2, y2, r, U, faithful, seed)
+    D1 = to_device(first, device)
+    D2 = D1 if X2 is None and not faithful else to_device(second, device)
+    choice = _choose(D1, D2, steps, init_scale, faithful)
+    net = _fresh_net(D1, width, choice, activation, engine, U, lr, seed)
     stage2 = _second_stage(net, D2, readout_loss, readout_decay, seed)
-    stage1 = partial(train_first_layer, net, *D1, loss, T1, lr, weight_decay, engine)
-    return _run_stages(net, D1, r, as_loss(loss), stage1, stage2, U, seed, progress)
+    stage1 = partial(train_first_layer, net, *D1, loss, choice.steps, lr, weight_decay, engine)
+    return _run_stages(net, D1, r, as_loss(loss), choice, stage1, stage2, U, seed, progress)
 
 # %% ../../nbs/07_learner.ipynb #7f43568f
 @gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation,

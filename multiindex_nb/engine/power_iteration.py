@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,7 +22,7 @@ from ..problem.losses import Huber, Loss, as_loss
 from ..problem.rows import check_data, is_lazy, labels_in
 
 # %% auto #0
-__all__ = ['STEPS', 'RATE', 'DECAY', 'ENGINE', 'auto_steps', 'auto_lr', 'History', 'DivergenceError', 'Steps',
+__all__ = ['STEPS', 'DECAY', 'ENGINE', 'auto_steps', 'auto_lr', 'History', 'DivergenceError', 'Steps', 'RATE',
            'check_first_layer', 'train_first_layer', 'plot_history']
 
 # %% ../../nbs/04_power_iteration.ipynb #27a310a8
@@ -90,7 +90,7 @@ class History:
 
     engine: str
     loss_name: str
-    lr: float  # eta1
+    lr: float  # eta1, of the last step where each has its own
     weight_decay: float  # beta1
     loss: Float[Tensor, "T"]  # average loss at W(0) .. W(T-1); constant for engine "power"
     norm: Float[Tensor, "times"]  # median neuron norm
@@ -118,14 +118,13 @@ class DivergenceError(ArithmeticError):
 # %% ../../nbs/04_power_iteration.ipynb #x-steps
 @dataclass(frozen=True)
 class Steps:
-    "What stage 1 will do: `count` times W <- keep * W - lr * gradient(W)."
+    "What stage 1 will do: W <- keep * W - lr * gradient(W) for each pair of `rates`."
 
     engine: str
     loss: Loss
-    count: int  # T1
-    lr: float  # eta1
-    weight_decay: float  # beta1
-    keep: float  # 1 - lr * weight_decay
+    rates: tuple[tuple[float, float], ...]  # lr and keep = 1 - lr * weight_decay, T1 times
+    lr: float  # eta1 of the last step
+    weight_decay: float  # beta1 of the last step
     gradient: Callable[[TwoLayerNet], tuple[float, Tensor]]  # net -> (average loss, gradient)
 
 # %% ../../nbs/04_power_iteration.ipynb #x-plan-steps
@@ -136,8 +135,10 @@ def _plan_steps(net: TwoLayerNet, X, y, loss: Loss, steps: int, lr, weight_decay
     if lr == "auto":
         # none where no step will be taken
         lr = auto_lr(net, times, steps, weight_decay, feature_scale) if times else 1.0
-    beta, keep = (1 / lr, 0.0) if weight_decay == "auto" else (weight_decay, 1 - lr * weight_decay)
-    return Steps(engine, loss, steps, lr, beta, keep, gradient_of(engine, X, y, loss, times, net.c))
+    own, matched = lr if isinstance(lr, tuple) else (lr,) * max(steps, 1), weight_decay == "auto"
+    rates = tuple((eta, 0.0 if matched else 1 - eta * weight_decay) for eta in own[:steps])
+    beta = 1 / own[-1] if matched else weight_decay
+    return Steps(engine, loss, rates, own[-1], beta, gradient_of(engine, X, y, loss, times, net.c))
 
 # %% ../../nbs/04_power_iteration.ipynb #x-product-with
 def _product_with(net: TwoLayerNet, X, y, loss: Loss, products: int, weight_decay, S) -> Times | None:
@@ -184,9 +185,9 @@ def _run_steps(net: TwoLayerNet, plan: Steps, recorder: _Recorder, progress: boo
     "Take the steps of `plan`, recording each."
     recorder.see(net.W)
     hide = None if progress is None else not progress
-    for t in tqdm(range(plan.count), desc="stage 1", disable=hide, delay=2, leave=False):
+    for t, (lr, keep) in enumerate(tqdm(plan.rates, desc="stage 1", disable=hide, delay=2, leave=False)):
         value, G = plan.gradient(net)
-        W = plan.keep * net.W - plan.lr * G
+        W = keep * net.W - lr * G
         if not (torch.isfinite(W).all() and math.isfinite(value)):
             raise DivergenceError(t + 1, recorder.history(plan))
         net.W.copy_(W)
@@ -195,8 +196,16 @@ def _run_steps(net: TwoLayerNet, plan: Steps, recorder: _Recorder, progress: boo
     return recorder.history(plan)
 
 # %% ../../nbs/04_power_iteration.ipynb #6982df9a
-STEPS, RATE, DECAY = count(0, 10_000, "auto"), real(0, 1e300, "auto", strict=True), real(0, 1e300, "auto")
-ENGINE = one_of("auto", *ENGINES)
+STEPS, DECAY, ENGINE = count(0, 10_000, "auto"), real(0, 1e300, "auto"), one_of("auto", *ENGINES)
+_ONE_RATE = real(0, 1e300, "auto", strict=True)
+
+
+def RATE(value, name: str) -> float | str | tuple[float, ...]:
+    "A gate for a step size, or for one a step: a list, a tuple, or numbers in one dimension."
+    many = value.tolist() if getattr(value, "ndim", 0) == 1 else value
+    if not isinstance(many, (list, tuple)):
+        return _ONE_RATE(value, name)
+    return tuple(real(0, 1e300, strict=True)(rate, f"each {name}") for rate in many)
 
 
 def _check_shape(name: str, given: Array | None, shape: tuple[int, int]) -> None:
@@ -205,7 +214,8 @@ def _check_shape(name: str, given: Array | None, shape: tuple[int, int]) -> None
         raise ValueError(f"{name} must have shape {shape}, got {tuple(given.shape)}")
 
 # %% ../../nbs/04_power_iteration.ipynb #x-check-first-layer
-def check_first_layer(net: TwoLayerNet, steps: int | Literal["auto"], engine: str, X, U=None, S=None) -> int:
+def check_first_layer(net: TwoLayerNet, steps: int | Literal["auto"], engine: str, X, U=None, S=None,
+                      lr=None) -> int:
     "The number of steps, after what depends on two arguments of stage 1 has been checked."
     d = X.shape[1]
     if net.W.shape[1] != d:
@@ -216,7 +226,10 @@ def check_first_layer(net: TwoLayerNet, steps: int | Literal["auto"], engine: st
         raise ValueError("engine 'autograd' needs X in memory, got a Dask array; take 'fused'")
     _check_shape("U", U, (0 if U is None else len(U), d))
     _check_shape("S", S, (d, d))
-    return auto_steps(d) if steps == "auto" else steps
+    steps = auto_steps(d) if steps == "auto" else steps
+    if isinstance(lr, tuple) and len(lr) != max(steps, 1):
+        raise ValueError(f"lr must be one number, or as many as steps = {steps}, got {len(lr)}")
+    return steps
 
 # %% ../../nbs/04_power_iteration.ipynb #ae6f41cf
 @gated(net=NET, loss=as_loss, steps=STEPS, lr=RATE, weight_decay=DECAY, engine=ENGINE,
@@ -229,7 +242,8 @@ def train_first_layer(
     y: Float[Array, "n"],  # labels
     loss: Loss | str = Huber(),  # the loss
     steps: int | Literal["auto"] = "auto",  # T1 >= 0; "auto" is ceil(sqrt(log d))
-    lr: float | Literal["auto"] = "auto",  # eta1 > 0; "auto" reaches `feature_scale` in T1 steps
+    # eta1 > 0, or one for each step; "auto" reaches `feature_scale` in T1 steps
+    lr: float | Sequence[float] | Literal["auto"] = "auto",
     weight_decay: float | Literal["auto"] = "auto",  # beta1 >= 0; "auto" is 1 / lr
     engine: str = "auto",  # "autograd", "fused" (as "auto") or "power"
     feature_scale: float = 1.0,  # norm of the median neuron that "auto" aims at
@@ -241,7 +255,7 @@ def train_first_layer(
     """Stage 1 (algorithm of arXiv 2511.15120): T1 full-batch gradient steps on W; raises `DivergenceError`,
     `ValueError`, `TypeError`."""
     loss, (X, y) = as_loss(loss), check_data(X, y)
-    steps = check_first_layer(net, steps, engine, X, U, S)
+    steps = check_first_layer(net, steps, engine, X, U, S, lr)
     check_bytes(keep_weights * (steps + 1) * net.W.nbytes, f"keep_weights over {steps} steps")
     y, engine = labels_in(y, net.W.dtype).to(net.W.device), "fused" if engine == "auto" else engine
     recorder = _Recorder(U, keep_weights, net.W.device)
