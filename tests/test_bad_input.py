@@ -180,7 +180,7 @@ def test_hopeless_but_legal_is_a_warning_of_its_own_class():
     noise = torch.randn(900, 30, generator=gen), torch.randn(900, generator=gen)
     U = mi.random_subspace(100, 2, seed=0)
     fourth = mi.sample(mi.Target.parse("h4(z1)+h4(z2)"), U, 40_000, seed=0)
-    assert mi.FewSamplesWarning in seen(lambda: learn(X=X[:12], y=Y[:12]))
+    assert mi.FewSamplesWarning in seen(lambda: learn(X=X[:8], y=Y[:8]))
     assert seen(lambda: learn(X=noise[0], y=noise[1])) == [mi.NoOutlierWarning]
     assert seen(lambda: learn(X=fourth[0], y=fourth[1], loss="mse")) == [mi.BlindLossWarning]
     assert seen(lambda: learn(X=fourth[0], y=fourth[1], loss="huber")) == []

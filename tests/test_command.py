@@ -64,7 +64,7 @@ def test_learn_from_another_folder(tmp_path):
         for entry in records[k]["runs"]:
             assert entry.pop("seconds") > 0
     assert records[0] == records[1]
-    assert records[0]["settings"]["noise"] == 0.1 and records[0]["n"] == [800, 800, 10_000]
+    assert records[0]["settings"]["noise"] == 0.1 and records[0]["n"] == [1600, 1600, 10_000]
     assert 0 <= records[0]["oracle_error"] < records[0]["runs"][0]["test_error"]
 
 
