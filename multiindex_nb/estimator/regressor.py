@@ -29,6 +29,8 @@ from ..engine.readout import train_readout
 from ..engine.recovery import NoOutlierWarning, recovered_subspace, subspace_error
 from .refine import (
     EXACT, descend, exponents, features, gcv_score, hermite_table, search_span, unknowns, usable_degrees)
+from .third_order import (
+    ThirdOrder, third_order_directions, third_order_plane, third_order_rows)
 from ..sweeps import Sweep, product
 from ..problem.rows import is_lazy
 from ..problem.targets import Target, generator, random_subspace, sample
@@ -37,9 +39,9 @@ from ..problem.targets import Target, generator, random_subspace, sample
 __all__ = ['PAIRS', 'FEW', 'MOST', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED', 'unrelated_sweep',
            'Waves', 'slopes', 'leading', 'starts', 'rows_of', 'find_plane', 'Model', 'bounded', 'Search', 'Settings',
            'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance', 'anew', 'fit_function', 'normal_scores',
-           'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows', 'in_order', 'in_white', 'set_model',
-           'off_graph', 'seed_of', 'blamed', 'checked_inputs', 'whole_table', 'FallbackWarning', 'OnIndices',
-           'MultiIndexRegressor', 'measured']
+           'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows', 'in_order', 'look_deeper', 'in_white',
+           'set_model', 'off_graph', 'seed_of', 'blamed', 'checked_inputs', 'whole_table', 'FallbackWarning',
+           'OnIndices', 'MultiIndexRegressor', 'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -662,14 +664,17 @@ def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: b
 
 # %% ../../nbs/24_regressor.ipynb #24function
 @one_thread
-def fit_function(X, y, f: Waves, s: Settings, told: bool) -> tuple[Model, dict[str, float]]:
-    "The kind that cross-validation prefers, fitted on all rows, and the error of each kind."
+def fit_function(X, y, f: Waves, s: Settings, told: bool,
+                 again: Callable | None = None) -> tuple[Model, dict[str, float]]:
+    """The kind that cross-validation prefers, fitted on all rows, and the error of each kind; `again` finds
+    the plane of a fold."""
     V = rows_of(f.B)
     exact = _best_polynomial(X, y, V)
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
-    unseen = _cross_validate(X, y, _again(X, y, f, exact.plane, s, told), s.seed, exact.degree)
+    again = again or _again(X, y, f, exact.plane, s, told)
+    unseen = _cross_validate(X, y, again, s.seed, exact.degree)
     kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98)
     models = _fit_kinds(X, y, f, exact)
     model = models[kind if odds <= s.level else "constant"]
@@ -753,11 +758,13 @@ def check_settings(model: BaseEstimator, d: int) -> None:
         raise ValueError(f"width must be even, got {model.width}")
 
 # %% ../../nbs/24_regressor.ipynb #24hopeless
-def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False) -> str:
+def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False,
+              deeper: bool = False) -> str:
     "What was tried and what would help, where no direction was found."
     near = max(advice.rows, key=lambda row: max(row.sizes[0], row.first))
     tried = f"{len(advice.rows)} losses in first and second order" + (
-        ", then polynomials and ridge functions" if refined else "")
+        ", then polynomials and ridge functions" if refined else "") + (
+        ", then third order" if deeper else "")
     found = ("no direction found" if advice.rank == 0
              else f"no direction that predicts held-out rows ({advice.rank} seen)")
     helps = f"more rows (now n/d = {n / advice.d:.1f})" + ("" if told else ", a given n_indices") + (
@@ -852,6 +859,23 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
     f, exact = choose_rank(rows, labels,
                             s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
     return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None)
+
+# %% ../../nbs/24_regressor.ipynb #24deeper
+def look_deeper(
+    X: Float[np.ndarray, "n d"],  # inputs, white
+    y: Float[np.ndarray, "n"],  # labels, standardised
+    s: Settings,  # level and seed are used
+    r: int | None = None,  # directions, if their number is known
+) -> tuple[ThirdOrder, Model | None, dict[str, float]]:  # what was seen, a model that predicts, its table
+    "Third order, and a function on what it shows if that predicts rows not seen."
+    seen = third_order_directions(X, y, level=min(max(s.level, 1e-4), 0.5), seed=s.seed)
+    V = seen.directions.numpy()
+    if not len(V) or r not in (None, len(V)):
+        return seen, None, {}
+    again = lambda X, y, seed: find_plane(X, y, len(V), seed, only=[
+        third_order_plane(torch.from_numpy(X), torch.from_numpy(y), len(V)).numpy()])
+    model, table = fit_function(X, y, find_plane(X, y, len(V), s.seed, only=[V]), s, False, again)
+    return seen, model if model.kind != "constant" else None, table
 
 # %% ../../nbs/24_regressor.ipynb #24units
 def _in_user_units(advice: Advice, spread: float, whitening: Float[Tensor, "d d"] | None) -> Advice:
@@ -991,9 +1015,14 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     s = Settings(model.rounds, model.level, seed, advice, groups or (("y", loss, 2),), model.steps,
                  model.width)
     r = model.n_indices if told else max(1, advice.rank)
-    model.steps_, model.held_out_ = choose_steps(X, y, r, s), {}
+    model.steps_, model.held_out_, model.third_order_ = choose_steps(X, y, r, s), {}, None
     if model.refine:
         found, model.held_out_ = _fit_model(X, y, r if told else None, s)
+        if found.kind == "constant" and advice.rank == 0 and len(X) >= max(60, third_order_rows(X.shape[1])):
+            part = sample_rows(len(X), MOST, seed)
+            model.third_order_, deeper, table = look_deeper(X[part].numpy(), y[part].numpy(), s,
+                                                            r if told else None)
+            found, model.held_out_ = (deeper, table) if deeper else (found, model.held_out_)
     else:
         net, V = fit_network(X, y, r, model.steps_, s)
         found = bounded("network", V.numpy(), net, X.numpy(), y.numpy())
@@ -1012,7 +1041,8 @@ def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
     "Say that the mean is predicted, or a line where indices were asked for."
     kind = model.model_.kind
     if kind == "constant" or (advice.rank == 0 and not model.refine):
-        warnings.warn(_hopeless(advice, n, model.refine, told), NoOutlierWarning, stacklevel=5)
+        said = _hopeless(advice, n, model.refine, told, model.third_order_ is not None)
+        warnings.warn(said, NoOutlierWarning, stacklevel=5)
     elif kind == "linear" and model.n_indices not in ("auto", 1):
         warnings.warn(
             f"ridge regression predicts rows not seen better than functions of {model.n_indices} indices: "
@@ -1047,7 +1077,7 @@ class OnIndices(TransformerMixin, BaseEstimator):
         X = in_scores(self, checked_inputs(self, X, reset=False))
         return (X - self.mean_).numpy() @ self.components_.T
 
-
+# %% ../../nbs/24_regressor.ipynb #24fitted
 class _Fitted(RegressorMixin, OnIndices):
     "What a fitted regressor answers besides."
 
@@ -1100,7 +1130,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
     error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
     beyond the indices that `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the
-    directions are those of the columns' normal scores, not of the columns.
+    directions are those of the columns' normal scores, not of the columns. `third_order_` is what third order
+    shows, where nothing else did and rows were enough to ask (chapter 52).
     """
 
     whitening_: Float[Tensor, "d d"] | None

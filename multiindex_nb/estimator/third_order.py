@@ -20,7 +20,8 @@ from ..problem.targets import generator, seed_gate
 from ..problem.white import is_white
 
 # %% auto #0
-__all__ = ['spectral_moment', 'label_functions', 'Look', 'third_order_rows', 'ThirdOrder', 'third_order_directions']
+__all__ = ['spectral_moment', 'label_functions', 'Look', 'third_order_rows', 'third_order_plane', 'ThirdOrder',
+           'third_order_directions']
 
 # %% ../../nbs/52_third_order.ipynb #third-picture-code
 def spectral_moment(
@@ -116,6 +117,16 @@ def _look(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"], order: int, level: f
 def third_order_rows(d: int) -> int:
     "Rows below which parity is found in one table of ten or fewer."
     return int(3 * d**1.5)
+
+# %% ../../nbs/52_third_order.ipynb #third-plane
+def third_order_plane(
+    X: Float[Tensor, "n d"],  # inputs, white
+    y: Float[Tensor, "n"],  # labels
+    r: int,  # directions
+) -> Float[Tensor, "r d"]:  # orthonormal rows
+    "The r directions that third order shows most, whether or not they stand out."
+    T = label_functions(y, X[:, :0])
+    return _sharpen(X, T, torch.linalg.eigh(spectral_moment(X, T, 3))[1].T[-r:])
 
 # %% ../../nbs/52_third_order.ipynb #third-answer
 @dataclass(frozen=True)
