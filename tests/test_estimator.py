@@ -42,6 +42,20 @@ def test_a_fit_is_not_slowed_by_pools_that_take_turns(monkeypatch):
         assert seen and set().union(*seen) == {1} and threads() == {2}
 
 
+def test_third_order_is_asked_where_the_constant_has_won(monkeypatch):
+    "What it shows is taken; the climbs would find this plane, so they are made to fail."
+    from multiindex_nb.estimator import regressor
+
+    rng, U = np.random.default_rng(200), mi.random_subspace(20, 3, seed=200).numpy()
+    X = rng.standard_normal((2000, 20))
+    y = np.where(rng.random(2000) < 0.1, -1, 1) * np.sign((X @ U.T).prod(axis=1))
+    monkeypatch.setattr(regressor, "_fit_model", lambda X, y, r, s: (
+        regressor._fit_constant(X.numpy(), y.numpy()), {}))
+    model = mi.MultiIndexRegressor(random_state=0).fit(X, y)
+    assert model.third_order_.directions.shape == model.components_.shape == (3, 20)
+    assert mi.subspace_error(model.components_, U) < 0.4 and min(model.held_out_.values()) < 0.9
+
+
 def test_refine_off_is_learn():
     "With refine=False, one loss and the rule's steps, the subspace is that of `learn` on the same rows."
     X, y = mi.sample(mi.Target.parse("h2(z1)+h2(z2)"), mi.random_subspace(12, 2, seed=0), 1200, seed=0)

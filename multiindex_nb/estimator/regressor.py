@@ -14,7 +14,6 @@ from functools import partial
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-
 from torch import Tensor
 
 from ..gate import one_thread
