@@ -78,6 +78,8 @@ def test_sdist_gives_the_same_wheel(built):
 @pytest.mark.parametrize("source, versions", [("*.tar.gz", "lowest-direct"), ("*.whl", "highest")])
 def test_installs_and_runs(built, tmp_path, source, versions):
     "Every module and the command, from sdist and wheel; torch stays the build that is here."
+    if versions.startswith("lowest") and sys.version_info >= (3, 13):
+        pytest.skip("the lowest versions are older than this Python and were not built for it")
     settings = configparser.ConfigParser(delimiters=["="])
     settings.read(ROOT / "settings.ini", encoding="utf-8")
     wanted = [w for w in settings["DEFAULT"]["requirements"].split() if not w.startswith("torch")]

@@ -263,8 +263,10 @@ def count_threads(seed):
     return {"inside": torch.get_num_threads(), "limit": int(os.environ.get("OMP_NUM_THREADS", 0))}
 
 
-def test_workers_times_threads_is_at_most_cores(tmp_path):
-    "Oversubscription: a cell runs on one thread, and its worker was started with no more than its share."
+def test_workers_times_threads_is_at_most_cores(tmp_path, monkeypatch):
+    """Oversubscription: a cell runs on one thread, and its worker was started with no more than its share,
+    where the user has not set it."""
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     jobs = min(2, os.cpu_count())
     with joblib.parallel_config(n_jobs=jobs):
         rows = run_sweep(Sweep("threads", count_threads, ({},), seeds=6), tmp_path)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 import os
 import statistics
@@ -75,6 +76,8 @@ def count_flops(
 ) -> int:  # operations in matrix products
     """Operations in matrix products while `run` runs; PyTorch's counter by itself passes over the in-place
     addmm_."""
+    # a build for GPUs says on import that it found none
+    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
     from torch.utils.flop_counter import FlopCounterMode
 
     product = lambda total, a, b, out_shape=None, **scalars: 2 * a[0] * a[1] * b[1]
