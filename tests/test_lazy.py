@@ -58,7 +58,7 @@ LIMITED = textwrap.dedent(
     d, chunk, link = 200, 5000, mi.Target.parse("h2(z1)+h2(z2)")
     U = mi.random_subspace(d, 2)
     mi.learn(*lazy_sample(link, U, 3 * chunk, chunk=chunk), 2, "mse", steps=2, width=16)  # loads what is loaded late
-    limit = allocated() + max(200 * 2**20, allocated() // 5)  # labels grow with the limit
+    limit = allocated() * 8 // 5  # what labels take grows with it
     n = 4 * limit // (4 * d)  # rows of float32: four times the limit
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
     base = np.random.default_rng(0).standard_normal((6 * chunk, d), dtype=np.float32)

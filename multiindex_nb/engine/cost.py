@@ -71,13 +71,17 @@ def _first_layer_costs(
     return {cost.path: cost for cost in (autograd, fused, products, matrix)}
 
 # %% ../../nbs/08_cost.ipynb #0dabd6e8
+def _say_nothing_of_cuda() -> None:
+    "Some parts of a PyTorch for GPUs say on import that they found none."
+    logging.getLogger("torch.utils.cpp_extension").disabled = True
+
+
 def count_flops(
     run: Callable[[], object],  # what to watch
 ) -> int:  # operations in matrix products
     """Operations in matrix products while `run` runs; PyTorch's counter by itself passes over the in-place
     addmm_."""
-    # a build for GPUs says on import that it found none
-    logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)
+    _say_nothing_of_cuda()
     from torch.utils.flop_counter import FlopCounterMode
 
     product = lambda total, a, b, out_shape=None, **scalars: 2 * a[0] * a[1] * b[1]
@@ -100,6 +104,7 @@ def median_seconds(
     min_seconds: float = 0.5,  # repeat for so long
 ) -> float:
     "Median time of a call by PyTorch's benchmark timer; long calls are timed once."
+    _say_nothing_of_cuda()
     from torch.utils.benchmark import Timer
 
     timer = Timer("run()", globals={"run": run}, num_threads=torch.get_num_threads())
