@@ -45,12 +45,6 @@ class _Run:
     notes: tuple[str, ...]
 
 # %% ../../nbs/55_one_run.ipynb #adf3e62f
-def _pooled(problem: Problem) -> Problem:
-    "All rows for both stages."
-    X, y = (torch.cat(pair) for pair in zip(problem.D1, problem.D2))
-    return replace(problem, D1=(rows := (X, y)), D2=rows)
-
-
 def run_loss(problem: Problem, loss: Loss, settings: dict) -> _Run:
     "Both stages with `loss`, timed, with warnings kept as notes."
     start, (X2, y2) = time.perf_counter(), (None, None) if problem.D2 is problem.D1 else problem.D2
@@ -233,6 +227,12 @@ def _add_learn_options(p: argparse.ArgumentParser) -> None:
     method.add_argument("--seed", type=int, default=0, help="seed of everything drawn (default 0)")
     p.add_argument("--out", type=Path, default=Path("results"), metavar="DIR",
                    help="folder for learn.png and learn.json (default %(default)s)")
+
+# %% ../../nbs/55_one_run.ipynb #pooled
+def _pooled(problem: Problem) -> Problem:
+    "All rows for both stages."
+    X, y = (torch.cat(pair) for pair in zip(problem.D1, problem.D2))
+    return replace(problem, D1=(rows := (X, y)), D2=rows)
 
 # %% ../../nbs/55_one_run.ipynb #84556991
 def _run_learn(args: argparse.Namespace) -> None:

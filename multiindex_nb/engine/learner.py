@@ -68,7 +68,7 @@ class Choice:
         rho = ", ".join(f"{factor:g}" for factor in self.factors)
         return f"T1 = {self.steps}, e0 = {self.scale:g}, rho = {rho}; {self.rows}"
 
-
+# %% ../../nbs/07_learner.ipynb #learner-result
 @dataclass(frozen=True)
 class LearnResult:
     "What `learn` returns; `predict` needs nothing else, and `print` says what was taken and found."
@@ -137,8 +137,8 @@ def _two_halves(X, y, seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, T
     return D1, D2
 
 # %% ../../nbs/07_learner.ipynb #x-check-learn-data
-def _check_learn_data(X, y, X2, y2, r: int, U, split: bool,
-                      seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+def _check_learn_data(X, y, X2, y2, r: int, U, split: bool, seed: int,
+                      device=None) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
     "(X1, y1), (X2, y2) in float64, after everything has been checked; the same rows twice if not split."
     if (X2 is None) != (y2 is None):
         raise ValueError("X2 and y2 must be given together")
@@ -147,14 +147,15 @@ def _check_learn_data(X, y, X2, y2, r: int, U, split: bool,
     _check_plane(r, U, X.shape[1])
     if X2 is None and split:
         D1, D2 = _two_halves(X, y, seed)
-        return check_data(*D1), D2
+        return to_device(check_data(*D1), device), to_device(D2, device)
+    D1 = to_device((X, y), device)
     if X2 is None:
-        return (X, y), (X, y)
+        return D1, D1
     check_paired(X2, y2, ("X2", "y2"))
     D2 = quiet_check(in_double(as_rows(X2, "X2")), y2, ("X2", "y2"))
     if D2[0].shape[1] != X.shape[1]:
         raise ValueError(f"X2 must have as many columns as X, got {D2[0].shape[1]} and {X.shape[1]}")
-    return (X, y), D2
+    return D1, to_device(D2, device)
 
 # %% ../../nbs/07_learner.ipynb #x-device-gate
 def _device_gate(value, name: str) -> torch.device:
@@ -181,7 +182,7 @@ def _choose(D1: tuple[Tensor, Tensor], D2: tuple[Tensor, Tensor], steps, scale, 
     rows = f"all {n1} rows in both stages" if D2 is D1 else f"{n1} rows in stage 1, {n2} in stage 2"
     return Choice(steps, scale, (1.0,) if faithful else _FACTORS, rows)
 
-
+# %% ../../nbs/07_learner.ipynb #learner-spread
 def _spread(W: Float[Tensor, "m d"], factors: tuple[float, ...]) -> None:
     "Multiply pairs of neurons by the factors, by turns, in place."
     half = W.new_tensor(factors)[torch.arange(len(W) // 2) % len(factors)]
@@ -233,8 +234,7 @@ _GATES = dict(r=count(1), loss=as_loss, steps=STEPS, width=count(2, 10**6), lr=R
 # %% ../../nbs/07_learner.ipynb #12b18d22
 @gated(**_GATES)
 def learn(
-    # inputs: D1, or those of both stages if X2 is not given; a Dask array is read T1 + 5 times
-    X: Float[Array, "n d"],
+    X: Float[Array, "n d"],  # inputs D1, and D2 if X2 is not given; a Dask array is read T1 + 5 times
     y: Float[Array, "n"],  # labels
     r: int,  # number of directions, 1 <= r <= d
     loss: Loss | str = "huber",  # loss of stage 1
@@ -253,14 +253,10 @@ def learn(
     seed: int = 0,  # seed of everything drawn
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
-    # the paper's letter: a random half of X for each stage, tiny e0, ceil(sqrt(log d)) steps, rho = 1
-    faithful: bool = False,
+    faithful: bool = False,  # the paper's letter: half of X a stage, tiny e0, ceil(sqrt(log d)) steps
 ) -> LearnResult:
-    """Both stages (algorithm of arXiv 2511.15120); `ValueError`, `TypeError`, `DivergenceError`, or a
-    `HopelessWarning`."""
-    first, second = _check_learn_data(X, y, X2, y2, r, U, faithful, seed)
-    D1 = to_device(first, device)
-    D2 = D1 if X2 is None and not faithful else to_device(second, device)
+    "Both stages of arXiv 2511.15120; `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
+    D1, D2 = _check_learn_data(X, y, X2, y2, r, U, faithful, seed, device)
     choice = _choose(D1, D2, steps, init_scale, faithful)
     net = _fresh_net(D1, width, choice, activation, engine, U, lr, seed)
     stage2 = _second_stage(net, D2, readout_loss, readout_decay, seed)

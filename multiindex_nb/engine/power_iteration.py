@@ -207,7 +207,7 @@ def RATE(value, name: str) -> float | str | tuple[float, ...]:
         return _ONE_RATE(value, name)
     return tuple(real(0, 1e300, strict=True)(rate, f"each {name}") for rate in many)
 
-
+# %% ../../nbs/04_power_iteration.ipynb #stage-shape
 def _check_shape(name: str, given: Array | None, shape: tuple[int, int]) -> None:
     "A `ValueError` for a matrix that is given in another shape."
     if given is not None and tuple(given.shape) != shape:
@@ -252,8 +252,7 @@ def train_first_layer(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     S: Float[Tensor, "d d"] | None = None,  # second-order matrix of these data, if it is already there
 ) -> History:  # what happened
-    """Stage 1 (algorithm of arXiv 2511.15120): T1 full-batch gradient steps on W; raises `DivergenceError`,
-    `ValueError`, `TypeError`."""
+    "Stage 1 of arXiv 2511.15120, T1 gradient steps on W; `DivergenceError`, `ValueError`, `TypeError`."
     loss, (X, y) = as_loss(loss), check_data(X, y)
     steps = check_first_layer(net, steps, engine, X, U, S, lr)
     check_bytes(keep_weights * (steps + 1) * net.W.nbytes, f"keep_weights over {steps} steps")

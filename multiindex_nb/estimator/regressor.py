@@ -712,7 +712,7 @@ def normal_scores(X: Float[Tensor, "n d"]) -> _Knots:
     return [(x, ndtri((many.cumsum() - many / 2) / len(X))) for x, many in seen]
 
 
-def in_scores(model: BaseEstimator, X):
+def in_scores(model: object, X):
     "Inputs as normal scores where the model has such, linear between the values seen; a Dask array too."
     knots: _Knots | None = getattr(model, "scores_", None)
     if knots is None:
