@@ -9,15 +9,16 @@ import math
 from collections.abc import Callable, Mapping
 from itertools import product
 
+import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.special import roots_hermitenorm
+from scipy.special import ndtri, roots_hermitenorm
 from torch import Tensor
 
 from ..gate import Array, as_tensor, check_int
 
 # %% auto #0
-__all__ = ['hermite', 'hermite_all', 'gauss_hermite', 'tensor_rule', 'hermite_product', 'hermite_eval']
+__all__ = ['hermite', 'hermite_all', 'gauss_hermite', 'tensor_rule', 'normal_points', 'hermite_product', 'hermite_eval']
 
 # %% ../../nbs/00_hermite.ipynb #c946ac0e
 def hermite(
@@ -62,6 +63,18 @@ def tensor_rule(
     points = torch.cartesian_prod(*[nodes] * r).reshape(-1, r)
     weight = torch.cartesian_prod(*[weights] * r).reshape(-1, r).prod(dim=1)
     return points, weight
+
+# %% ../../nbs/00_hermite.ipynb #normal-points
+def normal_points(
+    r: int,  # number of variables
+    log2: int,  # logarithm of the number of points
+    seed: int = 0,  # of the scrambling
+) -> Float[Tensor, "2**{log2} {r}"]:  # points of equal weight
+    "Points that stand for N(0, I_r): a scrambled Sobol sequence."
+    from scipy.stats import qmc
+
+    points = qmc.Sobol(r, scramble=True, rng=np.random.default_rng(seed)).random_base2(log2)
+    return torch.from_numpy(ndtri(points.clip(1e-12, 1 - 1e-12)))
 
 # %% ../../nbs/00_hermite.ipynb #9789fca0
 def hermite_product(

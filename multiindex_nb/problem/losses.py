@@ -17,7 +17,7 @@ from torch import Tensor
 from ..gate import (Array, as_tensor, drawing, check_bytes, check_real, count, flag, gated,
                                 instance, shown, tensor)
 from .blocks import weighted_gram, weighted_grams
-from .hermite import gauss_hermite, tensor_rule
+from .hermite import gauss_hermite, normal_points, tensor_rule
 from .rows import check_data, is_lazy
 from .targets import Target, as_target, generator, seed_gate
 
@@ -252,11 +252,7 @@ def population_rule(
         nodes = torch.linspace(-9, 9, {1: 40_000, 2: 1000, 3: 180}[r], dtype=torch.float64)
         weights = torch.exp(-(nodes**2) / 2)
         return tensor_rule(nodes, weights / weights.sum(), r)
-    from scipy.stats import norm, qmc
-
-    log2 = min(20, 22 - math.ceil(math.log2(r)))  # at most 2^22 numbers
-    points = qmc.Sobol(r, scramble=True, rng=np.random.default_rng(0)).random_base2(log2)
-    Z = torch.from_numpy(norm.ppf(points.clip(1e-12, 1 - 1e-12)))
+    Z = normal_points(r, min(20, 22 - math.ceil(math.log2(r))))  # at most 2^22 numbers
     return Z, torch.full((len(Z),), 1 / len(Z), dtype=torch.float64)
 
 # %% ../../nbs/02_losses.ipynb #x-population-matrix

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from ..gate import Array, SEED, count, gated, instance, real, shown, tensor
+from ..problem.hermite import normal_points
 from ..problem.rows import check_data
 from ..problem.targets import Target, as_target
 from .prediction import NOISE, label_points
@@ -206,11 +207,8 @@ def informed_start(
 def _overlap_points(link: Target, Q: Float[Tensor, "r r"], noise: float, log2_points: int,
                     seed: int) -> tuple[Float[Tensor, "N r"], Float[Tensor, "N"]]:
     "omega and labels at overlap Q."
-    from scipy.stats import norm, qmc
-
     r, root = link.r, lambda M: torch.linalg.cholesky(M + 1e-12 * torch.eye(link.r, dtype=M.dtype))
-    points = qmc.Sobol(2 * r + 1, scramble=True, rng=np.random.default_rng(seed)).random_base2(log2_points)
-    N = torch.from_numpy(norm.ppf(points.clip(1e-12, 1 - 1e-12)))
+    N = normal_points(2 * r + 1, log2_points, seed)
     omega = N[:, :r] @ root(Q).T
     z = omega + N[:, r : 2 * r] @ root(torch.eye(r, dtype=Q.dtype) - Q).T
     return omega, link(z).double() + noise * N[:, -1]

@@ -16,6 +16,7 @@ from jaxtyping import Complex, Float
 from ..engine.learner import projected_error
 from ..gate import (SEED, drawing, check_bytes, check_real, count, gated, instance, or_none, real,
                                 tensor)
+from ..problem.hermite import normal_points
 from ..problem.losses import Loss, as_loss, label_slope, second_order_matrix
 from ..engine.network import coverage_of, symmetric_init
 from ..sweeps import Sweep
@@ -59,13 +60,10 @@ def label_points(
 ) -> tuple[Float[torch.Tensor, "N"], Float[np.ndarray, "N r"]]:  # y and z
     """Labels and inputs on a Sobol sequence; `ValueError` for a bad or constant target or bad noise,
     `TypeError` for no target."""
-    from scipy.stats import norm, qmc
-
     target = as_target(target)
     check_real(noise, "noise", 0, 1e100)
-    points = qmc.Sobol(target.r + 1, scramble=True, rng=np.random.default_rng(seed)).random_base2(log2_points)
-    Z = norm.ppf(points.clip(1e-12, 1 - 1e-12))
-    errors, Z = torch.from_numpy(Z[:, -1]), Z[:, :-1]
+    Z = normal_points(target.r + 1, log2_points, seed)
+    errors, Z = Z[:, -1], Z[:, :-1].numpy()
     clean = target(torch.from_numpy(Z if factor is None else Z @ np.asarray(factor).T)).double()
     if clean.min() == clean.max():
         raise ValueError("target must not be constant")
