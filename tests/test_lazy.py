@@ -29,7 +29,7 @@ def rows(n=24_000, d=30, chunk=1500):
 
 @pytest.mark.parametrize("engine", ["fused", "power"])
 @pytest.mark.parametrize("loss", ["mse", "huber", "pinball:0.8"])
-@pytest.mark.parametrize("width", [32, 20_000])
+@pytest.mark.parametrize("width", [32, 2000])
 def test_chunks_give_the_same_answer(engine, loss, width):
     """Weights to 1e-8; predictions, whose equations are nearly singular, to 1e-6; with more rows than neurons
     and, by the dual, with fewer."""
