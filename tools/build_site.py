@@ -39,6 +39,7 @@ COMMENT, BRACE = re.compile(r"/\*.*?\*/", re.S), re.compile(r"[{}]")
 DOC = re.compile(r"show_doc\((\w+)\)")
 TEST = re.compile(r"^ *(test_\w+\(|assert )", re.M)
 KEEP = ("images", "live", "reproduction", "references.bib", "site.css", "site.js", "styles.css")
+CODE = re.compile(r'(<pre class="sourceCode[^>]*>)(.*?)(?=</pre>)', re.S)
 LABELS = {"nav.navbar": "The site", "#quarto-sidebar": "Chapters", "#TOC": "On this page",
           ".toc-actions": "This page's source", ".page-navigation": "Next and previous"}
 STAGE = (
@@ -366,7 +367,9 @@ def polish(site: Path) -> None:
     from bs4 import BeautifulSoup
 
     paths = {path.relative_to(site).as_posix(): path for path in sorted(site.rglob("*.html"))}
-    pages = {name: BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    parked: list[str] = []  # four tags of five are in code, where nothing is changed
+    park = lambda found: f"{found[1]}\1{parked.append(found[2]) or len(parked) - 1}\1"
+    pages = {name: BeautifulSoup(CODE.sub(park, path.read_text(encoding="utf-8")), "html.parser")
              for name, path in paths.items()}
     where, chapters = homes(pages), {name[:2]: name for name in pages if re.match(r"\d[\da-d]_", name)}
     public = {link["data-name"] for soup in pages.values() for link in soup.select("a[data-name]")}
@@ -383,7 +386,8 @@ def polish(site: Path) -> None:
         clear_pictures(soup, (site / name).parent)
         for footer in soup.select(".nav-footer-right"):
             footer.string = f"Version {settings['version']}"
-        (site / name).write_text(re.sub("\0(\\d+)\0", lambda mark: boxes[int(mark[1])], str(soup)),
+        whole = re.sub("\1(\\d+)\1", lambda mark: parked[int(mark[1])], str(soup))
+        (site / name).write_text(re.sub("\0(\\d+)\0", lambda mark: boxes[int(mark[1])], whole),
                                  encoding="utf-8")
     (site / "llms.txt").write_text(listed, encoding="utf-8")
     for path in site.rglob("*.png"):
