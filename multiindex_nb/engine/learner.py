@@ -5,7 +5,6 @@
 # %% ../../nbs/07_learner.ipynb #f2d4868a
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -176,7 +175,7 @@ def _choose(D1: tuple[Tensor, Tensor], D2: tuple[Tensor, Tensor], steps, scale, 
     "T1, e0 and rho, where they were not given, and the rows in words."
     d, n1, n2 = D1[0].shape[1], len(D1[1]), len(D2[1])
     if steps == "auto":
-        steps = auto_steps(d) if faithful else max(1, math.ceil(1.5 * math.sqrt(math.log(d))))
+        steps = auto_steps(d, 1.0 if faithful else 1.5)
     if scale == "auto":
         scale = auto_scale(steps) if faithful else _SCALE
     rows = f"all {n1} rows in both stages" if D2 is D1 else f"{n1} rows in stage 1, {n2} in stage 2"

@@ -26,12 +26,13 @@ __all__ = ['STEPS', 'DECAY', 'ENGINE', 'auto_steps', 'auto_lr', 'History', 'Dive
            'check_first_layer', 'train_first_layer', 'plot_history']
 
 # %% ../../nbs/04_power_iteration.ipynb #27a310a8
-@gated(d=count(1))
+@gated(d=count(1), factor=real(0, 100))
 def auto_steps(
     d: int,  # input dimension
+    factor: float = 1.0,  # the constant that the paper leaves open
 ) -> int:  # T1
-    "T1 = ceil(sqrt(log d)), at least 1 (the paper's order of magnitude with constant one)."
-    return max(1, math.ceil(math.sqrt(math.log(d))))
+    "T1 = ceil(factor sqrt(log d)), at least 1 (the paper's order of magnitude)."
+    return max(1, math.ceil(factor * math.sqrt(math.log(d))))
 
 # %% ../../nbs/04_power_iteration.ipynb #d533818e
 def _log_limit_norm(net: TwoLayerNet, times: Times, steps: int, keep: float, lr: float) -> float:
