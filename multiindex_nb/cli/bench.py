@@ -10,20 +10,26 @@ import io
 import math
 import sys
 import tempfile
+import time
 import warnings
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from tqdm import tqdm
 
 from .stop import NOTHING, no_orphans
 from .words import (MANY, Subcommand, check_bytes, check_folder, columns, fill, fold, refuse,
                                      say)
 from ..compare.peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
-from ..engine.cost import PATHS, speed_cell
-from ..problem.targets import Target
+from ..engine.cost import PATHS, measure_machine, median_seconds, peak_memory, speed_cell
+from ..engine.power_iteration import auto_steps
+from ..problem.targets import Target, random_subspace, sample
 from ..sweeps import (DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, median_interval,
                                   product, run_sweep, write_table)
 
@@ -87,6 +93,60 @@ def _slope_lines(rows: list[dict]) -> list[str]:
             slope = np.polyfit(np.log([r["d"] for r in same]), np.log([r["seconds"] for r in same]), 1)[0]
             lines.append(f"slope of log seconds against log d, {path}: {slope:.2f}")
     return lines
+
+# %% ../../nbs/57_bench.ipynb #calls
+def _calls(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], U: Float[Tensor, "r d"],
+           m: int) -> dict[str, tuple[Callable[[], object], float]]:
+    "What users call on rows of a target, and the operations of its products; NaN where it iterates."
+    import multiindex_nb as mi
+
+    (n, d), r, T = X.shape, len(U), auto_steps(X.shape[1], 1.5)
+    start, net = (mi.symmetric_init(m, d, 0.3, seed=0) for _ in range(2))
+    stage1, stage2 = n * d**2 + 2 * T * m * d**2, 2 * n * d * m + n * m**2
+    fit, side = mi.MultiIndexRegressor(r, random_state=0), mi.MultiIndexClassifier(r, random_state=0)
+    return {
+        "second_order_matrix": (lambda: mi.second_order_matrix(X, y, "huber"), n * d**2),
+        "advise_loss": (lambda: mi.advise_loss(X, y, progress=False), 6 * n * d**2),
+        "train_first_layer": (lambda: mi.train_first_layer(deepcopy(start), X, y, "huber", T, progress=False),
+                              stage1),
+        "train_readout": (lambda: mi.train_readout(net, X, y, progress=False), stage2),
+        "net(X)": (lambda: net(X), 2 * n * d * m),
+        "learn": (lambda: mi.learn(X, y, r, "huber", width=m, progress=False), stage1 + stage2),
+        "refine_subspace": (lambda: mi.refine_subspace(X, y, U, 4, rounds=0, progress=False), math.nan),
+        "polish_subspace": (lambda: mi.polish_subspace(X, y, U, 64, progress=False), math.nan),
+        "MultiIndexRegressor.fit": (lambda: fit.fit(X, y), math.nan),
+        "MultiIndexClassifier.fit": (lambda: side.fit(X, y > y.median()), math.nan),
+    }
+
+# %% ../../nbs/57_bench.ipynb #call-rows
+def _call_rows(d: int, n: int, m: int) -> Iterator[dict]:
+    "Seconds, products at the measured rate, and memory of each call, as soon as they are there."
+    U = random_subspace(d, 2, seed=0)
+    X, y = sample("h2(z1)+h4(z2)", U, n, noise=0.3, seed=0)
+    for name, (run, flops) in _calls(X, y, U, m).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            start, memory = time.perf_counter(), peak_memory(run)
+            seconds = time.perf_counter() - start  # long calls once, the others again
+            seconds = median_seconds(run, 0.2) if seconds < 1 else seconds
+        rate = measure_machine(1000, min_seconds=0.1, dtypes=["float64"]).rate["float64"]
+        yield {"call": name, "d": d, "n": n, "width": m, "seconds": seconds, "ratio": seconds * rate / flops,
+               "memory": memory / (8 * n * d)}
+
+# %% ../../nbs/57_bench.ipynb #call-lines
+def _call_lines(rows: list[dict]) -> list[str]:
+    "A line a call: seconds by rows, their slope, and ratio and memory at the most rows."
+    sizes = sorted({r["n"] for r in rows})
+    lines = [f"problem  h2(z1)+h4(z2), d = {rows[0]['d']}, m = {rows[0]['width']}",
+             f"{'seconds at n =':24s} " + " ".join(f"{n:9d}" for n in sizes)
+             + "  slope  ratio  memory over X"]
+    for call in dict.fromkeys(r["call"] for r in rows):
+        own = sorted((r for r in rows if r["call"] == call), key=lambda r: r["n"])
+        slope = np.polyfit(np.log([r["n"] for r in own]), np.log([r["seconds"] for r in own]), 1)[0]
+        ratio = "" if math.isnan(own[-1]["ratio"]) else f"{own[-1]['ratio']:.1f}"
+        lines.append(f"{call:24s} " + " ".join(f"{r['seconds']:9.4f}" for r in own)
+                     + f" {slope:6.2f} {ratio:>6s} {own[-1]['memory']:14.1f}")
+    return [*lines, "slope: of log seconds against log n; ratio: seconds over those of its products alone"]
 
 # %% ../../nbs/57_bench.ipynb #976f8ac3
 def _bench_names(asked: list[str] | None) -> list[str]:
@@ -197,6 +257,8 @@ def _add_bench_options(p: argparse.ArgumentParser) -> None:
                    help="rows, in units of d (default 20; one only with --peers)")
     p.add_argument("--out", type=Path, metavar="DIR",
                    help="folder for results (default none); --peers goes on from what is there")
+    p.add_argument("--calls", action="store_true",
+                   help="time what users call instead, at n, 4 n and 16 n rows (d = 50 by default)")
     _add_speed_options(p)
     _add_peer_options(p)
 
@@ -223,6 +285,24 @@ def _run_speed(args: argparse.Namespace) -> None:
                   + ["ratio: seconds over those that the matrix products alone would take at the rate of a "
                      "large square product"]))
 
+# %% ../../nbs/57_bench.ipynb #run-calls
+def _run_calls(args: argparse.Namespace) -> None:
+    "`multiindex bench --calls`."
+    refuse(args, [*_AGAINST, "peer", "steps", "path", "device", "matrix_free", "peers"], "with --calls")
+    (d, *more), (k, *others), m = args.d or [50], args.n_per_d, args.width or [256]
+    if more or others or len(m) > 1:
+        raise ValueError("--calls takes one --d, one --n-per-d and one --width")
+    _speed_problems([d], [16 * k], m, [1], ["learn"], "cpu")  # checks
+    rows = []
+    with tqdm(total=30, desc="bench", disable=None, delay=2, leave=False) as bar:
+        for n in (k * d, 4 * k * d, 16 * k * d):
+            for row in _call_rows(d, n, m[0]):
+                rows.append(row)
+                bar.update()
+            if args.out is not None:
+                write_table(rows, args.out / "calls.parquet")
+    say("\n".join(_call_lines(rows)))
+
 # %% ../../nbs/57_bench.ipynb #84556991
 def _run_peers(args: argparse.Namespace) -> None:
     "`multiindex bench --peers`."
@@ -245,10 +325,10 @@ def _run_bench(args: argparse.Namespace) -> None:
     "`multiindex bench`."
     check_folder("--out", args.out)
     with no_orphans(args.out, NOTHING if args.out is None else f"what is finished is kept in {args.out}"):
-        (_run_peers if args.peers else _run_speed)(args)
+        (_run_calls if args.calls else _run_peers if args.peers else _run_speed)(args)
 
 # %% ../../nbs/57_bench.ipynb #run-bench-end-code
 _ABOUT = (
-    "Time every path through stage 1 against the machine's own speed; or, with --peers, compare with other "
-    "methods.")
+    "Time every path through stage 1 against the machine's own speed; or, with --calls, what users call; or, "
+    "with --peers, compare with other methods.")
 BENCH = Subcommand("bench", _ABOUT, _add_bench_options, _run_bench)

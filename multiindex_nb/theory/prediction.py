@@ -62,8 +62,8 @@ def label_points(
     `TypeError` for no target."""
     target = as_target(target)
     check_real(noise, "noise", 0, 1e100)
-    Z = normal_points(target.r + 1, log2_points, seed)
-    errors, Z = Z[:, -1], Z[:, :-1].numpy()
+    points = normal_points(target.r + 1, log2_points, seed)
+    errors, Z = points[:, -1], points[:, :-1].numpy()
     clean = target(torch.from_numpy(Z if factor is None else Z @ np.asarray(factor).T)).double()
     if clean.min() == clean.max():
         raise ValueError("target must not be constant")
