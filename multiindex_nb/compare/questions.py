@@ -223,6 +223,132 @@ def _without_sweep() -> Sweep:
     points = product(target=_LOSS, without=_PARTS, d=[100], n_per_d=[40])
     return Sweep("questions-without", _without_cell, points, 10)
 
+# %% ../../nbs/54_questions.ipynb #atlas-points
+_ATLAS = ("mse", "huber", "l1", "pinball:0.9", "pinball:0.1")
+
+
+def _product(H: Float[Tensor, "k q r"], kind: tuple[int, ...]) -> Float[Tensor, "q"]:
+    "h_k1(z1) h_k2(z2) .. at all points."
+    return torch.stack([H[k, :, i] for i, k in enumerate(kind)]).prod(dim=0)
+
+
+@functools.cache
+def _basis(r: int, p: int) -> tuple[Tensor, Tensor, list[tuple[int, ...]]]:
+    "Gaussian points, the Hermite products of degree 1 to p at them, and their multi-indices."
+    from scipy.stats import norm, qmc
+
+    points = qmc.Sobol(r, scramble=True, rng=np.random.default_rng(0)).random_base2(14)
+    Z = torch.from_numpy(norm.ppf(points.clip(1e-12, 1 - 1e-12)))
+    kinds = [k for k in itertools.product(range(p + 1), repeat=r) if 1 <= sum(k) <= p]
+    H = torch.stack([hermite(k, Z) for k in range(p + 1)])  # (p + 1, points, r)
+    return Z, torch.stack([_product(H, kind) for kind in kinds]), kinds
+
+# %% ../../nbs/54_questions.ipynb #atlas-draw
+def _random_coefficients(r: int, p: int, count: int, seed: int) -> Float[Tensor, "count K"]:
+    "Of random polynomials of variance one."
+    draws = torch.randn(count, len(_basis(r, p)[2]), generator=generator(seed, "atlas"), dtype=torch.float64)
+    return torch.nn.functional.normalize(draws, dim=1)
+
+
+def _strengths(Z: Float[Tensor, "q r"], y: Float[Tensor, "q"], loss: str) -> Float[Tensor, "r"]:
+    "|lambda_k| / sigma_k of each eigenvector of M."
+    slope = label_slope(y, as_loss(loss))
+    slope = slope - slope.mean()
+    lam, vectors = torch.linalg.eigh(Z.T @ (slope[:, None] * Z) / len(y))
+    return lam.abs() / (slope.square() @ (Z @ vectors).square() / len(y)).sqrt()
+
+# %% ../../nbs/54_questions.ipynb #atlas-cell
+def _atlas_cell(r: int, p: int, count: int, seed: int) -> dict:
+    "The weakest direction's strength under each loss, of `count` random polynomials."
+    Z, H, _ = _basis(r, p)
+    labels = _random_coefficients(r, p, count, seed) @ H
+    return {loss: [_strengths(Z, y, loss).min().item() for y in labels] for loss in _ATLAS}
+
+
+def _atlas_sweep() -> Sweep:
+    "10^4 polynomials: 25 at a time."
+    return Sweep("questions-atlas", _atlas_cell, product(r=[1, 2, 3, 4], p=[2, 3, 4, 5], count=[25]), 25)
+
+# %% ../../nbs/54_questions.ipynb #found-cell
+def _found_cell(r: int, p: int, loss: str, d: int, n_per_d: int, seed: int) -> dict:
+    "Predicted strength, weakest cosine and test error of one random polynomial, by the letter."
+    Z, H, kinds = _basis(r, p)
+    coefficients = _random_coefficients(r, p, 25, seed // 25)[seed % 25]
+    strength = {name: _strengths(Z, coefficients @ H, name).min().item() for name in _ATLAS}
+    loss = max(strength, key=strength.__getitem__) if loss == "best" else loss
+    link = Target(functools.partial(hermite_eval, dict(zip(kinds, coefficients.tolist()))), r, "random")
+    U = random_subspace(d, r, seed=seed)
+    D1, D2, test = draw_problem(link, U, n_per_d * d, seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = learn(*D1, r, loss, "auto", 256, *D2, seed=seed, faithful=True)
+    return {"strength": strength[loss], "cosine": torch.linalg.svdvals(result.subspace @ U.T)[-1].item(),
+            "test_error": relative_error(result.predict(test[0]), test[1])}
+
+# %% ../../nbs/54_questions.ipynb #found-sweep
+def _found_sweep() -> Sweep:
+    "50 polynomials of each of four kinds, four losses."
+    points = [dict(r=r, p=p, loss=loss, d=50, n_per_d=40) for r, p in ((2, 3), (2, 4), (3, 3), (3, 4))
+              for loss in ("mse", "huber", "l1", "best")]
+    return Sweep("questions-found", _found_cell, tuple(points), 50)
+
+# %% ../../nbs/54_questions.ipynb #noisy-cell
+def _noise(kind: str, y: Tensor, seed: int) -> Tensor:
+    "Half the standard deviation of y times Gaussian or Student's t with 1.5 degrees of freedom, or none."
+    gen = generator(seed, "more noise")
+    xi = torch.randn(len(y), generator=gen, dtype=torch.float64)
+    if kind == "t":
+        rng = np.random.default_rng([seed, 15])
+        xi = xi / torch.from_numpy(rng.chisquare(1.5, len(y)) / 1.5).sqrt()
+    return 0.5 * y.std() * xi * (kind != "none")
+
+# %% ../../nbs/54_questions.ipynb #noisy-run
+def _noisy_cell(target: str, noise: str, loss: str, readout: str, d: int, n_per_d: int, seed: int) -> dict:
+    "Weakest cosine and test error by the letter, under noise."
+    U, (X1, y1), (X2, y2), test = _problem(target, d, n_per_d, seed)
+    y1, y2 = (y + _noise(noise, y, 2 * seed + k) for k, y in enumerate((y1, y2)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = learn(X1, y1, 2, loss, "auto", 256, X2, y2, seed=seed, faithful=True, readout_loss=readout)
+    return {"cosine": torch.linalg.svdvals(result.subspace @ U.T)[-1].item(),
+            "test_error": relative_error(result.predict(test[0]), test[1])}
+
+# %% ../../nbs/54_questions.ipynb #noisy-sweep
+def _noisy_sweep() -> Sweep:
+    "Two links that squared loss sees, three noises, four losses of stage 1."
+    ways = (("mse", "mse"), ("huber", "mse"), ("huber", "huber"), ("logcosh", "huber"), ("l1", "huber"))
+    points = [dict(target=target, noise=noise, loss=loss, readout=readout, d=50, n_per_d=40)
+              for target in ("h2(z1)+h2(z2)", "z1*z2+h3(z1)") for noise in ("none", "gaussian", "t")
+              for loss, readout in ways]
+    return Sweep("questions-noisy", _noisy_cell, tuple(points), 10)
+
+# %% ../../nbs/54_questions.ipynb #tilted-cell
+def _tilted_cell(target: str, kappa: float, way: str, d: int, n_per_d: int, seed: int) -> dict:
+    "Subspace error, that of the population's S, and test error for inputs of condition number kappa."
+    U, *sets = _problem(target, d, n_per_d, seed)
+    Q = torch.linalg.qr(torch.randn(d, d, generator=generator(seed, "frame"), dtype=torch.float64))[0]
+    root = (Q * torch.logspace(0, -0.5 * math.log10(kappa), d, dtype=torch.float64)) @ Q.T
+    (X1, y1), (X2, y2), (Xt, yt) = [(X @ root, y) for X, y in sets]
+    U, seen = torch.linalg.solve(root, U.T).T, U @ root
+    A = torch.eye(d, dtype=torch.float64)
+    if way == "white":
+        _, mean, A = whiten(torch.cat([X1, X2]))
+        X1, X2, Xt = ((X - mean) @ A for X in (X1, X2, Xt))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        net = learn(X1, y1, 2, "mse", "auto", 256, X2, y2, seed=seed, faithful=True).net
+    return {"subspace": subspace_error(recovered_subspace(net.W, 2) @ A, U), "limit": subspace_error(seen, U),
+            "test_error": relative_error(net(Xt), yt)}
+
+# %% ../../nbs/54_questions.ipynb #tilted-sweep
+def _tilted_sweep() -> Sweep:
+    "Condition numbers at n = 40 d, and sample sizes for white inputs."
+    kinds = [dict(kappa=float(4**k), n_per_d=40) for k in range(5)] + [
+        dict(kappa=1.0, n_per_d=k) for k in (3, 5, 10, 20)]
+    points = [dict(target=target, way=way, d=50) | kind for target in ("h2(z1)+h2(z2)", "z1*z2+h3(z1)")
+              for kind in kinds for way in ("raw", "white")]
+    return Sweep("questions-tilted", _tilted_cell, tuple(points), 10)
+
 # %% ../../nbs/54_questions.ipynb #spectral-cell
 def _spectral_net(way: str, V: Float[Tensor, "r d"], setting: str, seed: int) -> TwoLayerNet:
     "Neurons in the \"plane\" of V, or along its \"axes\"."
