@@ -349,6 +349,49 @@ def _tilted_sweep() -> Sweep:
               for kind in kinds for way in ("raw", "white")]
     return Sweep("questions-tilted", _tilted_cell, tuple(points), 10)
 
+# %% ../../nbs/54_questions.ipynb #stair-links
+def _sign_stair(Z: Float[Tensor, "n 3"]) -> Float[Tensor, "n"]:
+    "sign(z1 z2 z3) + h4(z1)."
+    return Z.prod(1).sign() + hermite(4, Z[:, 0])
+
+
+# link, loss, and how many directions the loss sees
+_STAIRS = {"sign(z1*z2*z3)+h4(z1)": (Target(_sign_stair, 3), "huber", 1),
+           "z1+z1*z2*z3": (Target.parse("z1+z1*z2*z3"), "expectile:0.9", 2)}
+
+# %% ../../nbs/54_questions.ipynb #stair-climb
+def _climb(way: str, X: Float[Tensor, "n d"], slope: Float[Tensor, "n"], V: Float[Tensor, "k d"],
+           seed: int) -> Float[Tensor, "m d"]:
+    "Stage 1 off V in its small-weight limit: \"fresh\" neurons, or \"on what is known\" as in (4)."
+    gen, off = generator(seed, "climb"), X - X @ V.T @ V
+    draw = lambda *shape: torch.randn(*shape, generator=gen, dtype=torch.float64)
+    W, alpha, b = draw(256, X.shape[1]), draw(256, len(V)), draw(256)
+    weight = slope[:, None] * (torch.cos(X @ V.T @ alpha.T + b) if way != "fresh" else 1.0)
+    for _ in range(auto_steps(X.shape[1])):
+        W = torch.nn.functional.normalize(((off @ W.T) * weight).T @ off, dim=1)
+    return W
+
+# %% ../../nbs/54_questions.ipynb #stair-cell
+def _stair_cell(target: str, way: str, d: int, n_per_d: int, seed: int) -> dict:
+    "Mean squared cosine of all directions with the truth, and test error, after round 1 and round 2."
+    link, loss, k = _STAIRS[target]
+    U = random_subspace(d, 3, seed=seed)
+    D1, D2, test = draw_problem(link, U, n_per_d * d, seed)
+    fit = lambda V: oracle(V, *D2, 256, seed=seed)
+    V = recovered_subspace(_climb("fresh", D1[0], label_slope(D1[1], as_loss(loss)), D1[0][:0], seed), k)
+    rest = D1[1] - fit(V)(D1[0])
+    slope = label_slope(rest, as_loss(loss if way == "fresh" else "huber"))
+    found = [V, torch.cat([V, recovered_subspace(_climb(way, D1[0], slope, V, seed), 3 - k)])]
+    return {"overlap": [((V @ U.T).square().sum() / 3).item() for V in found],
+            "test_error": [relative_error(fit(V)(test[0]), test[1]) for V in found]}
+
+# %% ../../nbs/54_questions.ipynb #stair-sweep
+def _stair_sweep() -> Sweep:
+    "Two staircases, two kinds of neurons for round 2."
+    ways = ("fresh", "on what is known")
+    points = product(target=_STAIRS, way=ways, d=[50], n_per_d=[40, 80, 160, 320])
+    return Sweep("questions-stair", _stair_cell, points, 10)
+
 # %% ../../nbs/54_questions.ipynb #spectral-cell
 def _spectral_net(way: str, V: Float[Tensor, "r d"], setting: str, seed: int) -> TwoLayerNet:
     "Neurons in the \"plane\" of V, or along its \"axes\"."
@@ -376,3 +419,36 @@ def _spectral_sweep() -> Sweep:
     ways, settings = ("network", "power", "plane", "axes"), ("letter", "default")
     return Sweep("questions-spectral", _spectral_cell,
                  product(target=_LOSS, way=ways, setting=settings, n_per_d=[10, 20, 40, 80], d=[50]), 10)
+
+# %% ../../nbs/54_questions.ipynb #deep-cell
+def _deep_net(layers: int, d: int, mean: Tensor,
+              seed: int) -> tuple[Callable[[Tensor], Tensor], list[Tensor]]:
+    "A network of one hidden layer or two from an ordinary start, and its parameters."
+    W, a, b, c = parts = _joint_start("ordinary", 256, d, mean, seed)
+    if layers == 1:
+        return lambda X: c + _COSINE(X @ W.T + b) @ a, parts
+    gen = generator(seed, "second layer")
+    more = torch.randn(64, 256, generator=gen) / 16, torch.zeros(64), torch.randn(64, generator=gen) / 8
+    V, b2, a2 = (part.requires_grad_() for part in more)
+    return lambda X: c + torch.relu(_COSINE(X @ W.T + b) @ V.T + b2) @ a2, [W, b, V, b2, a2, c]
+
+# %% ../../nbs/54_questions.ipynb #deep-run
+def _deep_cell(target: str, layers: int, decay: float, d: int, n_per_d: int, seed: int) -> dict:
+    "Test error, and how the first layer lies: in the true plane, and in that of S."
+    U, D1, D2, test = _problem(target, d, n_per_d, seed)
+    X, y = _joined(D1, D2)
+    train, held = _cut_fifth(X, y)
+    f, parts = _deep_net(layers, d, train[1].mean(), seed)
+    optimiser = torch.optim.AdamW(parts, lr=3e-3, weight_decay=decay)
+    _descend(f, parts, train, held, optimiser, 2000, 300, 128, seed)
+    W, S = parts[0].detach().double(), leading_directions(X, y, as_loss(_LOSS[target]), 2)
+    V, error = recovered_subspace(W, 2), relative_error(f(test[0].float()).detach(), test[1])
+    cosine = lambda A, B: torch.linalg.svdvals(A @ B.T)[-1].item()
+    return {"test_error": error, "share": _share(W, U), "cosine": cosine(V, U), "cosine_S": cosine(S, U),
+            "overlap": ((V @ S.T).square().sum() / 2).item()}
+
+# %% ../../nbs/54_questions.ipynb #deep-sweep
+def _deep_sweep() -> Sweep:
+    "One hidden layer or two, three decays."
+    points = product(target=_LOSS, layers=[1, 2], decay=[0.0, 1.0, 3.0], d=[50], n_per_d=[20])
+    return Sweep("questions-deep", _deep_cell, points, 8)
