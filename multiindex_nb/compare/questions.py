@@ -365,8 +365,8 @@ def _climb(way: str, X: Float[Tensor, "n d"], slope: Float[Tensor, "n"], V: Floa
     "Stage 1 off V in its small-weight limit: \"fresh\" neurons, or \"on what is known\" as in (4)."
     gen, off = generator(seed, "climb"), X - X @ V.T @ V
     draw = lambda *shape: torch.randn(*shape, generator=gen, dtype=torch.float64)
-    W, alpha, b = draw(256, X.shape[1]), draw(256, len(V)), draw(256)
-    weight = slope[:, None] * (torch.cos(X @ V.T @ alpha.T + b) if way != "fresh" else 1.0)
+    W, q, b = draw(256, X.shape[1]), draw(256, len(V)), draw(256)
+    weight = slope[:, None] * (torch.cos(X @ V.T @ q.T + b) if way != "fresh" else 1.0)
     for _ in range(auto_steps(X.shape[1])):
         W = torch.nn.functional.normalize(((off @ W.T) * weight).T @ off, dim=1)
     return W
