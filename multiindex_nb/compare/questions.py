@@ -23,7 +23,7 @@ from ..engine.network import TwoLayerNet, alignment, coverage, index_basis, symm
 from ..engine.power_iteration import auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import recovered_subspace, subspace_error
-from ..problem.hermite import hermite, hermite_eval
+from ..problem.hermite import hermite, hermite_eval, normal_points
 from ..problem.losses import as_loss, label_slope, leading_directions
 from ..problem.targets import Target, generator, random_subspace
 from ..problem.white import whiten
@@ -235,10 +235,7 @@ def _product(H: Float[Tensor, "k q r"], kind: tuple[int, ...]) -> Float[Tensor, 
 @functools.cache
 def _basis(r: int, p: int) -> tuple[Tensor, Tensor, list[tuple[int, ...]]]:
     "Gaussian points, the Hermite products of degree 1 to p at them, and their multi-indices."
-    from scipy.stats import norm, qmc
-
-    points = qmc.Sobol(r, scramble=True, rng=np.random.default_rng(0)).random_base2(14)
-    Z = torch.from_numpy(norm.ppf(points.clip(1e-12, 1 - 1e-12)))
+    Z = normal_points(r, 14)
     kinds = [k for k in itertools.product(range(p + 1), repeat=r) if 1 <= sum(k) <= p]
     H = torch.stack([hermite(k, Z) for k in range(p + 1)])  # (p + 1, points, r)
     return Z, torch.stack([_product(H, kind) for kind in kinds]), kinds
