@@ -123,7 +123,8 @@ def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.n
     "Planes in the span, best first, by successive halving over `starts`."
     kept = [(0.0, B) for B in starts]
     for iterations, keep in rounds:
-        kept = sorted((descend(B, XL, y, A, iterations, w) for _, B in kept), key=lambda found: found[0])[:keep]
+        found = [descend(B, XL, y, A, iterations, w) for _, B in kept]
+        kept = sorted(found, key=lambda pair: pair[0])[:keep]
     return [B for _, B in kept]
 
 # %% ../../nbs/21_refine.ipynb #21weights
@@ -301,14 +302,14 @@ def _releases(planes: Sequence[np.ndarray], X, y, A) -> Iterator[tuple[float, np
     for B in planes:
         yield descend(B, X, y, A, 400)
         if len(A) <= _FEW:
-            rows = slice(None, None, max(1, len(X) // (10 * X.shape[1])))
+            rows = slice(None, None, max(1, len(X) // (5 * X.shape[1])))
             yield descend(_pass_messages(B, X[rows], y[rows], A), X, y, A, 400)
 
 
 # %% ../../nbs/21_refine.ipynb #21best
 def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.ndarray, int]:
     "Residual, plane and rounds used, for one degree and the span of the rows of L."
-    A, w, planes = exponents(len(V), degree), _label_weights(y), []
+    A, w, planes = exponents(len(V), degree), _label_weights(y), list[np.ndarray]()
     best, again = descend(V, X, y, A, 400), 0
     for used in range(1, rounds + 1):
         if best[0] < EXACT or again:
@@ -360,7 +361,7 @@ def refine_subspace(
     V: Float[Array, "r d"],  # a rough plane, from `learn(...).subspace` or `recovered_subspace`
     degree: int | Literal["auto"] = "auto",  # total degree p of the polynomial
     starts: int = 400,  # random planes in a round
-    rounds: int = 4,  # rounds at most; 0 descends from V only
+    rounds: int = 2,  # rounds at most; 0 descends from V only
     count: int = 8,  # leading eigenvectors taken from each loss
     seed: int = 0,  # seed of the starts
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
@@ -402,7 +403,8 @@ def _refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
 
 
 refine_sweep = Sweep("refine-full", _refine_cell,
-                     product(target=_REFINE_TARGETS, d=[100], n_per_d=(4, 5, 6, 8, 10)), 10)
+                     (*product(target=_REFINE_TARGETS[:-1], d=[100], n_per_d=[4]),
+                      *product(target=_REFINE_TARGETS, d=[100], n_per_d=(5, 6, 10))), 10, revision=1)
 
 # %% ../../nbs/21_refine.ipynb #a7f274f5
 def _draw_refine(rows: list[dict]):
