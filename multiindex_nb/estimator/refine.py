@@ -322,7 +322,7 @@ def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np
             best = min(best, found, key=lambda pair: pair[0])
             if best[0] < EXACT:
                 break
-        again = again if best[0] == before else 0
+        again = again if before - best[0] < 1e-6 * before else 0
         bar.update()
     return *best, rounds
 
