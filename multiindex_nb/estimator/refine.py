@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,8 +27,8 @@ from ..problem.rows import check_data, in_memory
 
 # %% auto #0
 __all__ = ['EXACT', 'refine_sweep', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend',
-           'search_span', 'project_rows', 'Refinement', 'unknowns', 'usable_degrees', 'gcv_score', 'check_plane',
-           'refine_subspace']
+           'search_span', 'informed_span', 'unit_rows', 'project_rows', 'Refinement', 'unknowns', 'usable_degrees',
+           'gcv_score', 'check_plane', 'refine_subspace']
 
 # %% ../../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -65,17 +65,18 @@ def residual(
     X: Float[np.ndarray, "n d"],  # inputs
     y: Float[np.ndarray, "n"],  # labels
     A: np.ndarray,  # from `exponents`
+    w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows
 ) -> tuple[float, Float[np.ndarray, "r d"]]:  # F and its gradient in B
-    "Mean squared residual with the coefficients solved out, formula (1)."
+    "Mean weighted squared residual with the coefficients solved out, formula (1)."
     Q, R = np.linalg.qr(B.T)
     H = hermite_table(X @ Q, A.max())
     Phi = features(H, A)
-    G = Phi @ Phi.T
-    a = np.linalg.solve(G + 1e-10 * len(y) * np.eye(len(G)), Phi @ y)
+    G, b = (Phi * w) @ Phi.T, Phi @ (w * y)
+    a = np.linalg.solve(G + 1e-10 * len(y) * np.eye(len(G)), b)
     e = a @ Phi - y
-    slopes = np.stack([a @ features(H, A, k) for k in range(len(B))], axis=1) * e[:, None]
+    slopes = np.stack([a @ features(H, A, k) for k in range(len(B))], axis=1) * (w * e)[:, None]
     D = X.T @ slopes * (2 / len(y))
-    return e @ e / len(y), np.linalg.solve(R, (D - Q @ (Q.T @ D)).T)
+    return e @ (w * e) / len(y), np.linalg.solve(R, (D - Q @ (Q.T @ D)).T)
 
 # %% ../../nbs/21_refine.ipynb #3177e6df
 def minimise_plane(loss, B: Float[np.ndarray, "r d"], **options) -> tuple[float, Float[np.ndarray, "r d"]]:
@@ -96,10 +97,11 @@ def descend(
     y: Float[np.ndarray, "n"],  # labels
     A: np.ndarray,  # from `exponents`
     max_iter: int,  # steps of L-BFGS
+    w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows
 ) -> tuple[float, Float[np.ndarray, "r d"]]:  # F and an orthonormal basis
     "Minimise the residual over the span, from `B`."
     start = np.linalg.qr(B.T)[0].T
-    return minimise_plane(lambda B: residual(B, X, y, A), start, maxiter=max_iter, ftol=1e-15, gtol=1e-10)
+    return minimise_plane(lambda B: residual(B, X, y, A, w), start, maxiter=max_iter, ftol=1e-15, gtol=1e-10)
 
 # %% ../../nbs/21_refine.ipynb #8256a1f0
 _LOOKS = ("mse", "huber", "pinball:0.9", "pinball:0.1")
@@ -112,16 +114,134 @@ def _leading_span(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], count: int) ->
     return rows[s > 1e-8].numpy()
 
 # %% ../../nbs/21_refine.ipynb #21search
-_ROUNDS_OF_SEARCH = ((12, 100), (30, 30), (100, 30))  # (iterations, how many go on)
+_ROUNDS_OF_SEARCH = ((12, 100), (30, 30), (100, 12))  # (iterations, how many go on)
 
 
 def search_span(XL: Float[np.ndarray, "n k"], y: Float[np.ndarray, "n"], A: np.ndarray, starts: list,
-                rounds: Sequence = _ROUNDS_OF_SEARCH) -> list[np.ndarray]:
+                rounds: Sequence = _ROUNDS_OF_SEARCH,
+                w: Float[np.ndarray, "n"] | float = 1.0) -> list[np.ndarray]:
     "Planes in the span, best first, by successive halving over `starts`."
     kept = [(0.0, B) for B in starts]
     for iterations, keep in rounds:
-        kept = sorted((descend(B, XL, y, A, iterations) for _, B in kept), key=lambda found: found[0])[:keep]
+        found = [descend(B, XL, y, A, iterations, w) for _, B in kept]
+        kept = sorted(found, key=lambda pair: pair[0])[:keep]
     return [B for _, B in kept]
+
+# %% ../../nbs/21_refine.ipynb #21weights
+def _label_weights(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
+    "1 / (1 + u^2), u the label in units of its typical distance from the median."
+    off = y - np.median(y)
+    return 1 / (1 + (off / max(1.5 * np.median(abs(off)), 0.1 * y.std())) ** 2)
+
+
+# %% ../../nbs/21_refine.ipynb #21informed
+def informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
+    """Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the
+    polynomials on these planes."""
+    r, tops = A.shape[1], []
+    for V in planes:
+        Phi = features(hermite_table(X @ V.T, A.max()), A)
+        a = np.linalg.lstsq(Phi.T, y, rcond=1e-8)[0]
+        z = rng.standard_normal((5000, r))
+        told = a @ features(hermite_table(z, A.max()), A) + np.std(y - a @ Phi) * rng.standard_normal(5000)
+        edges = np.quantile(told, np.linspace(0, 1, 31)[1:-1])
+        mine, theirs = np.digitize(y, edges), np.digitize(told, edges)
+        for v in unit_rows(rng.standard_normal((4, r))):
+            c = np.bincount(theirs, (z @ v) ** 2, 30) / np.bincount(theirs, minlength=30).clip(min=1)
+            t = 1 - 1 / c[mine].clip(min=0.2)
+            values, Q = np.linalg.eigh((X.T * (t - t.mean())) @ X / len(X))
+            tops.append((values * Q).T[abs(values).argsort()[-8:]])
+    return np.linalg.svd(np.concatenate(tops), full_matrices=False)[2][: max(2 * r, 32)]
+
+
+def unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
+    "Rows of length one; zeros stay."
+    return M / np.linalg.norm(M, axis=1, keepdims=True).clip(min=1e-300)
+
+
+# %% ../../nbs/21_refine.ipynb #21cloud
+def _cloud(omega: Float[np.ndarray, "n r"],
+           V: Float[np.ndarray, "r r"], A) -> tuple[Float[np.ndarray, "n m r"], Float[np.ndarray, "q n m"]]:
+    "256 points of N(omega_i, V) for each row, and their features."
+    from scipy.stats import norm, qmc
+
+    (n, r), (values, Q) = omega.shape, np.linalg.eigh(V)
+    xi = norm.ppf(qmc.Sobol(r, rng=np.random.default_rng(0)).random_base2(8).clip(1e-9, 1 - 1e-9))
+    z = (omega[:, None] + xi @ (Q * np.sqrt(values)) @ Q.T).astype(np.float32)
+    return z, features(hermite_table(z.reshape(-1, r), A.max()), A).reshape(len(A), n, -1)
+
+
+# %% ../../nbs/21_refine.ipynb #21belief
+_Link = tuple[np.ndarray, float]  # coefficients, and the standard deviation of what they leave over
+_FLOOR = 0.1  # assumed of the latter at least, labels having one
+
+
+def _belief(link: _Link, Phi: Float[np.ndarray, "q n m"],
+            y: Float[np.ndarray, "n"]) -> tuple[Float[np.ndarray, "n m"], Float[np.ndarray, "n m"]]:
+    "Posterior weights of the points of each row, and their errors."
+    a, s = link
+    e = y[:, None].astype(np.float32) - np.tensordot(a.astype(np.float32), Phi, 1)
+    P = e * e * np.float32(-0.5 / s**2)
+    P = np.exp(P - P.max(axis=1, keepdims=True))
+    return P / P.sum(axis=1, keepdims=True), e
+
+
+# %% ../../nbs/21_refine.ipynb #21learn
+def _learn_link(link: _Link, blocks: Sequence[tuple]) -> _Link:
+    "One step of expectation and maximisation, formula (3)."
+    q, left, n = len(link[0]), 0.0, 0
+    G, b = 1e-6 * np.eye(q), np.zeros(q)
+    for y, _, Phi in blocks:
+        P, e = _belief(link, Phi, y)
+        weighted = Phi * P
+        G += weighted.reshape(q, -1) @ Phi.reshape(q, -1).T
+        b += weighted.sum(axis=2) @ y
+        left, n = left + float((P * e * e).sum()), n + len(y)
+    return np.linalg.solve(G, b), max(_FLOOR, math.sqrt(left / n))
+
+
+def _what_is_told(link: _Link, blocks: Sequence[tuple]) -> tuple[Float[np.ndarray, "n r"], np.ndarray]:
+    "Posterior mean of z for each row, and the sum of the covariances."
+    means, spreads = [], []
+    for y, z, Phi in blocks:
+        P = _belief(link, Phi, y)[0][:, None]
+        means.append((P @ z)[:, 0])
+        off = z - means[-1][:, None]
+        spreads.append(((off.transpose(0, 2, 1) * P) @ off).sum(axis=0))
+    return np.concatenate(means).astype(float), np.sum(spreads, axis=0)
+
+
+# %% ../../nbs/21_refine.ipynb #21pass
+_OVERLAP, _STEPS = 0.35, 30  # assumed at the start; of message passing
+
+
+def _confined(M: Float[np.ndarray, "r r"], most: float = 49.0) -> Float[np.ndarray, "r r"]:
+    "The symmetric part, its eigenvalues in [0, most]."
+    values, Q = np.linalg.eigh((M + M.T) / 2)
+    return (Q * values.clip(0, most)) @ Q.T
+
+
+def _pass_messages(B: Float[np.ndarray, "r d"], X, y, A) -> Float[np.ndarray, "r d"]:
+    "The plane that message passing makes of the plane B, its link learnt on the way."
+    (n, d), eye, g, w = X.shape, np.eye(len(B)), np.zeros((len(X), len(B))), _label_weights(y)
+    W, V = _OVERLAP * math.sqrt(d) * np.linalg.qr(B.T)[0], (1 - _OVERLAP) * eye
+    Phi = features(hermite_table(X @ np.linalg.qr(B.T)[0], A.max()), A)
+    a = np.linalg.solve((Phi * w) @ Phi.T + 1e-6 * n * np.eye(len(A)), Phi @ (w * y))
+    link: _Link = a, max(_FLOOR, float(np.std(y - a @ Phi)))
+    for _ in range(_STEPS):
+        omega = X @ W / math.sqrt(d) - g @ V
+        if not abs(omega).max() < 1e3:  # inputs far from Gaussian
+            return B
+        blocks = [(y[k : k + 64], *_cloud(omega[k : k + 64], V, A)) for k in range(0, n, 64)]
+        link = _learn_link(_learn_link(link, blocks), blocks)
+        if link[1] == _FLOOR:
+            break
+        (mean, C), back = _what_is_told(link, blocks), np.linalg.inv(V)
+        g, slope = (mean - omega) @ back, (back @ C @ back - n * back) / d
+        V = np.linalg.inv(eye + _confined(-slope))
+        W = (X.T @ g / math.sqrt(d) - W @ slope.T) @ V
+    return np.linalg.qr(W)[0].T
+
 
 # %% ../../nbs/21_refine.ipynb #5d75a9fe
 def project_rows(X: Float[Array, "n d"], V: Float[Tensor, "r d"]) -> Float[np.ndarray, "n r"]:
@@ -173,23 +293,36 @@ def gcv_score(residual: float, n: int, used: int) -> float:
     "Generalised cross-validation (Golub, Heath and Wahba 1979): residual over (1 - used / n)^2."
     return residual / max(1 - used / n, 1e-3) ** 2
 
+# %% ../../nbs/21_refine.ipynb #21releases
+_FEW = 70  # coefficients of a link that is learnt by message passing, at most
+
+
+def _releases(planes: Sequence[np.ndarray], X, y, A) -> Iterator[tuple[float, np.ndarray]]:
+    "Where a descent ends from each plane, and from what message passing makes of it."
+    for B in planes:
+        yield descend(B, X, y, A, 400)
+        if len(A) <= _FEW:
+            rows = slice(None, None, max(1, len(X) // (5 * X.shape[1])))
+            yield descend(_pass_messages(B, X[rows], y[rows], A), X, y, A, 400)
+
+
 # %% ../../nbs/21_refine.ipynb #21best
 def _best_plane(X, y, V, degree, L, starts, rounds, rng, bar) -> tuple[float, np.ndarray, int]:
     "Residual, plane and rounds used, for one degree and the span of the rows of L."
-    A = exponents(len(V), degree)
+    A, w, planes = exponents(len(V), degree), _label_weights(y), list[np.ndarray]()
     best, again = descend(V, X, y, A, 400), 0
     for used in range(1, rounds + 1):
         if best[0] < EXACT or again:
             return *best, used - 1
-        planes = search_span(X @ L.T, y, A, [rng.standard_normal((len(V), len(L))) for _ in range(starts)])
-        before = best[0]
-        for B in planes:
-            found = descend(B @ L, X, y, A, 400)
+        L = informed_span(X, y, A, planes[:4], rng) if planes else L
+        drawn = [rng.standard_normal((len(V), len(L))) for _ in range(starts)]
+        planes, before = [B @ L for B in search_span(X @ L.T, y, A, drawn, w=w)], best[0]
+        for found in _releases(planes, X, y, A):
             again += abs(found[0] - before) < 1e-6 * before
             best = min(best, found, key=lambda pair: pair[0])
             if best[0] < EXACT:
                 break
-        again = again if best[0] == before else 0
+        again = again if before - best[0] < 1e-6 * before else 0
         bar.update()
     return *best, rounds
 
@@ -228,7 +361,7 @@ def refine_subspace(
     V: Float[Array, "r d"],  # a rough plane, from `learn(...).subspace` or `recovered_subspace`
     degree: int | Literal["auto"] = "auto",  # total degree p of the polynomial
     starts: int = 400,  # random planes in a round
-    rounds: int = 4,  # rounds at most; 0 descends from V only
+    rounds: int = 2,  # rounds at most; 0 descends from V only
     count: int = 8,  # leading eigenvectors taken from each loss
     seed: int = 0,  # seed of the starts
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
@@ -270,7 +403,8 @@ def _refine_cell(target: str, d: int, n_per_d: int, seed: int) -> dict:
 
 
 refine_sweep = Sweep("refine-full", _refine_cell,
-                     product(target=_REFINE_TARGETS, d=[100], n_per_d=(5, 6, 8, 10)), 10)
+                     (*product(target=_REFINE_TARGETS[:-1], d=[100], n_per_d=[4]),
+                      *product(target=_REFINE_TARGETS, d=[100], n_per_d=(5, 6, 10))), 10, revision=1)
 
 # %% ../../nbs/21_refine.ipynb #a7f274f5
 def _draw_refine(rows: list[dict]):

@@ -28,6 +28,7 @@ from ..engine.readout import train_readout
 from ..engine.recovery import NoOutlierWarning, recovered_subspace, subspace_error
 from .refine import (
     EXACT, descend, exponents, features, gcv_score, hermite_table, search_span, unknowns, usable_degrees)
+from .refine import informed_span, unit_rows
 from .third_order import (
     ThirdOrder, third_order_directions, third_order_plane, third_order_rows)
 from ..sweeps import Sweep, product
@@ -185,7 +186,7 @@ def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
     M1, M2 = M1 / max(np.trace(M1), 1e-300), M2 / max(np.trace(M2), 1e-300)
     planes = [top[:r]
               for top in tops if len(top) >= r] + [leading(M, r) for M in (M2, M1 + 0.5 * M2, r * M1 + M2)]
-    return planes, np.linalg.svd(np.concatenate([*tops, _unit_rows(first)]),
+    return planes, np.linalg.svd(np.concatenate([*tops, unit_rows(first)]),
                                  full_matrices=False)[2][: max(2 * r, 32)]
 
 # %% ../../nbs/24_regressor.ipynb #24search
@@ -196,30 +197,6 @@ def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.n
     kept = search_span(X @ L.T, y, A, planes, ((10, max(4, count // 3)), (25, 8), (60, 4)))
     return [descend(B @ L, X, y, A, 40)[1] for B in kept]
 
-# %% ../../nbs/24_regressor.ipynb #24informed
-def _informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
-    """Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the
-    polynomials on these planes."""
-    r, tops = A.shape[1], []
-    for V in planes:
-        Phi = features(hermite_table(X @ V.T, A.max()), A)
-        a = np.linalg.lstsq(Phi.T, y, rcond=1e-8)[0]
-        z = rng.standard_normal((5000, r))
-        told = a @ features(hermite_table(z, A.max()), A) + np.std(y - a @ Phi) * rng.standard_normal(5000)
-        edges = np.quantile(told, np.linspace(0, 1, 31)[1:-1])
-        mine, theirs = np.digitize(y, edges), np.digitize(told, edges)
-        for v in _unit_rows(rng.standard_normal((4, r))):
-            c = np.bincount(theirs, (z @ v) ** 2, 30) / np.bincount(theirs, minlength=30)
-            t = 1 - 1 / c[mine].clip(min=0.2)
-            values, Q = np.linalg.eigh((X.T * (t - t.mean())) @ X / len(X))
-            tops.append((values * Q).T[abs(values).argsort()[-8:]])
-    return np.linalg.svd(np.concatenate(tops), full_matrices=False)[2][: max(2 * r, 32)]
-
-
-def _unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
-    "Rows of length one; zeros stay."
-    return M / np.linalg.norm(M, axis=1, keepdims=True).clip(min=1e-300)
-
 # %% ../../nbs/24_regressor.ipynb #24planes
 def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
     """Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds
@@ -228,7 +205,7 @@ def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -
     degree = max(p for p in (2, 3, 4) if p == 2 or unknowns(r, d, p) <= n / 2)
     A = exponents(r, degree)
     first = _halving(X, y, A, L, count, rng)
-    return first + _halving(X, y, A, _informed_span(X, y, A, first, rng), count, rng)
+    return first + _halving(X, y, A, informed_span(X, y, A, first, rng), count, rng)
 
 # %% ../../nbs/24_regressor.ipynb #24onemore
 def _one_more(X, y, f: Waves) -> list[np.ndarray]:
@@ -269,7 +246,7 @@ def _planes_to_try(X, y, r: int, count: int, rng) -> list[np.ndarray]:
     if count and _has_search(n, d, r):
         planes += _search_planes(X, y, r, span, count // 2, rng)
     elif count and r == 1:
-        planes += list(_unit_rows(rng.standard_normal((count // 4, d)))[:, None])
+        planes += list(unit_rows(rng.standard_normal((count // 4, d)))[:, None])
     return planes
 
 # %% ../../nbs/24_regressor.ipynb #24find
