@@ -17,6 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..gate import Array, as_tensor, check_finite, count, flag, gated, one_thread
+from ..problem.hermite import normal_points
 from ..problem.losses import as_loss, leading_directions
 from ..engine.network import index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps, train_first_layer
@@ -163,10 +164,7 @@ def unit_rows(M: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k d"]:
 def _cloud(omega: Float[np.ndarray, "n r"],
            V: Float[np.ndarray, "r r"], A) -> tuple[Float[np.ndarray, "n m r"], Float[np.ndarray, "q n m"]]:
     "256 points of N(omega_i, V) for each row, and their features."
-    from scipy.stats import norm, qmc
-
-    (n, r), (values, Q) = omega.shape, np.linalg.eigh(V)
-    xi = norm.ppf(qmc.Sobol(r, rng=np.random.default_rng(0)).random_base2(8).clip(1e-9, 1 - 1e-9))
+    (n, r), (values, Q), xi = omega.shape, np.linalg.eigh(V), normal_points(omega.shape[1], 8).numpy()
     z = (omega[:, None] + xi @ (Q * np.sqrt(values)) @ Q.T).astype(np.float32)
     return z, features(hermite_table(z.reshape(-1, r), A.max()), A).reshape(len(A), n, -1)
 
