@@ -102,7 +102,7 @@ def _calls(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], U: Float[Tensor, "r d
 
     (n, d), r, T = X.shape, len(U), auto_steps(X.shape[1], 1.5)
     start, net = (mi.symmetric_init(m, d, 0.3, seed=0) for _ in range(2))
-    stage1, stage2 = n * d**2 + 2 * T * m * d**2, 2 * n * d * m + n * m**2
+    stage1, stage2 = n * d**2 + 2 * T * n * d * m, 2 * n * d * m + n * m**2
     fit, side = mi.MultiIndexRegressor(r, random_state=0), mi.MultiIndexClassifier(r, random_state=0)
     return {
         "second_order_matrix": (lambda: mi.second_order_matrix(X, y, "huber"), n * d**2),
