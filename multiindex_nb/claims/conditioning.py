@@ -145,5 +145,6 @@ CLAIMS = (
           _c7_judge, _c7_draw,
           source="the paper's dependence on the condition number",
           ran="S, and the power limit with 40 000 neurons",
-          reservation="the exponent of n is below its limit, since n is not far above d"),
+          reservation="the exponent of n is below its limit, since n is not far above d; "
+                      "holds on fresh seeds too"),
 )

@@ -119,5 +119,7 @@ CLAIMS = (
           "the loss is label preprocessing: Huber sees what squared loss does not, odd targets need an "
           "asymmetric loss", _c6_sweep, _c6_judge, _c6_draw,
           source="the paper: the loss enters as a transform of the labels", ran="S alone",
-          reservation="six pairs, chosen where population strengths predict a difference", world=trade_names),
+          reservation="six pairs, chosen where population strengths predict a difference; on fresh seeds "
+                      "the wrong loss finds 0.28 in the worst pair, above the quarter allowed",
+          world=trade_names),
 )
