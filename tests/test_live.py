@@ -44,15 +44,16 @@ def test_the_browser_computes_what_python_computes():
     assert done.returncode == 0, done.stdout[-3000:]
 
 
-def test_types_of_the_mathematics_agree():
-    "TypeScript reads core.js and worker.js with their JSDoc: a name or an argument that is not there is a fault."
+def test_types_agree():
+    "TypeScript reads all three modules with their JSDoc: a name or an argument that is not there is a fault."
     if shutil.which("npm") is None and not list((ROOT / ".cache").glob("typescript-*")):
         missing("no npm to fetch TypeScript with", "the types of the live figures were not checked")
     from build_site import package
 
     tool = package("typescript", "5.9.3", ROOT / ".cache") / "lib" / "tsc.js"
-    done = node(tool, "--noEmit", "--allowJs", "--checkJs", "--target", "es2023", "--lib", "es2023,dom", "--module",
-                "esnext", LIVE / "core.js", LIVE / "worker.js")
+    done = node(tool, "--noEmit", "--allowJs", "--checkJs", "--target", "es2023", "--lib",
+                "es2023,dom,dom.iterable", "--module", "esnext",
+                *(LIVE / f"{name}.js" for name in ("core", "worker", "figure")))
     assert done.returncode == 0, done.stdout
 
 
@@ -254,6 +255,18 @@ def test_newest_request_wins_and_nothing_is_stale(figure):
     sides = page.locator(".mi-live").evaluate(
         "e => e.figure.sides.map(S => [S.s.target, S.s.loss, S.s.d, S.s.seed, S.L.values.length])")
     assert sides == [["h3(z1)+h3(z2)", loss, 50, 5, 50] for loss in ("mse", "pinball:0.9")]
+
+
+def test_places_where_a_drag_may_go_are_computed_ahead(figure):
+    "A pointer over a slider asks both sides for the nearest of its other places."
+    page = figure()
+    page.locator(".mi-live summary").click()
+    page.evaluate("() => { window.asked = []; for (const S of document.querySelector('.mi-live').figure.sides) "
+                  "S.worker.postMessage = what => asked.push(what.others) }")
+    page.get_by_label("Seed").hover()
+    assert page.evaluate("() => asked") == [[{"seed": k} for k in range(4)]] * 2
+    page.get_by_label("Rows, n/d").hover()
+    assert [other["ratio"] for other in page.evaluate("() => asked.at(-1)")][:3] == [100, 60, 160]
 
 
 def test_a_worker_that_does_not_start(browser, address):

@@ -299,41 +299,58 @@ export function transpose(A, p, q) {
 // --- Eigenpairs of a symmetric matrix: Householder to tridiagonal form, then QL with implicit shifts (Bowdler et al. 1968).
 
 // Small functions for the inner loops: an engine makes those fast after a few calls.
-function rowDot(A, at, v, from, n) { let sum = 0; for (let j = from; j < n; j++) sum += A[at + j] * v[j]; return sum; }
+function rowDot(A, at, B, from, n) {  // four sums, so that none waits for the one before
+  let s0 = 0, s1 = 0, s2 = 0, s3 = 0;
+  const end = at + n, most = end - 3;
+  for (; at < most; at += 4, from += 4) { s0 += A[at] * B[from]; s1 += A[at + 1] * B[from + 1]; s2 += A[at + 2] * B[from + 2]; s3 += A[at + 3] * B[from + 3]; }
+  for (; at < end; at++, from++) s0 += A[at] * B[from];
+  return s0 + s1 + (s2 + s3);
+}
 function subtract(A, at, x, p, y, v, from, n) { for (let j = from; j < n; j++) A[at + j] -= x * p[j] + y * v[j]; }
 function project(Z, n, X, at, u, v) { for (let i = 0; i < n; i++) { const x = X[at + i]; Z[i] += u * x; Z[n + i] += v * x; } }
 function rotate(Q, at, n, c, s) { for (let x = at, y = at + n, end = y; x < end; x++, y++) { const t = Q[y], u = Q[x]; Q[y] = s * u + c * t; Q[x] = c * u - s * t; } }
 
-/** Eigenvalues, ascending, and eigenvectors as the rows of `vectors`. @param {Vec} S @param {number} n */
-export function eigh(S, n) {
-  const A = S.slice(), e = new Float64Array(n), p = new Float64Array(n), Q = new Float64Array(n * n), kept = [];
-  for (let k = 0; k < n - 2; k++) {  // column k below the diagonal becomes (e_k, 0, ..., 0)
+/**
+ * An orthonormal basis, the rows of Q, in which S is tridiagonal: `diag` on the diagonal of Q S Q^T and `off` beside it.
+ * @param {Vec} S @param {number} n @returns {{diag: Vec, off: Vec, Q: Vec}}
+ */
+export function tridiagonal(S, n) {
+  const A = S.slice(), off = new Float64Array(n), p = new Float64Array(n), Q = new Float64Array(n * n), kept = [];
+  for (let k = 0; k < n - 2; k++) {  // column k below the diagonal becomes (off_k, 0, ..., 0)
     const v = new Float64Array(n);
     let size = 0;
     for (let i = k + 1; i < n; i++) size += (v[i] = A[i * n + k]) ** 2;
     size = Math.sqrt(size);
-    e[k] = v[k + 1] > 0 ? -size : size;
+    off[k] = v[k + 1] > 0 ? -size : size;
     if (!size) { kept.push(null); continue; }
-    v[k + 1] -= e[k];
+    v[k + 1] -= off[k];
     const scale = Math.sqrt(2 / dot(v, v));
     for (let i = k + 1; i < n; i++) v[i] *= scale;  // H = I - v v^T
     let inner = 0;
     for (let i = k + 1; i < n; i++) {
-      p[i] = rowDot(A, i * n, v, k + 1, n);
+      p[i] = rowDot(A, i * n + k + 1, v, k + 1, n - k - 1);
       inner += p[i] * v[i];
     }
     for (let i = k + 1; i < n; i++) p[i] -= inner / 2 * v[i];
     for (let i = k + 1; i < n; i++) subtract(A, i * n, v[i], p, p[i], v, k + 1, n);
     kept.push(v);
   }
-  if (n > 1) e[n - 2] = A[(n - 1) * n + n - 2];
-  const values = new Float64Array(n);
-  for (let i = 0; i < n; i++) { values[i] = A[i * n + i]; Q[i * n + i] = 1; }
-  for (let k = n - 3; k >= 0; k--) {  // rows of Q are the new basis
+  if (n > 1) off[n - 2] = A[(n - 1) * n + n - 2];
+  for (let i = 0; i < n; i++) Q[i * n + i] = 1;
+  for (let k = n - 3; k >= 0; k--) {
     const v = kept[k];
     if (!v) continue;
-    for (let i = k + 1; i < n; i++) subtract(Q, i * n, rowDot(Q, i * n, v, k + 1, n), v, 0, v, k + 1, n);
+    for (let i = k + 1; i < n; i++) subtract(Q, i * n, rowDot(Q, i * n + k + 1, v, k + 1, n - k - 1), v, 0, v, k + 1, n);
   }
+  return { diag: p.map((_, i) => A[i * n + i]), off, Q };
+}
+
+/**
+ * Eigenvalues, ascending, and B, n rows of coordinates in the basis, in that of the eigenvectors: from Q itself, the eigenvectors as rows.
+ * @param {{diag: Vec, off: Vec}} T @param {Vec} B @returns {{values: Vec, rows: Vec}}
+ */
+export function eigenpairs({ diag, off }, B) {
+  const n = diag.length, k = B.length / n, values = diag.slice(), e = off.slice(), R = B.slice();
   for (let l = 0; l < n; l++) {
     for (let round = 0; ; round++) {
       let m = l;
@@ -350,15 +367,15 @@ export function eigh(S, n) {
         r = (values[i] - g) * s + 2 * c * b;
         values[i + 1] = g + (q = s * r);
         g = c * r - b;
-        rotate(Q, i * n, n, c, s);
+        rotate(R, i * k, k, c, s);
       }
       if (r === 0 && i >= l) continue;
       values[l] -= q; e[l] = g; e[m] = 0;
     }
   }
-  const order = [...values.keys()].sort((i, j) => values[i] - values[j]), vectors = new Float64Array(n * n);
-  order.forEach((from, to) => vectors.set(Q.subarray(from * n, from * n + n), to * n));
-  return { values: values.slice().sort(), vectors };
+  const order = [...values.keys()].sort((i, j) => values[i] - values[j]), rows = new Float64Array(n * k);
+  order.forEach((from, to) => rows.set(R.subarray(from * k, from * k + k), to * k));
+  return { values: values.slice().sort(), rows };
 }
 
 // --- Where the bulk of S ends, from the weights alone (chapter 28; Silverstein and Bai 1995).
@@ -388,38 +405,40 @@ export function bulkEdges(w, ratio) {
 
 // --- Stage 1.
 
-/**
- * Power steps in the eigenbasis: coordinates of one neuron of each pair along the rows of U, neurons of length one, after 0..T steps.
- * @param {{values: Vec, vectors: Vec}} eig @param {Vec} W h rows @param {Vec} a their signs @param {Vec} U orthonormal rows
- * @returns {{P: Vec[], length: Vec[]}} P[t] holds h x r coordinates, length[t] the norms before scaling, over the largest eigenvalue to the t
- */
-export function powerSteps({ values, vectors }, W, a, U, T) {
-  const d = values.length, h = W.length / d, r = U.length / d, P = [], length = [];
-  const C = product(W, h, vectors, d, d), V = product(U, r, vectors, d, d), top = Math.max(Math.abs(values[0]), Math.abs(values[d - 1])) || 1;
-  for (let t = 0; t <= T; t++) {
-    const grow = values.map(v => (v / top) ** t), out = new Float64Array(h * r), sizes = new Float64Array(h);
-    for (let j = 0; j < h; j++) {
-      let norm = 0;
-      for (let k = 0, at = j * d; k < d; k++, at++) {
-        const x = C[at] * grow[k];
-        norm += x * x;
-        for (let i = 0; i < r; i++) out[j * r + i] += x * V[i * d + k];
-      }
-      sizes[j] = Math.sqrt(norm) || 1e-300;
-      for (let i = 0; i < r; i++) out[j * r + i] *= (-a[j]) ** t / sizes[j];
-    }
-    P.push(out), length.push(sizes);
+/** A row of C, in the basis, times `scale` S. */
+function timesS({ diag, off }, C, at, n, scale) {
+  for (let k = 0, before = 0; k < n; k++) {
+    const here = C[at + k];
+    C[at + k] = (before + diag[k] * here + (k < n - 1 ? off[k] * C[at + k + 1] : 0)) * scale;
+    before = off[k] * here;
   }
-  return { P, length };
+}
+
+/**
+ * Power steps in the basis where S is tridiagonal: coordinates along the rows of U of one neuron of each pair, at length one, after 0..T steps.
+ * @param {ReturnType<typeof tridiagonal>} basis @param {Vec} W h rows @param {Vec} a their signs @param {Vec} U orthonormal rows
+ * @returns {Vec[]} entry t holds h x r coordinates
+ */
+export function powerSteps(basis, W, a, U, T) {
+  const d = basis.diag.length, h = a.length, r = U.length / d, C = product(W, h, basis.Q, d, d), V = product(U, r, basis.Q, d, d);
+  return Array.from({ length: T + 1 }, (_, t) => {
+    const out = new Float64Array(h * r);
+    for (let j = 0; j < h; j++) {
+      if (t) timesS(basis, C, j * d, d, -a[j]);
+      const scale = 1 / (Math.sqrt(rowDot(C, j * d, C, j * d, d)) || 1);
+      for (let k = j * d; k < j * d + d; k++) C[k] *= scale;
+      for (let i = 0; i < r; i++) out[j * r + i] = rowDot(C, j * d, V, i * d, d);
+    }
+    return out;
+  });
 }
 
 /** The neurons themselves after t steps, the median one of length one. */
-export function powerNeurons({ values, vectors }, W, a, t) {
-  const d = values.length, h = W.length / d, C = product(W, h, vectors, d, d), top = Math.max(Math.abs(values[0]), Math.abs(values[d - 1])) || 1;
-  for (let j = 0; j < h; j++) for (let k = 0; k < d; k++) C[j * d + k] *= (-a[j] * values[k] / top) ** t;
-  const out = product(C, h, transpose(vectors, d, d), d, d), sizes = new Float64Array(h).map((_, j) => { const w = out.subarray(j * d, j * d + d); return Math.sqrt(dot(w, w)); });
-  const size = median(sizes);
-  return out.map(v => v / size);
+export function powerNeurons(basis, W, a, t) {
+  const d = basis.diag.length, h = a.length, C = product(W, h, basis.Q, d, d), size = basis.diag.reduce((most, v, k) => Math.max(most, Math.abs(v) + Math.abs(basis.off[k])), 0) || 1;
+  for (let j = 0; j < h; j++) for (let k = 0; k < t; k++) timesS(basis, C, j * d, d, -a[j] / size);
+  const out = product(C, h, transpose(basis.Q, d, d), d, d), middle = median(new Float64Array(h).map((_, j) => Math.sqrt(rowDot(out, j * d, out, j * d, d))));
+  return out.map(v => v / middle);
 }
 
 /** The lower median, as in torch. @param {Vec} v */
@@ -434,7 +453,7 @@ export function alignment(P, r) {
 export function coverage(P, r) {
   const G = new Float64Array(r * r);
   for (let j = 0; j < P.length; j += r) for (let i = 0; i < r; i++) for (let k = 0; k < r; k++) G[i * r + k] += P[j + i] * P[j + k];
-  const { values } = eigh(G, r), total = values.reduce((x, y) => x + y, 0);
+  const { values } = eigenpairs(tridiagonal(G, r), G), total = values.reduce((x, y) => x + y, 0);
   return total > 1e-24 * P.length ? Math.max(0, r * values[0] / total) : 0;
 }
 
@@ -527,20 +546,19 @@ export function draw(s, stream = 0, n = Math.round(s.ratio * s.d), X = normalRow
 
 /** Spectrum, edge (a fifth beyond the bulk, as in chapter 0a), outliers and neurons by step. @param {Setting} s @param {ReturnType<typeof draw>} data */
 export function look(s, { U, X, n, y }) {
-  const loss = parseLoss(s.loss), { c, w } = labelWeights(y, loss), eig = eigh(secondOrder(X, n, s.d, w), s.d), { W, a } = pairs(s.m, s.d, s.seed);
-  const edge = 1.2 * Math.max(...bulkEdges(w, n / s.d).map(Math.abs)), { P, length } = powerSteps(eig, W, a, U, s.T);
-  const order = [...eig.values.keys()].sort((i, j) => Math.abs(eig.values[j]) - Math.abs(eig.values[i])), outliers = order.filter(i => Math.abs(eig.values[i]) > edge);
-  const along = i => [0, 1].map(k => dot(U.subarray(k * s.d, k * s.d + s.d), eig.vectors.subarray(i * s.d, i * s.d + s.d)));
+  const loss = parseLoss(s.loss), { c, w } = labelWeights(y, loss), basis = tridiagonal(secondOrder(X, n, s.d, w), s.d), { W, a } = pairs(s.m, s.d, s.seed);
+  const { values, rows } = eigenpairs(basis, product(basis.Q, s.d, U, 2, s.d)), edge = 1.2 * Math.max(...bulkEdges(w, n / s.d).map(Math.abs)), P = powerSteps(basis, W, a, U, s.T);
+  const along = i => [...rows.subarray(2 * i, 2 * i + 2)], order = [...values.keys()].sort((i, j) => Math.abs(values[j]) - Math.abs(values[i]));
   const inside = order.slice(0, 2).reduce((sum, i) => sum + dot(along(i), along(i)), 0);
   return {
-    n, c, eig, W, a, edge, values: eig.values, P, length, outliers: outliers.map(i => ({ value: eig.values[i], along: along(i) })),
+    n, c, basis, W, a, edge, values, P, outliers: order.filter(i => Math.abs(values[i]) > edge).map(i => ({ value: values[i], along: along(i) })),
     error: Math.sqrt(Math.max(0, 1 - inside / 2)), aligned: P.map(p => alignment(p, 2)), covered: P.map(p => coverage(p, 2)),
   };
 }
 
 /** Test error after t steps: `stage2` and `test` are draws of the same setting. Biases are standard normal. */
-export function testError(s, { eig, W, a }, stage2, test, t) {
-  const b = gaussian(new Float64Array(s.m), generator(s.seed, -9)), twin = t % 2 ? -1 : 1, V = powerNeurons(eig, W, a, t);
+export function testError(s, { basis, W, a }, stage2, test, t) {
+  const b = gaussian(new Float64Array(s.m), generator(s.seed, -9)), twin = t % 2 ? -1 : 1, V = powerNeurons(basis, W, a, t);
   const Phi = D => features(D.R ??= transpose(D.X, s.d, D.n), D.n, s.d, V, twin, b);
   return relativeError(predict(Phi(test), test.n, readout(Phi(stage2), s.m, stage2.n, stage2.y)), test.y);
 }

@@ -133,7 +133,12 @@ const SAY = {
   },
 };
 
-/** A page keeps the state of a figure in its address. */
+/**
+ * Where the state of a figure is kept; `share`: what is copied, how it is written, and what is said where copying is not allowed.
+ * @typedef {{read: (figure: Figure) => ?object, write: (figure: Figure) => void, watch: (figure: Figure) => void, share: [string, (figure: Figure) => string, string]}} Host
+ */
+
+/** A page keeps it in its address. @type {Host} */
 const page = {
   read({ box }) { const [id, rest] = location.hash.slice(1).split('?'); return id === box.id && rest !== undefined ? Object.fromEntries(new URLSearchParams(rest)) : null; },
   write: ({ box, changed }) => history.replaceState(null, '', `#${box.id}${changed.length ? '?' : ''}${new URLSearchParams(changed)}`),
@@ -141,8 +146,9 @@ const page = {
   share: ['link', () => location.href, 'Link is in the address bar'],
 };
 
-/** A notebook keeps it in the traits of a widget, by their names in Python. @param model of anywidget */
+/** A notebook keeps it in the traits of a widget, by their names in Python. */
 const TRAITS = { target: 'target', other: 'left', loss: 'loss', n_per_d: 'ratio', steps: 't', d: 'd', width: 'm', noise: 'noise', seed: 'seed' };
+/** @param model of anywidget @returns {Host} */
 const notebook = model => {
   let own = false;  // whether a change of the model comes from here
   return {
@@ -154,8 +160,10 @@ const notebook = model => {
 };
 
 class Figure {
+  /** @param {HTMLElement & {figure?: Figure}} box @param {string} name */
   constructor(box, name, host = page) {
-    Object.assign(this, { box, name, host, kind: FIGURES[name], base: { ...START, ...FIGURES[name].start }, past: [], ids: 0, inputs: {}, playing: 0, still: matchMedia('(prefers-reduced-motion: reduce)') });
+    this.box = box, this.name = name, this.host = host, this.past = [], this.ids = 0, this.inputs = {}, this.playing = 0;
+    this.kind = FIGURES[name], this.base = { ...START, ...this.kind.start }, this.still = matchMedia('(prefers-reduced-motion: reduce)');
     box.id ||= `live-${name}`;
     this.state = fitting({ ...this.base, ...valid(host.read(this) ?? {}) });
     this.t = this.state.t;
@@ -200,7 +208,7 @@ class Figure {
     }
     input.addEventListener('input', () => this.turn(key, read(), input));
     input.addEventListener('change', () => { this.dragging = null; });
-    if (key === 'ratio') for (const event of ['pointerenter', 'focus']) input.addEventListener(event, () => this.sides.forEach(S => S.fresh && S.worker?.postMessage({ id: this.ids, s: S.asked, ratios: this.near, known: true })));
+    for (const event of ['pointerenter', 'focus']) input.addEventListener(event, () => this.near(key).length && this.sides.forEach(S => S.fresh && S.worker?.postMessage({ id: this.ids, s: S.asked, others: this.near(key), known: true })));
     this.inputs[key] = { write, input };
     return element('label', {}, element('span', {}, label, show), input, ...(key === 'target' ? [this.lists] : []));
   }
@@ -265,8 +273,11 @@ class Figure {
     if (Object.keys(START).some(k => k !== 't' && before[k] !== state[k]) || this.broken) this.ask(); else this.render();
   }
 
-  /** Other places of the slider of rows, the nearest first: where a drag may go. */
-  get near() { const at = RATIOS.indexOf(this.state.ratio); return RATIOS.filter(ratio => fitting({ ...this.state, ratio }).ratio === ratio).sort((a, b) => Math.abs(RATIOS.indexOf(a) - at) - Math.abs(RATIOS.indexOf(b) - at)); }
+  /** Other places of a slider, the nearest first: where a drag may go. */
+  near(key) {
+    const all = { ratio: RATIOS, seed: range(100), noise: range(21).map(k => k / 10) }[key] ?? [], at = all.indexOf(this.state[key]);
+    return all.map(v => ({ [key]: v })).filter((other, i) => Math.abs(i - at) < (key === 'ratio' ? 99 : 4) && fitting({ ...this.state, ...other }).ratio === (other.ratio ?? this.state.ratio)).sort((x, y) => Math.abs(all.indexOf(x[key]) - at) - Math.abs(all.indexOf(y[key]) - at));
+  }
 
   sign(text) { this.wait.textContent = text; this.pic.classList.toggle('mi-busy', !!text); this.pic.setAttribute('aria-busy', !!text); }
 
@@ -283,7 +294,7 @@ class Figure {
         S.worker.onerror = e => { e.preventDefault?.(); S.worker.terminate(); S.worker = null; this.broken = true; this.sign('could not compute here; change a knob to try again'); };
       }
       Object.assign(S, { wanted: id, asked: s, fresh: false, begun });
-      S.worker.postMessage({ id, s, errors: this.kind.errors && [t, ...range(STEPS + 1).filter(i => i !== t)], ratios: this.dragging === 'ratio' ? this.near : [] });
+      S.worker.postMessage({ id, s, errors: this.kind.errors && [t, ...range(STEPS + 1).filter(i => i !== t)], others: this.near(this.dragging) });
     }
   }
 
@@ -295,8 +306,8 @@ class Figure {
       if (!this.sides.every(o => o.fresh)) return;
       this.sign('');
       this.show();
-      this.box.dataset.ms = Math.round(performance.now() - S.begun);
-      this.box.dataset.work = Math.round(ms);
+      this.box.dataset.ms = `${Math.round(performance.now() - S.begun)}`;
+      this.box.dataset.work = `${Math.round(ms)}`;
     } else {
       S.errors[t] = error;
       this.render();
@@ -331,7 +342,7 @@ class Figure {
     this.say.setAttribute('aria-live', 'polite');
   }
 
-  /** Where each chart stands, and how high the whole is. */
+  /** Where each chart stands, and how high the whole is. @returns {[any[], number]} */
   places(W) {
     const gap = 18, out = [], { charts } = this.kind;
     let y = 0;
@@ -385,14 +396,14 @@ class Figure {
       const lines = this.numbers().flatMap(({ setting: s, ...r }) => ['eigenvalues', 'alignment', 'coverage', 'errors'].flatMap(q => Array.from(r[q], (v, i) => v === undefined ? [] : [`${s.target},${s.loss},${s.d},${s.ratio},${s.noise},${s.seed},${q},${i},${v}`]).flat()));
       return save(new Blob(['target,loss,d,n_per_d,noise,seed,quantity,index,value\n', lines.join('\n'), '\n'], { type: 'text/csv' }), 'csv');
     }
-    const copy = this.svg.cloneNode(true), look = getComputedStyle(this.box), { width, height } = this.svg.getBoundingClientRect();
+    const copy = /** @type {SVGSVGElement} */ (this.svg.cloneNode(true)), look = getComputedStyle(this.box), { width, height } = this.svg.getBoundingClientRect();
     let ground = this.box, colour;
     do { colour = getComputedStyle(ground).backgroundColor; ground = ground.parentElement; } while (ground && /, 0\)$|transparent/.test(colour));
     if (/, 0\)$|transparent/.test(colour)) colour = '#fff';
     copy.insertAdjacentHTML('afterbegin', `<style>${DRAWN}</style>`);
     copy.setAttribute('xmlns', 'http://www.w3.org/2000/svg');
     copy.setAttribute('style', `color:${look.color};--a:${look.getPropertyValue('--a')};--b:${look.getPropertyValue('--b')};background:${colour}`);
-    copy.setAttribute('viewBox', `-12 -12 ${width + 24} ${height + 24}`), copy.setAttribute('width', width + 24), copy.setAttribute('height', height + 24);
+    copy.setAttribute('viewBox', `-12 -12 ${width + 24} ${height + 24}`), copy.setAttribute('width', `${width + 24}`), copy.setAttribute('height', `${height + 24}`);
     const file = new Blob([new XMLSerializer().serializeToString(copy)], { type: 'image/svg+xml' });
     if (kind === 'SVG') return save(file, 'svg');
     const image = new Image(), canvas = element('canvas', { width: 2 * width + 48, height: 2 * height + 48 });
@@ -415,7 +426,7 @@ function continuous(P) {
 }
 
 if (!document.getElementById('mi-style')) document.head.append(element('style', { id: 'mi-style' }, CSS));
-if (!import.meta.url.startsWith('blob:')) for (const box of document.querySelectorAll('.mi-live[data-figure]')) if (FIGURES[box.dataset.figure]) box.figure ??= new Figure(box, box.dataset.figure);
+if (!import.meta.url.startsWith('blob:')) for (const box of /** @type {NodeListOf<HTMLElement & {figure?: Figure}>} */ (document.querySelectorAll('.mi-live[data-figure]'))) if (FIGURES[box.dataset.figure]) box.figure ??= new Figure(box, box.dataset.figure);
 
 /** What anywidget calls to show a widget. */
 function render({ model, el }) {

@@ -17,8 +17,8 @@ function data(s, stream) {
   return keep('data', [s.target, s.noise, rows].join(), () => core.draw(s, stream, n, keep('rows', rows, () => core.normalRows(n, s.d, s.seed, stream))));
 }
 
-/** Answers for the setting, then the errors after some steps; last, other numbers of rows are looked at, in case they are asked for. */
-async function answer({ id, s, errors = [], ratios = [], known }) {
+/** Answers for the setting, then the errors after some steps; last, other places of the knob in hand are looked at, in case they are asked for. */
+async function answer({ id, s, errors = [], others = [], known }) {
   const start = performance.now(), name = s => [s.target, s.d, s.ratio, s.noise, s.seed, s.loss, s.m].join();
   const look = async s => {
     if (!stores.look.has(name(s))) data(s, 0), await pause();
@@ -26,7 +26,7 @@ async function answer({ id, s, errors = [], ratios = [], known }) {
   };
   const L = await look(s);
   if (!L) return;
-  const { eig, W, a, length, ...shown } = L;
+  const { basis, W, a, ...shown } = L;
   if (!known) postMessage({ id, L: { ...shown, passed: core.passedOn(s.target, s.loss, L.c) }, ms: performance.now() - start });
   for (const t of errors) {
     for (const stream of [1, 2]) {
@@ -39,9 +39,9 @@ async function answer({ id, s, errors = [], ratios = [], known }) {
     if (id !== newest) return;
     postMessage({ id, t, error });
   }
-  for (const ratio of ratios) {
+  for (const other of others) {
     await pause();
-    if (!await look({ ...s, ratio })) return;
+    if (!await look({ ...s, ...other })) return;
   }
 }
 
