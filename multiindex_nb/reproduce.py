@@ -93,15 +93,16 @@ def _report_text(found: list[tuple[Claim, Verdict]], scale: str,
               "|---|---|---|---|---|---|---|---|---|---|"]
     lines += [_row(claim, v, tried.get(claim.id)) for claim, v in found]
     lines += [_WORDS, *(_detail(claim, v) for claim, v in found), ""]
-    return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.png)\n" for claim, _ in found])
+    return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.svg)\n" for claim, _ in found])
 
 # %% ../nbs/20_reproduce.ipynb #20picture
 def _write_picture(claim: Claim, rows: list[dict], out: Path) -> None:
     "The claim's picture in the folder `out`, whole or not at all."
     import matplotlib.style
 
-    with matplotlib.style.context(STYLE):
-        write_whole(out / f"{claim.id}.png", partial(claim.draw(rows).savefig, format="png"))
+    with matplotlib.style.context([*STYLE, {"svg.hashsalt": claim.id}]):
+        write_whole(out / f"{claim.id}.svg",
+                    partial(claim.draw(rows).savefig, format="svg", metadata={"Date": None}))
 
 # %% ../nbs/20_reproduce.ipynb #997d96a6
 def reproduce(

@@ -46,8 +46,9 @@ class Sweep:
     name: str  # name of the result file
     cell: Callable[..., dict]  # cell(seed=..., **settings) -> {metric: number or list of numbers}
     settings: tuple[dict, ...]  # one dict of JSON values for each point of the grid
-    seeds: int  # seeds 0 .. seeds - 1
+    seeds: int  # how many, from `first` on
     revision: int = 0  # raise it when `cell` changes its meaning: old results are then not used
+    first: int = 0  # the first seed; another than 0 where a criterion was chosen after a look at those
 
     def __post_init__(self):
         check_int(self.seeds, "seeds", 1)
@@ -58,7 +59,7 @@ class Sweep:
 
     def cells(self) -> list[tuple[str, dict, int]]:
         "(key, settings, seed) of every cell, each key once."
-        pairs = itertools.product(self.settings, range(self.seeds))
+        pairs = itertools.product(self.settings, range(self.first, self.first + self.seeds))
         return list({k: (k, p, s) for p, s in pairs for k in [cell_key(self, p, s)]}.values())
 
 # %% ../nbs/09_sweeps.ipynb #sweep-product

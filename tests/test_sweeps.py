@@ -548,7 +548,7 @@ def test_a_claim_that_is_not_judged_stops_no_other(tmp_path, monkeypatch):
     report = (tmp_path / "REPRODUCTION.md").read_text()
     assert report.count(
         "**holds**") == 2 and "2 of 2 cells failed, the first with ValueError: no luck" in report
-    assert sorted(p.name for p in tmp_path.glob("*.png")) == ["C0.png", "C2.png"]
+    assert sorted(p.name for p in tmp_path.glob("*.svg")) == ["C0.svg", "C2.svg"]
     healed.append(True)
     assert reproducing.not_judged(reproducing.reproduce(out=tmp_path)) == []
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .samples_and_time import weighed_points
 from ..problem.losses import (Huber, as_loss, leading_directions,
                                           population_rule)
 from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, panels, product,
-                                  sign_test, significant, trade_names, values)
+                                  redraw, sign_test, significant, trade_names, values)
 from ..problem.targets import Target, random_subspace, sample
 
 # %% auto #0
@@ -54,7 +55,7 @@ def _c6_sweep(scale: str) -> Sweep:
     if scale == "small":
         return Sweep("C6-small", _c6_cell, product(target=_TARGETS, d=(200,), n_per_d=(40, 160)), seeds=10)
     return Sweep("C6-full", _c6_cell, product(target=_TARGETS, d=(50, 100, 200), n_per_d=(10, 40, 160)),
-                 seeds=15)
+                 seeds=15, first=1000)
 
 # %% ../../nbs/13_which_loss.ipynb #6646b33f
 _SEEN = (
@@ -85,6 +86,13 @@ def _c6_judge(rows: list[dict]) -> Verdict:
               bounded("share under the right loss", low.estimate, low=0.5),
               bounded("share under the wrong loss", high.estimate, high=0.25)]
     return decide(text, checks, len({r["seed"] for r in rows}))
+
+# %% ../../nbs/13_which_loss.ipynb #c6-truth
+def _blinder(rows: list[dict], names: Sequence[str], rng: np.random.Generator) -> list[dict]:
+    "A world in which C6 is true: where the loss is the wrong one, three quarters of the share."
+    wrong = {(target, loss) for target, _, loss in _SEEN}
+    return [r | {loss: [0.75 * share for share in r[loss]] for target, loss in wrong if target == r["target"]}
+            for r in redraw(rows, rng)]
 
 # %% ../../nbs/13_which_loss.ipynb #289a7db8
 def _c6_tables(rows: list[dict]) -> tuple[list[str], list[list[float]], list[list[float]]]:
@@ -119,7 +127,7 @@ CLAIMS = (
           "the loss is label preprocessing: Huber sees what squared loss does not, odd targets need an "
           "asymmetric loss", _c6_sweep, _c6_judge, _c6_draw,
           source="the paper: the loss enters as a transform of the labels", ran="S alone",
-          reservation="six pairs, chosen where population strengths predict a difference; on fresh seeds "
-                      "the wrong loss finds 0.28 in the worst pair, above the quarter allowed",
-          world=trade_names),
+          reservation="six pairs, chosen where population strengths predict a difference; the right loss is "
+                      "ahead in all, but in the worst pair the wrong one finds more than the quarter allowed",
+          world=trade_names, truth=_blinder),
 )
