@@ -247,6 +247,10 @@ def clear_pictures(soup, folder: Path) -> None:
         if kind == "data:image/png":
             picture = clear(base64.b64decode(data))
             image["src"], source = f"{kind};base64,{base64.b64encode(picture).decode()}", io.BytesIO(picture)
+        if image["src"].endswith(".svg"):
+            *_, width, height = re.search(r'viewBox="([^"]*)"', source.read_text(encoding="utf-8"))[1].split()
+            image["width"], image["height"] = (round(float(points) * 4 / 3) for points in (width, height))
+            continue
         with Image.open(source) as opened:
             scale = 2 if opened.info.get("dpi", (0,))[0] > 150 else 1  # tools/figures.py
             image["width"], image["height"] = (pixels // scale for pixels in opened.size)
@@ -392,6 +396,9 @@ def polish(site: Path) -> None:
     (site / "llms.txt").write_text(listed, encoding="utf-8")
     for path in site.rglob("*.png"):
         path.write_bytes(clear(path.read_bytes()))
+    for path in (site / "reproduction").glob("*.svg"):
+        picture = path.read_text(encoding="utf-8").replace('"fill: #ffffff"', '"fill: none"')
+        path.write_text(picture, encoding="utf-8")
     for notebook in (ROOT / "nbs").glob("*.ipynb"):
         page = json.loads(notebook.read_text(encoding="utf-8"))
         page["cells"].insert(1, {"cell_type": "code", "id": "install", "metadata": {}, "outputs": [],
