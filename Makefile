@@ -1,11 +1,11 @@
 # make run: environment and main job. make test: environment and every check. make docs: the site in _docs.
-# By hand only: make test-everywhere, the checks as other processors would run them; make mutate, how many of 300 small faults the checks notice (an hour or more); make bench, timings.
+# By hand only: make test-everywhere, the checks as other processors would run them; make mutate, how many of 300 small faults the checks notice (an hour or more); make bench-check, what users call beside kept timings.
 PYTHON ?= python3.11
 BIN := .venv/bin
 export MPLBACKEND := agg
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: run test test-everywhere bench mutate docs clean
+.PHONY: run test test-everywhere bench-check mutate docs clean
 run: .venv/ready
 	$(BIN)/multiindex learn --target "h4(z1)+h4(z2)" --d 100 --n-per-d 200 --loss mse huber --out results
 
@@ -18,8 +18,8 @@ test: .venv/ready
 test-everywhere: .venv/ready
 	$(BIN)/python tools/everywhere.py
 
-bench: .venv/ready
-	$(BIN)/python -m pytest tests/bench_speed.py
+bench-check: .venv/ready
+	$(BIN)/python tools/bench_check.py
 
 mutate: .venv/ready
 	$(BIN)/python tools/mutate.py

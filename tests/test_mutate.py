@@ -76,3 +76,10 @@ def test_the_sample_stays_and_what_is_gone_is_replaced(tool, toy, tmp_path):
     text = tool.report(sample, mutants, {first: "", rest[0]: "cell test"}, gone, {"00": "00_toy"})
     assert ("| 00_toy | 2 | 0 | 1 | 0 | 1 | 50% |" in text and "nobody asks" in text
             and "- 00-gone it was equal" in text)
+
+
+def test_a_call_that_has_become_a_fifth_slower_is_named(tool):
+    "One that was not kept yet is not; nor one that is faster."
+    from bench_check import slower
+
+    assert slower({"a": 1.0, "b": 1.0, "c": 1.0}, {"a": 1.25, "b": 1.15, "c": 0.5, "new": 9.0}) == ["a"]

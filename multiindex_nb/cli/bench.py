@@ -130,8 +130,8 @@ def _call_rows(d: int, n: int, m: int) -> Iterator[dict]:
             seconds = time.perf_counter() - start  # long calls once, the others again
             seconds = median_seconds(run, 0.2) if seconds < 1 else seconds
         rate = measure_machine(1000, min_seconds=0.1, dtypes=["float64"]).rate["float64"]
-        yield {"call": name, "d": d, "n": n, "width": m, "seconds": seconds, "ratio": seconds * rate / flops,
-               "memory": memory / (8 * n * d)}
+        yield {"call": name, "d": d, "n": n, "width": m, "seconds": seconds, "rate": rate,
+               "ratio": seconds * rate / flops, "memory": memory / (8 * n * d)}
 
 # %% ../../nbs/57_bench.ipynb #call-lines
 def _call_lines(rows: list[dict]) -> list[str]:
