@@ -36,12 +36,12 @@ from ..problem.rows import is_lazy
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['PAIRS', 'FEW', 'MOST', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED', 'unrelated_sweep',
-           'Waves', 'slopes', 'leading', 'starts', 'rows_of', 'find_plane', 'Model', 'bounded', 'Search', 'Settings',
-           'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance', 'anew', 'fit_function', 'normal_scores',
-           'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows', 'in_order', 'look_deeper', 'in_white',
-           'set_model', 'off_graph', 'seed_of', 'blamed', 'checked_inputs', 'whole_table', 'FallbackWarning',
-           'OnIndices', 'MultiIndexRegressor', 'measured']
+__all__ = ['PAIRS', 'FEW', 'MOST', 'SMALL', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED',
+           'unrelated_sweep', 'Waves', 'slopes', 'leading', 'starts', 'rows_of', 'find_plane', 'Model', 'bounded',
+           'Search', 'Settings', 'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance', 'anew',
+           'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows', 'in_order',
+           'look_deeper', 'in_white', 'set_model', 'off_graph', 'seed_of', 'blamed', 'checked_inputs', 'whole_table',
+           'FallbackWarning', 'OnIndices', 'MultiIndexRegressor', 'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -109,13 +109,13 @@ def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[n
     return value, np.array([*dB.ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
 
 # %% ../../nbs/24_regressor.ipynb #24climb
-def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int,
-           tol: float = 2.2e-9) -> tuple[float, np.ndarray, np.ndarray]:
-    "L-BFGS on `_evidence` until it falls by less than a share `tol`: its value, B and h."
+def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int, tol: float = 2.2e-9,
+           goal: Callable = _evidence) -> tuple[float, np.ndarray, np.ndarray]:
+    "L-BFGS on `goal` until it falls by less than a share `tol`: its value, B and h."
     from scipy.optimize import minimize
 
     bounds = [(None, None)] * B.size + [(-14, 6), (-14, 4), (-16, 1)]
-    found = minimize(_evidence, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B",
+    found = minimize(goal, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B",
                      bounds=bounds, options=dict(maxiter=steps, maxcor=20, ftol=tol))
     return float(found.fun), found.x[:-3].reshape(B.shape), found.x[-3:]
 
@@ -156,6 +156,20 @@ def _score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> float:
     "Score (4) at the end of a climb."
     f = _settle(found, X, y, W)
     return f.score if f else math.inf
+
+# %% ../../nbs/24_regressor.ipynb #price-code
+def _priced(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
+            W: Float[np.ndarray, "m r"]) -> tuple[float, Float[np.ndarray, "k"]]:
+    "Formula (5) and its gradient at p, ordered as in `_evidence`."
+    (n, d), r = X.shape, W.shape[1]
+    B, size = p[:-3].reshape(r, d), np.exp(p[-3:])
+    slope, w = size[0] + size[1], d - (r - 1) / 2
+    kappa = math.e * n * slope / (d * size[2])
+    K = np.eye(r) + kappa * B @ B.T
+    inverse, (value, gradient) = np.linalg.inv(K), _evidence(p, X, y, W)
+    own = 0.5 * w * (r - np.trace(inverse)) * np.array([size[0] / slope, size[1] / slope, -1])
+    return value + 0.5 * w * np.linalg.slogdet(K)[1], gradient + np.r_[(w * kappa * inverse @ B).ravel(), own]
+
 
 # %% ../../nbs/24_regressor.ipynb #24starts
 def _label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
@@ -448,6 +462,7 @@ class Settings(Search):
     groups: tuple[_Group, ...]  # runs of stage 1
     steps: int | str  # T1 or the rule that chooses it
     width: int  # neurons
+    units: Float[np.ndarray, "d d"] | None = None  # from white rows to columns in their own units
 
 
 # %% ../../nbs/24_regressor.ipynb #24network
@@ -622,6 +637,37 @@ def _is_sure(X, y, f: Waves) -> bool:
     t = (t - t.mean()) / t.std()
     return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20), X, t, f.W) > _SURE
 
+# %% ../../nbs/24_regressor.ipynb #sharpen-code
+SMALL = 300  # rows up to which (5) is descended
+
+
+def _has_few(n: int, r: int) -> bool:
+    "Whether to descend (5): few rows, one or two indices."
+    return n <= SMALL and r <= 2
+
+
+@one_thread
+def _sharpen(X, y, found: Sequence[Waves], units: Float[np.ndarray, "d d"] | None) -> Waves:
+    "The lowest end of climbs down (5) from these functions, in the columns' own units."
+    units = np.eye(X.shape[1]) if units is None else units
+    Z, back, W = X @ units, np.linalg.pinv(units).T, found[0].W
+    ends = [_climb(f.B @ back, f.h, Z, y, W, 60, goal=_priced) for f in found]
+    value, B, h = min(ends, key=lambda end: end[0])
+    f = _settle((value, B @ units.T, h), X, y, W)
+    return replace(f, score=value) if f else found[0]
+
+
+def _told_plane(X, y, r: int, s: Settings) -> Waves:
+    "The plane for a given rank; where rows are few, also sought in the columns' own units, and sharpened."
+    found = [find_plane(X, y, r, s.seed, 40 * s.rounds)]
+    if not _has_few(len(y), r):
+        return found[0]
+    if s.units is not None:
+        f = find_plane(X @ s.units, y, r, s.seed, 40 * s.rounds if r == 1 else 0)
+        found.append(replace(f, B=f.B @ s.units.T))
+    return _sharpen(X, y, found, s.units)
+
+
 # %% ../../nbs/24_regressor.ipynb #24again
 def anew(X, y, f: Waves, s: Search) -> Callable:
     "How a fold finds its plane from the start, with no search where none was needed."
@@ -632,6 +678,8 @@ def anew(X, y, f: Waves, s: Search) -> Callable:
 
 def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: bool) -> Callable:
     "How a fold finds its plane: from that of all rows if r was given or none doubts it, else from the start."
+    if told and _has_few(len(y), len(f.B)):
+        return lambda X, y, seed: _sharpen(X, y, [f], s.units)
     if told:
         return lambda X, y, seed: find_plane(X, y, len(f.B), seed, 0, only=(rows_of(f.B), exact))
     if _is_sure(X, y, f):
@@ -807,8 +855,8 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, di
     rows, stacked = take_rows(X, few), torch.cat(planes).T
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
-    found = [fit_function(part, y[few].numpy(), find_plane(part, y[few].numpy(), r, s.seed, 0), s, True)
-             for part in parts]
+    t, s = y[few].numpy(), replace(s, units=None)
+    found = [fit_function(part, t, find_plane(part, t, r, s.seed, 0), s, True) for part in parts]
     k = min(range(3), key=lambda k: min(found[k][1].values()))
     inner, table = found[k]
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
@@ -832,8 +880,7 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
     errors."""
     part = sample_rows(len(y), max(MOST, 10 * X.shape[1]), s.seed)
     rows, labels = X[part].numpy(), y[part].numpy()
-    f, exact = choose_rank(rows, labels,
-                            s) if r is None else (find_plane(rows, labels, r, s.seed, 40 * s.rounds), None)
+    f, exact = choose_rank(rows, labels, s) if r is None else (_told_plane(rows, labels, r, s), None)
     return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None)
 
 # %% ../../nbs/24_regressor.ipynb #24deeper
@@ -891,6 +938,16 @@ def _set_whitening(model: BaseEstimator, part: Float[Tensor, "k d"], whitening: 
     model.scores_ = normal_scores(part) if model.whiten == "gauss" else None
     white = not is_white(part) if model.whiten == "auto" else bool(model.whiten)
     model.mean_, model.whitening_ = whitening() if white else (torch.zeros(part.shape[1]).double(), None)
+
+# %% ../../nbs/24_regressor.ipynb #own-units-code
+def _own_units(model: BaseEstimator, X: Float[Tensor, "n d"]) -> Float[np.ndarray, "d d"] | None:
+    "What takes white rows to the columns, each on its own scale; None where nothing was whitened."
+    if model.whitening_ is None:
+        return None
+    back = torch.linalg.pinv(model.whitening_).numpy()
+    size = (X.numpy() @ back).std(axis=0)
+    return back / np.where(size > 0, size, 1.0)
+
 
 # %% ../../nbs/24_regressor.ipynb #24basis
 def set_model(model: BaseEstimator, found: Model, X: Float[Tensor, "n d"]) -> None:
@@ -989,7 +1046,7 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     groups = tuple((labels, as_loss(name), order)
                    for labels, name, order in advice.groups) if model.loss == "auto" else ()
     s = Settings(model.rounds, model.level, seed, advice, groups or (("y", loss, 2),), model.steps,
-                 model.width)
+                 model.width, _own_units(model, X))
     r = model.n_indices if told else max(1, advice.rank)
     model.steps_, model.held_out_, model.third_order_ = choose_steps(X, y, r, s), {}, None
     if model.refine:
