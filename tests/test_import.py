@@ -1,10 +1,18 @@
 """Importing is quick, quiet and without side effects."""
 
 import ast
+import builtins
+import dis
+import importlib
 import json
+import pkgutil
 import subprocess
 import sys
 from pathlib import Path
+from types import CodeType
+
+import multiindex_nb
+import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 import house
@@ -44,6 +52,36 @@ def test_imports_go_one_way_between_the_parts():
     order = list(house.HOUSE)
     assert all(order.index(below) < order.index(part) for part, (_, allowed) in house.HOUSE.items()
                for below in allowed)
+
+
+def codes(outer: CodeType):
+    "The code of every function in it, however deep."
+    for inner in outer.co_consts:
+        if isinstance(inner, CodeType):
+            yield inner
+            yield from codes(inner)
+
+
+def unknown(text: str, known) -> set[str]:
+    "Global names that a function of the source `text` asks for and that are neither known nor built in."
+    asked = {step.argval for code in codes(compile(text, "", "exec")) for step in dis.get_instructions(code)
+             if step.opname == "LOAD_GLOBAL"}
+    return asked - set(known) - set(dir(builtins))
+
+
+@pytest.mark.parametrize("name", sorted(
+    module.name for module in pkgutil.walk_packages(multiindex_nb.__path__, "multiindex_nb.")
+    if not module.name.endswith("__main__")))
+def test_every_name_that_a_function_uses_is_there(name):
+    "An import in a cell that is not exported: the chapter runs, the module does not."
+    module = importlib.import_module(name)
+    assert unknown(Path(module.__file__).read_text(encoding="utf-8"), vars(module)) == set()
+
+
+def test_a_name_that_is_missing_is_noticed():
+    "In a function, and in a function within it."
+    text = "import math\ndef f(x):\n    return math.pi + lost + (lambda y: len(y) + gone)(x)"
+    assert unknown(text, {"math", "f"}) == {"lost", "gone"}
 
 
 def test_an_arrow_that_runs_back_up_is_noticed(monkeypatch):

@@ -17,6 +17,7 @@ from torch import Tensor
 from .best_steps import power_step
 from ..problem.hermite import gauss_hermite, tensor_rule
 from ..problem.losses import MSE, Loss, as_loss, second_order_matrix
+from ..engine.learner import projected_error
 from ..engine.network import TwoLayerNet, alignment, index_basis, symmetric_init
 from ..engine.power_iteration import auto_steps
 from .samples_and_time import needed_law, stream_matrices, weighed_points
