@@ -335,12 +335,14 @@ def numbers_in(found, depth: int = 0) -> list[float]:
 
 
 @functools.cache
-def usual(name: str) -> tuple[float, ...]:
-    "The numbers in the answer to good arguments."
+def usual(name: str) -> tuple[tuple[float, ...], float]:
+    "The numbers in the answer to good arguments, and the seconds of the processor that it took."
     f, good, _ = CALLS[name]
+    start = time.process_time()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return tuple(numbers_in(f(**good)))
+        found = f(**good)
+    return tuple(numbers_in(found)), time.process_time() - start
 
 
 class Slow(BaseException):
@@ -366,22 +368,13 @@ def not_finite(found, depth: int = 0) -> bool:
     return False
 
 
-@functools.cache
-def limit(name: str) -> float:
-    "Seconds of the processor that a call may take: two, or ten times as long as the usual one."
-    f, good, _ = CALLS[name]
-    start = time.process_time()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        f(**good)
-    return max(2.0, 10 * (time.process_time() - start))
-
-
 def verdict(name: str, changed: dict) -> str:
-    "'' for a right kind of answer to the call with some arguments replaced, or else what was wrong."
+    """'' for a right kind of answer to the call with some arguments replaced, or else what was wrong. Too
+    long is more than two seconds of the processor and more than ten times the usual call's."""
     f, good, kinds = CALLS[name]
-    seconds = limit(name)
-    expected = usual(name) if all(same_data(value, good.get(argument))
+    numbers, took = usual(name)
+    seconds = max(2.0, 10 * took)
+    expected = numbers if all(same_data(value, good.get(argument))
                                   for argument, value in changed.items()) else None
     signal.signal(signal.SIGVTALRM, ring)
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds)

@@ -498,11 +498,10 @@ def _published_cell(data: str, model: str, seed: int) -> dict:
     from sklearn.model_selection import KFold
 
     (X, y), total, ranks = _load_published(data), 0.0, []
-    learners = models(seed) | _learners(X.shape[1], seed)
     for train, test in KFold(10, shuffle=True, random_state=seed).split(X):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            fit = learners[model].fit(X[train], y[train])
+            fit = models(seed)[model].fit(X[train], y[train])
         total += np.square(fit.predict(X[test]) - y[test]).sum()
         if hasattr(fit, "regressor_") and hasattr(fit.regressor_["fit"], "n_indices_"):
             ranks.append(fit.regressor_["fit"].n_indices_)

@@ -1046,7 +1046,7 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     groups = tuple((labels, as_loss(name), order)
                    for labels, name, order in advice.groups) if model.loss == "auto" else ()
     s = Settings(model.rounds, model.level, seed, advice, groups or (("y", loss, 2),), model.steps,
-                 model.width, _own_units(model, X))
+                 model.width, _own_units(model, X) if len(X) <= SMALL else None)
     r = model.n_indices if told else max(1, advice.rank)
     model.steps_, model.held_out_, model.third_order_ = choose_steps(X, y, r, s), {}, None
     if model.refine:

@@ -86,7 +86,7 @@ export function pairs(m, d, seed) {
   return { W, a };
 }
 
-const dot = (u, v) => { let sum = 0; for (let k = 0; k < u.length; k++) sum += u[k] * v[k]; return sum; };
+const dot = (u, v) => rowDot(u, 0, v, 0, u.length);
 
 // --- Targets: + - * ** and parentheses over numbers, z1, z2, ... and the normalised Hermite polynomials h2(z1).
 

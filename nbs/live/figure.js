@@ -208,7 +208,10 @@ class Figure {
     }
     input.addEventListener('input', () => this.turn(key, read(), input));
     input.addEventListener('change', () => { this.dragging = null; });
-    for (const event of ['pointerenter', 'focus']) input.addEventListener(event, () => this.near(key).length && this.sides.forEach(S => S.fresh && S.worker?.postMessage({ id: this.ids, s: S.asked, others: this.near(key), known: true })));
+    for (const event of ['pointerenter', 'focus']) input.addEventListener(event, () => {
+      const others = this.near(key);
+      if (others.length) this.sides.forEach(S => S.fresh && S.worker?.postMessage({ id: this.ids, s: S.asked, others, known: true }));
+    });
     this.inputs[key] = { write, input };
     return element('label', {}, element('span', {}, label, show), input, ...(key === 'target' ? [this.lists] : []));
   }
