@@ -96,13 +96,21 @@ def _report_text(found: list[tuple[Claim, Verdict]], scale: str,
     return "\n".join(lines + [f"![{claim.id}: {claim.statement}]({claim.id}.svg)\n" for claim, _ in found])
 
 # %% ../nbs/20_reproduce.ipynb #20picture
+_TEXT = ("font.size", "axes.labelsize", "axes.titlesize", "legend.fontsize", "xtick.labelsize",
+         "ytick.labelsize")
+
+
 def _write_picture(claim: Claim, rows: list[dict], out: Path) -> None:
-    "The claim's picture in the folder `out`, whole or not at all."
+    "The claim's picture in the folder `out` as SVG and PDF, each whole or not at all."
     import matplotlib.style
 
-    with matplotlib.style.context([*STYLE, {"svg.hashsalt": claim.id}]):
-        write_whole(out / f"{claim.id}.svg",
-                    partial(claim.draw(rows).savefig, format="svg", metadata={"Date": None}))
+    with matplotlib.style.context([*STYLE, {"svg.hashsalt": claim.id} | dict.fromkeys(_TEXT, 7)]):
+        figure = claim.draw(rows)
+        width, height = figure.get_size_inches()
+        figure.set_size_inches(6.8 if width > 5 else 3.3, max(0.8 * height, 2.1))
+        for kind, day in (("svg", "Date"), ("pdf", "CreationDate")):
+            write_whole(out / f"{claim.id}.{kind}",
+                        partial(figure.savefig, format=kind, metadata={day: None}))
 
 # %% ../nbs/20_reproduce.ipynb #997d96a6
 def reproduce(

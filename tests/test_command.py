@@ -145,7 +145,7 @@ def test_reproduce_writes_a_report_and_goes_on_from_stored_results(tmp_path):
     first = run(["reproduce", "--claim", "c1", "--jobs", 2], tmp_path)
     assert (first.returncode, first.stderr) == (0, "") and "holds" in first.stdout
     folder = tmp_path / "reproduction"
-    assert sorted(p.name for p in folder.iterdir()) == ["C1.svg", "REPRODUCTION.md", "results"]
+    assert sorted(p.name for p in folder.iterdir()) == ["C1.pdf", "C1.svg", "REPRODUCTION.md", "results"]
     report, stored = (folder / "REPRODUCTION.md").read_text(), folder / "results" / "C1-small.parquet"
     rows = parquet.read_table(stored)
     assert "| C1 |" in report and "**holds**" in report and len(rows) == 240

@@ -191,7 +191,8 @@ def _c3_draw(rows: list[dict]):
     axes[2].set(xscale="log", xlabel="d", ylabel="best $T_1$")
     axes[2].set_xticks(dims, dims, fontsize=7)
     axes[2].set_xticks([], minor=True)
-    axes[2].legend(fontsize=7)
+    axes[2].set_ylim(top=axes[2].get_ylim()[1] + 2)  # room for the names
+    axes[2].legend(fontsize=6, loc="upper left")
     return fig
 
 # %% ../../nbs/16_best_steps.ipynb #59bc0004

@@ -255,10 +255,11 @@ def _draw_degree(ax, rows: list[dict]) -> None:
 # %% ../../nbs/17_end_to_end.ipynb #c11-draw
 def _c11_draw(rows: list[dict]):
     "The main curves above, the four comparisons below."
-    fig, (above, below) = panels((2, 4), (13, 6.4))
-    for ax in above:
+    fig, axes = panels((4, 2), (7.6, 11))
+    below = axes[2:].ravel()
+    for ax in axes[:2].ravel():
         ax.set_axis_off()
-    for pair, target in zip((above[:2], above[2:]), _targets_of(rows, "d")):
+    for pair, target in zip(axes, _targets_of(rows, "d")):
         for ax, draw in zip(pair, (_draw_error, _draw_bulk)):
             ax.set_axis_on()
             draw(ax, rows, target)

@@ -309,7 +309,7 @@ def _draw_laws(ax, rows: list[dict]) -> None:
     ax.set_yticks(range(len(names)), [labels.get(law, law) + (", axes" if frame == "axes" else "")
                                       for law, frame in names], fontsize=8)
     ax.set(xlim=(0, 1.05), xlabel="subspace error", title="squared loss")
-    ax.legend(fontsize=7, ncol=2)
+    ax.legend(fontsize=7, ncol=2, loc="upper center", bbox_to_anchor=(0.5, -0.12))
 
 # %% ../../nbs/18_outside_theory.ipynb #c12-draw
 def _c12_draw(rows: list[dict]):

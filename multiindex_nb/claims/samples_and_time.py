@@ -339,7 +339,7 @@ def _draw_needed(ax, rows: list[dict], target: str) -> None:
             steps = _RULES.get(curve, lambda d, curve=curve: int(curve[-1]))
             ax.plot(list(reached), [needed_law(link, loss, d, steps(d)) for d in reached], ":", color=f"C{i}")
     ax.set(xscale="log", yscale="log", xlabel="d", ylabel="n/d needed", title="dotted: formula (1)")
-    ax.legend(fontsize=6)
+    ax.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1, 1))
 
 # %% ../../nbs/12_samples_and_time.ipynb #c4-draw
 def _c04_draw(rows: list[dict]):
