@@ -108,6 +108,8 @@ def _write_picture(claim: Claim, rows: list[dict], out: Path) -> None:
         figure = claim.draw(rows)
         width, height = figure.get_size_inches()
         figure.set_size_inches(6.8 if width > 5 else 3.3, max(0.8 * height, 2.1))
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")  # once for both files
         for kind, day in (("svg", "Date"), ("pdf", "CreationDate")):
             write_whole(out / f"{claim.id}.{kind}",
                         partial(figure.savefig, format=kind, metadata={day: None}))
