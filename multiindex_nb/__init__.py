@@ -11,10 +11,11 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
            'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
            'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
-           'MultiIndexRegressor', 'MultiIndexClassifier', 'third_order_directions', 'ThirdOrder', 'lazy_sample',
-           'slope_law', 'predict_spectrum', 'predict_neurons', 'predict_errors', 'plot_prediction',
-           'SpectrumPrediction', 'NeuronPrediction', 'samples_needed', 'best_of_family', 'best_loss', 'best_ratio',
-           'critical_ratio', 'SampleNeed', 'FamilyBest', 'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
+           'MultiIndexRegressor', 'MultiIndexClassifier', 'direction_intervals', 'plot_model', 'Directions',
+           'third_order_directions', 'ThirdOrder', 'lazy_sample', 'slope_law', 'predict_spectrum', 'predict_neurons',
+           'predict_errors', 'plot_prediction', 'SpectrumPrediction', 'NeuronPrediction', 'samples_needed',
+           'best_of_family', 'best_loss', 'best_ratio', 'critical_ratio', 'SampleNeed', 'FamilyBest', 'plot_neurons',
+           'plot_errors', 'animate_neurons', 'Explorer']
 
 # %% ../nbs/api.ipynb #early-stop-code
 def _heed_interrupt() -> None:
@@ -81,7 +82,8 @@ _all_ = [
     "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle",
     "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice",
-    "MultiIndexRegressor", "MultiIndexClassifier", "third_order_directions", "ThirdOrder",
+    "MultiIndexRegressor", "MultiIndexClassifier", "direction_intervals", "plot_model", "Directions",
+    "third_order_directions", "ThirdOrder",
     "lazy_sample", "slope_law", "predict_spectrum", "predict_neurons", "predict_errors", "plot_prediction",
     "SpectrumPrediction", "NeuronPrediction",
     "samples_needed", "best_of_family", "best_loss", "best_ratio", "critical_ratio", "SampleNeed",
@@ -92,6 +94,7 @@ _all_ = [
 # %% ../nbs/api.ipynb #a14c3fb6
 if TYPE_CHECKING:
     from multiindex_nb.estimator.classifier import MultiIndexClassifier
+    from multiindex_nb.estimator.meaning import Directions, direction_intervals, plot_model
     from multiindex_nb.estimator.regressor import MultiIndexRegressor
 else:
 
@@ -99,7 +102,8 @@ else:
         "The estimators, loaded on first use."
         from importlib import import_module
 
-        places = {"MultiIndexRegressor": "regressor", "MultiIndexClassifier": "classifier"}
+        places = {"MultiIndexRegressor": "regressor", "MultiIndexClassifier": "classifier",
+                  "direction_intervals": "meaning", "Directions": "meaning", "plot_model": "meaning"}
         if name not in places:
             raise AttributeError(f"module 'multiindex_nb' has no attribute {name!r}")
         return getattr(import_module(f"multiindex_nb.estimator.{places[name]}"), name)

@@ -243,8 +243,9 @@ def test_lazy_rows_are_checked_as_in_memory(kind, change, words):
 
 @pytest.mark.parametrize("call", [
     lambda X, y: mi.refine_subspace(X, y, np.eye(4)[:2]),
-    lambda X, y: mi.polish_subspace(X, y, np.eye(4)[:2]), mi.advise_loss, mi.third_order_directions],
-    ids=["refine", "polish", "advise", "third order"])
+    lambda X, y: mi.polish_subspace(X, y, np.eye(4)[:2]), mi.advise_loss, mi.third_order_directions,
+    lambda X, y: mi.direction_intervals(mi.MultiIndexRegressor(1).fit(X[:50].compute(), y[:50]), X, y)],
+    ids=["refine", "polish", "advise", "third order", "intervals"])
 def test_what_needs_all_rows_refuses_a_plan(call):
     "By name and with a remedy, not by a method that Dask's arrays lack."
     X = np.random.default_rng(0).standard_normal((200, 4))

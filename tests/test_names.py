@@ -43,6 +43,8 @@ SIGNATURES = {
     "animate_neurons": ["runs", "U", "path"],
     "Explorer": ["setting", "wait"],
     "MultiIndexRegressor": ["n_indices", "loss", "steps", "width", "refine", "random_state"],
+    "direction_intervals": ["model", "X", "y", "level", "seed"],
+    "plot_model": ["model", "X", "y"],
     "MultiIndexClassifier": ["n_indices", "whiten", "level", "rounds", "random_state"],
     "MSE": [],
     "Huber": ["delta"],
