@@ -5,11 +5,12 @@
 # %% ../../nbs/07_learner.ipynb #f2d4868a
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +26,7 @@ from .power_iteration import (
 from .readout import PENALTY, ReadoutReport, check_readout, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
 from ..problem.losses import Loss, as_loss, empirical_spectrum
+from ..problem.blocks import passes
 from ..problem.rows import (FewSamplesWarning, as_rows, by_chunk, check_data, check_paired,
                                         in_double, is_lazy, quiet_check, take_rows, to_device)
 from ..problem.targets import Target, generator, seed_gate
@@ -167,6 +169,13 @@ def _device_gate(value, name: str) -> torch.device:
         raise ValueError(
             f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
 
+
+def _folder_gate(value, name: str) -> str | os.PathLike:
+    "A gate for the name of a folder."
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise TypeError(f"{name} must be the name of a folder, got {shown(value)}")
+    return value
+
 # %% ../../nbs/07_learner.ipynb #learner-set
 _SCALE, _FACTORS = 0.3, (1.0, 0.5, 0.25)
 
@@ -202,18 +211,22 @@ def _second_stage(net: TwoLayerNet, D2: tuple[Tensor, Tensor], loss: Loss | str,
     return partial(train_readout, net, *D2, loss, weight_decay=decay, seed=seed)
 
 # %% ../../nbs/07_learner.ipynb #x-run-stages
-_Stage1 = Callable[..., History]  # given U, S and progress
 _Stage2 = Callable[..., ReadoutReport]  # given progress
 
 
-def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, choice: Choice,
-                stage1: _Stage1, stage2: _Stage2, U, seed: int, progress) -> LearnResult:
+def _run(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss | str, choice: Choice,
+         how: tuple[Any, Any, str], stage2: _Stage2, U, seed: int, progress, checkpoint) -> LearnResult:
     "Spectrum, stage 1, check, stage 2; a hopeless verdict is a warning."
-    hide = None if progress is None else not progress
-    with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
+    if checkpoint is not None and not is_lazy(D1[0]):
+        raise ValueError("checkpoint is for X as a Dask array, got rows in memory: leave it out")
+    hide, loss = None if progress is None else not progress, as_loss(loss)
+    with passes(checkpoint, progress), warnings.catch_warnings(), tqdm(
+            total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
         warnings.simplefilter("ignore", FewSamplesWarning)  # said once, by check_learn_data
         spectrum = empirical_spectrum(*D1, loss, seed=seed)
-        history = stage1(U=spectrum.vectors[:r] if U is None else U, progress=progress, S=spectrum.matrix)
+        lr, decay, engine = how
+        history = train_first_layer(net, *D1, loss, choice.steps, lr, decay, engine, progress=progress,
+                                    U=spectrum.vectors[:r] if U is None else U, S=spectrum.matrix)
         bar.update()
         report = check_recovery(net, *D1, r, loss, history, U, seed, spectrum)
         bar.update()
@@ -228,7 +241,7 @@ def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss,
 _GATES = dict(r=count(1), loss=as_loss, steps=STEPS, width=count(2, 10**6), lr=RATE, weight_decay=DECAY,
               engine=ENGINE, activation=as_activation, init_scale=real(1e-300, 1e100, "auto"),
               readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate,
-              progress=flag, device=_device_gate, faithful=flag)
+              progress=flag, device=_device_gate, faithful=flag, checkpoint=_folder_gate)
 
 # %% ../../nbs/07_learner.ipynb #12b18d22
 @gated(**_GATES)
@@ -253,14 +266,14 @@ def learn(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
     faithful: bool = False,  # the paper's letter: half of X a stage, tiny e0, ceil(sqrt(log d)) steps
+    checkpoint: str | os.PathLike | None = None,  # folder: passes over a Dask array that it has are not made
 ) -> LearnResult:
     "Both stages of arXiv 2511.15120; `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
     D1, D2 = _check_learn_data(X, y, X2, y2, r, U, faithful, seed, device)
     choice = _choose(D1, D2, steps, init_scale, faithful)
     net = _fresh_net(D1, width, choice, activation, engine, U, lr, seed)
     stage2 = _second_stage(net, D2, readout_loss, readout_decay, seed)
-    stage1 = partial(train_first_layer, net, *D1, loss, choice.steps, lr, weight_decay, engine)
-    return _run_stages(net, D1, r, as_loss(loss), choice, stage1, stage2, U, seed, progress)
+    return _run(net, D1, r, loss, choice, (lr, weight_decay, engine), stage2, U, seed, progress, checkpoint)
 
 # %% ../../nbs/07_learner.ipynb #7f43568f
 @gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation,
