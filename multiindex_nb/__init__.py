@@ -9,13 +9,13 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'empirical_spectrum', 'plot_spectrum', 'TwoLayerNet', 'symmetric_init', 'alignment', 'coverage',
            'train_first_layer', 'History', 'DivergenceError', 'plot_history', 'recovered_subspace', 'subspace_error',
            'check_recovery', 'RecoveryReport', 'NoOutlierWarning', 'BlindLossWarning', 'train_readout', 'ReadoutReport',
-           'NotConvergedWarning', 'learn', 'LearnResult', 'oracle', 'relative_error', 'plan_run', 'Plan',
-           'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice', 'plot_advice',
-           'MultiIndexRegressor', 'MultiIndexClassifier', 'direction_intervals', 'plot_model', 'Directions',
-           'third_order_directions', 'ThirdOrder', 'lazy_sample', 'slope_law', 'predict_spectrum', 'predict_neurons',
-           'predict_errors', 'plot_prediction', 'SpectrumPrediction', 'NeuronPrediction', 'samples_needed',
-           'best_of_family', 'best_loss', 'best_ratio', 'critical_ratio', 'SampleNeed', 'FamilyBest', 'plot_neurons',
-           'plot_errors', 'animate_neurons', 'Explorer']
+           'NotConvergedWarning', 'learn', 'LearnResult', 'learn_many', 'LearnedMany', 'oracle', 'relative_error',
+           'plan_run', 'Plan', 'refine_subspace', 'Refinement', 'polish_subspace', 'Polish', 'advise_loss', 'Advice',
+           'plot_advice', 'MultiIndexRegressor', 'MultiIndexClassifier', 'direction_intervals', 'plot_model',
+           'Directions', 'third_order_directions', 'ThirdOrder', 'lazy_sample', 'slope_law', 'predict_spectrum',
+           'predict_neurons', 'predict_errors', 'plot_prediction', 'SpectrumPrediction', 'NeuronPrediction',
+           'samples_needed', 'best_of_family', 'best_loss', 'best_ratio', 'critical_ratio', 'SampleNeed', 'FamilyBest',
+           'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
 
 # %% ../nbs/api.ipynb #early-stop-code
 def _heed_interrupt() -> None:
@@ -48,7 +48,7 @@ from .estimator.adviser import Advice, advise_loss, plot_advice
 from .engine.cost import Plan, plan_run
 from .explorer import Explorer
 from .problem.hermite import hermite
-from .engine.learner import LearnResult, learn, oracle, relative_error
+from .engine.learner import LearnedMany, LearnResult, learn, learn_many, oracle, relative_error
 from .problem.losses import (L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss,
                                           empirical_spectrum, plot_spectrum, population_spectrum,
                                           second_order_matrix)
@@ -79,7 +79,8 @@ _all_ = [
     "train_first_layer", "History", "DivergenceError", "plot_history",
     "recovered_subspace", "subspace_error", "check_recovery", "RecoveryReport", "NoOutlierWarning",
     "BlindLossWarning",
-    "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "oracle",
+    "train_readout", "ReadoutReport", "NotConvergedWarning", "learn", "LearnResult", "learn_many",
+    "LearnedMany", "oracle",
     "relative_error", "plan_run", "Plan",
     "refine_subspace", "Refinement", "polish_subspace", "Polish", "advise_loss", "Advice", "plot_advice",
     "MultiIndexRegressor", "MultiIndexClassifier", "direction_intervals", "plot_model", "Directions",

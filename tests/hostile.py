@@ -142,7 +142,11 @@ CALLS = {
               dict(X="X", y="y", r="count", loss="loss", steps="count", width="count", X2="X", y2="y",
                    lr="rates", weight_decay="real", engine="word", activation="word", init_scale="real",
                    readout_loss="loss", readout_decay="real", U="matrix", seed="seed", device="word",
-                   progress="flag", faithful="flag")),
+                   progress="flag", faithful="flag", checkpoint="word")),
+    "learn_many": (mi.learn_many,
+                   dict(X=X.reshape(2, 80, D), y=Y.reshape(2, 80), r=2, loss="mse", steps=1, width=8, seed=0),
+                   dict(X="matrix", y="matrix", r="count", loss="loss", steps="count", width="count",
+                        seed="seed")),
     "learn().predict": (LEARNT.predict, dict(X=X), dict(X="rows")),
     "oracle": (mi.oracle,
                dict(U=U, X2=X, y2=Y, width=8, readout_loss="mse", readout_decay="gcv", activation="cosine",
@@ -225,8 +229,8 @@ CALLS = {
                         dict(runs="object", U="matrix", path="text", frames="count", fps="count")),
 }
 # made by others, or without arguments
-RESULTS = {"Loss", "MSE", "L1", "History", "RecoveryReport", "ReadoutReport", "LearnResult", "Plan",
-           "Refinement", "Polish", "Advice", "SpectrumPrediction", "NeuronPrediction", "SampleNeed",
+RESULTS = {"Loss", "MSE", "L1", "History", "RecoveryReport", "ReadoutReport", "LearnResult", "LearnedMany",
+           "Plan", "Refinement", "Polish", "Advice", "SpectrumPrediction", "NeuronPrediction", "SampleNeed",
            "FamilyBest", "Explorer", "ThirdOrder"}
 
 NOTHING = [Odd(), object(), object, dict(a=1), {1, 2}, lambda: 0, datetime.datetime(2026, 1, 1), b"abc",

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from forks import start_module
+from forks import FORKS, finished, start_module
 from sklearn.exceptions import DataConversionWarning
 
 import multiindex_nb as mi
@@ -166,6 +166,109 @@ def test_scheduler_killed(phase, monkeypatch, tmp_path):
         finally:
             for process in (scheduler, worker):
                 process.kill(), process.join()
+
+
+def reads(lazy, log, stop=0, end=None):
+    "The same rows; every chunk read leaves a mark, and at that of number `stop` the process ends."
+    def read(chunk):
+        log.append(len(chunk))
+        if len(log) == stop:
+            end()
+        return chunk
+
+    return lazy.map_blocks(read, dtype=float, meta=np.zeros((0, 0)))
+
+
+CHUNKS, KEPT = 4, dict(r=2, loss="huber", steps=2, width=16, seed=1)
+
+
+def cut_short(folder, stop):
+    "`learn` with a checkpoint, killed at a read."
+    torch.set_num_threads(1)
+    _, y, lazy = rows(n=4400, d=6, chunk=1100)
+    end = lambda: os.kill(os.getpid(), signal.SIGKILL)
+    mi.learn(reads(lazy, [], stop, end), y, **KEPT, checkpoint=folder)
+
+
+def test_a_run_goes_on_from_its_last_finished_pass(tmp_path):
+    """SIGKILL in each pass: the next call makes that pass and those after it, gives the same bits, and then
+    makes none."""
+    _, y, lazy = rows(n=4400, d=6, chunk=1100)
+    log: list[int] = []
+    plain = mi.learn(reads(lazy, log), y, **KEPT)
+    passes = len(log) // CHUNKS
+    assert passes == 7
+    for k in range(passes):
+        folder = tmp_path / str(k)
+        extra = 1 if k < 4 else 2  # reads of a chunk to see which rows they are, X and what is held out
+        process = FORKS.Process(target=cut_short, args=(folder, extra + CHUNKS * k + 3))
+        process.start()
+        assert finished(process) == -signal.SIGKILL and len(list(folder.iterdir())) == k
+        for rest in (CHUNKS * (passes - k), 0):
+            log.clear()
+            again = mi.learn(reads(lazy, log), y, **KEPT, checkpoint=folder)
+            assert torch.equal(again.net.W, plain.net.W) and torch.equal(again.net.a, plain.net.a)
+            assert len(log) == rest + 2
+
+
+def damage(file, how):
+    "Cut a file short, change one byte of it, or put something else in its place."
+    text = file.read_bytes()
+    half = len(text) // 2
+    file.write_bytes({"cut": text[:half], "changed": text[:half] + bytes([text[half] ^ 1]) + text[half + 1:],
+                      "empty": b"", "other": b"passes"}[how])
+
+
+def test_a_kept_pass_is_used_where_it_is_the_same(tmp_path, monkeypatch):
+    """Other rows, labels or settings take passes of their own; a damaged file is said and its pass made
+    again; a full disk is a warning."""
+    X, y, lazy = rows(n=4400, d=6, chunk=1100)
+    run = lambda X, y, **other: mi.learn(X, y, **dict(KEPT, checkpoint=tmp_path) | other)
+    plain = run(lazy, y)
+    before = set(tmp_path.iterdir())
+    for source, labels, other in ((lazy * 2, y, {}), (lazy, -y, {}), (lazy, y, dict(loss="mse")),
+                                  (lazy, y, dict(width=18)), (lazy, y, dict(seed=2))):
+        own = mi.learn(source, labels, **KEPT | other)
+        assert torch.equal(run(source, labels, **other).net.a, own.net.a)
+    for how in ("cut", "changed", "empty", "other"):
+        for file in before:
+            damage(file, how)
+        with pytest.warns(UserWarning, match="damaged, its pass is made again"):
+            assert torch.equal(run(lazy, y).net.a, plain.net.a)
+    log: list[int] = []
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="passes cannot be kept in .*file"):
+        run(reads(lazy, log), y, checkpoint=tmp_path / "file" / "folder")
+    with pytest.raises(ValueError, match="checkpoint is for X as a Dask array"):
+        run(X, y)
+    assert not log
+    monkeypatch.setattr(np, "savez", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.warns(UserWarning, match="could not be kept in .*: No space left"):
+        assert torch.equal(run(lazy, y, checkpoint=tmp_path / "full").net.a, plain.net.a)
+    assert not list((tmp_path / "full").iterdir())
+
+
+def test_what_goes_to_the_rows_is_small(monkeypatch, cluster):
+    """Neither rows nor all labels go with a pass: its functions hold the network, and columns that a cluster
+    has had are named."""
+    import cloudpickle
+
+    from multiindex_nb.problem import blocks
+
+    X, y, lazy = rows(n=6000, d=10)
+    read, functions, plans = blocks.lazy_sums, [], []
+
+    def seen(X, columns, zeros, add):
+        functions.append(len(cloudpickle.dumps((zeros, add))))
+        plans.append(len(cloudpickle.dumps(blocks._cut(X.chunks[0], columns, True)[0])))
+        return read(X, columns, zeros, add)
+
+    monkeypatch.setattr(blocks, "lazy_sums", seen)
+    with cluster.get_client():
+        outside = mi.learn(lazy, y, **KEPT)
+    inside = mi.learn(X, y, **KEPT)
+    assert (inside.net.W - outside.net.W).norm() <= 1e-8 * inside.net.W.norm()
+    assert len(plans) == 7 and max(functions) < 20_000 and max(plans) < 2000 < 8 * len(y)
 
 
 def test_bad_entries_in_a_chunk_are_found(tmp_path):

@@ -69,6 +69,8 @@ def whole(U: Tensor, X: Tensor, y: Tensor, rows: np.ndarray, labels: np.ndarray)
     "Chapters 07, 21 to 23: the method, and what goes on from its plane."
     result = assert_type(mi.learn(X, y, r=2, loss="mse", width=32, X2=X, y2=y, U=U, seed=0), mi.LearnResult)
     assert_type(str(mi.learn(rows, labels, 2, width=32, faithful=True).choice), str)
+    many = assert_type(mi.learn_many(X[None], y[None], 2, width=32), mi.LearnedMany)
+    assert_type(many.predict(rows[None]), Tensor)
     again = mi.learn(rows, labels, 2, mi.Huber(), 3, 32, rows, labels, lr=0.5, weight_decay=2.0, U=U.numpy(),
                      init_scale=1e-3)
     assert_type((result.predict(X), again.predict(rows), result.subspace), tuple[Tensor, Tensor, Tensor])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +21,7 @@ from ..problem.losses import MSE
 from ..problem.targets import generator
 
 # %% auto #0
-__all__ = ['FEW', 'choice', 'held_losses', 'ridge_scores', 'fit_solver', 'holdout_scores']
+__all__ = ['FEW', 'choice', 'held_losses', 'ridge_scores', 'ridge_many', 'fit_solver', 'holdout_scores']
 
 # %% ../../nbs/45_decay.ipynb #81e969b4
 def _gcv_scores(path: RidgePath, grid: list[float]) -> list[float]:
@@ -114,6 +115,45 @@ def ridge_scores(rows: Features, y, c, rule: str, seed) -> tuple[RidgePath, dict
     path = ridge_path(rows, y - c)
     scores = dict(zip(path.grid(), _gcv_scores(path, path.grid()))) if rule == "gcv" else {}
     return path, scores, min(scores, key=scores.__getitem__, default=math.nan)
+
+# %% ../../nbs/45_decay.ipynb #decay-many-paths
+def _many_paths(Phi: Float[Tensor, "k n m"], t: Float[Tensor, "k n"],
+                sizes: list[int]) -> tuple[Tensor, Tensor, Tensor]:
+    "s, Q and q of a `RidgePath` for each table: of all rows first, then of all but each part of these sizes."
+    parts = list(zip(Phi.split(sizes, dim=1), t[..., None].split(sizes, dim=1)))
+    n = Phi.new_tensor([sum(sizes), *(sum(sizes) - size for size in sizes)])[:, None, None, None]
+    G, g = torch.stack([P.mT @ P for P, _ in parts]), torch.stack([P.mT @ u for P, u in parts])
+    without = lambda sums: torch.cat([sums.sum(0)[None], sums.sum(0) - sums])
+    s, Q = torch.linalg.eigh(without(G) / n)
+    return s, Q, Q.mT @ without(g) / n
+
+
+def _many_at(s: Float[Tensor, "... m"], q: Float[Tensor, "... m 1"],
+             decay: Float[Tensor, "... 1 g"]) -> Float[Tensor, "... m g"]:
+    "`RidgePath.at` before its `lift`, for many paths and weight decays."
+    keep = (s > 1e-15 * s[..., -1:])[..., None]
+    return torch.where(keep, q / torch.where(keep, s.clamp(min=0)[..., None] + decay, 1.0), 0.0)
+
+# %% ../../nbs/45_decay.ipynb #decay-many
+def ridge_many(
+    Phi: Float[Tensor, "k n m"],  # features, m <= n < 4000
+    t: Float[Tensor, "k n"],  # centred labels
+    seeds: Sequence[int],  # of each table's hold-out
+) -> Float[Tensor, "k m"]:  # a
+    "For each table the readout of squared loss at the weight decay that its held-out rows choose."
+    split, n = [_held_parts(t.shape[1], seed) for seed in seeds], t.shape[1]
+    order, sizes = torch.stack([torch.cat(parts) for parts in split]), [len(part) for part in split[0]]
+    Phi, t = Phi.gather(1, order[..., None].expand_as(Phi)), t.gather(1, order)
+    s, Q, q = _many_paths(Phi, t, sizes)
+    grids = s[0, :, -1:] * torch.logspace(0, -13, 14, dtype=s.dtype)
+    readouts = Q[1:] @ _many_at(s[1:], q[1:], grids[:, None])
+    losses = torch.cat([(P @ a - u[..., None]).square() / 2 for P, u, a in zip(
+        Phi.split(sizes, 1), t.split(sizes, 1), readouts)], dim=1)
+    held = [_HeldOut(total, squares, n) for total, squares in zip(losses.sum(1), losses.mT @ losses)]
+    decay = torch.stack([grid[choice(one, True)] for grid, one in zip(grids, held)])[:, None, None]
+    a = Q[0] @ _many_at(s[0], q[0], decay)
+    gradient = Phi.mT @ (Phi @ a - t[..., None]) / n + decay * a  # one step of refinement, as for one table
+    return (a - Q[0] @ (Q[0].mT @ gradient / (s[0].clamp(min=0)[..., None] + decay)))[..., 0]
 
 # %% ../../nbs/45_decay.ipynb #decay-solver
 def fit_solver(Phi, y, c, loss, decay, start=None) -> Fit:

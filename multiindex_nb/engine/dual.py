@@ -39,6 +39,9 @@ class Features:
     def __len__(self) -> int:
         return self.source.shape[0]
 
+    def __reduce__(self) -> tuple:  # functions that hold features go where the rows are; a plan stays here
+        return Features, (None if is_lazy(self.source) else self.source, self.net)
+
     @property
     def width(self) -> int:
         "Number of features m."

@@ -5,11 +5,12 @@
 # %% ../../nbs/07_learner.ipynb #f2d4868a
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,15 +23,18 @@ from .activations import as_activation
 from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import (
     DECAY, ENGINE, RATE, STEPS, History, auto_steps, check_first_layer, train_first_layer)
-from .readout import PENALTY, ReadoutReport, check_readout, train_readout
+from .decay import FEW, ridge_many
+from .readout import PENALTY, ReadoutReport, check_readout, draw_biases, train_readout
 from .recovery import WARNINGS, RecoveryReport, check_recovery
 from ..problem.losses import Loss, as_loss, empirical_spectrum
+from ..problem.blocks import passes
 from ..problem.rows import (FewSamplesWarning, as_rows, by_chunk, check_data, check_paired,
                                         in_double, is_lazy, quiet_check, take_rows, to_device)
 from ..problem.targets import Target, generator, seed_gate
 
 # %% auto #0
-__all__ = ['split_rows', 'auto_scale', 'Choice', 'LearnResult', 'relative_error', 'learn', 'oracle', 'projected_error']
+__all__ = ['split_rows', 'auto_scale', 'Choice', 'LearnResult', 'relative_error', 'learn', 'LearnedMany', 'learn_many', 'oracle',
+           'projected_error']
 
 # %% ../../nbs/07_learner.ipynb #52a1097a
 def split_rows(
@@ -167,6 +171,13 @@ def _device_gate(value, name: str) -> torch.device:
         raise ValueError(
             f"{name} {str(value)[:40]!r} cannot be used: {str(error).splitlines()[0][:200]}") from None
 
+
+def _folder_gate(value, name: str) -> str | os.PathLike:
+    "A gate for the name of a folder."
+    if not isinstance(value, (str, os.PathLike)) or not str(value):
+        raise TypeError(f"{name} must be the name of a folder, got {shown(value)}")
+    return value
+
 # %% ../../nbs/07_learner.ipynb #learner-set
 _SCALE, _FACTORS = 0.3, (1.0, 0.5, 0.25)
 
@@ -202,18 +213,22 @@ def _second_stage(net: TwoLayerNet, D2: tuple[Tensor, Tensor], loss: Loss | str,
     return partial(train_readout, net, *D2, loss, weight_decay=decay, seed=seed)
 
 # %% ../../nbs/07_learner.ipynb #x-run-stages
-_Stage1 = Callable[..., History]  # given U, S and progress
 _Stage2 = Callable[..., ReadoutReport]  # given progress
 
 
-def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss, choice: Choice,
-                stage1: _Stage1, stage2: _Stage2, U, seed: int, progress) -> LearnResult:
+def _run(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss | str, choice: Choice,
+         how: tuple[Any, Any, str], stage2: _Stage2, U, seed: int, progress, checkpoint) -> LearnResult:
     "Spectrum, stage 1, check, stage 2; a hopeless verdict is a warning."
-    hide = None if progress is None else not progress
-    with warnings.catch_warnings(), tqdm(total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
+    if checkpoint is not None and not is_lazy(D1[0]):
+        raise ValueError("checkpoint is for X as a Dask array, got rows in memory: leave it out")
+    hide, loss = None if progress is None else not progress, as_loss(loss)
+    with passes(checkpoint, progress), warnings.catch_warnings(), tqdm(
+            total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
         warnings.simplefilter("ignore", FewSamplesWarning)  # said once, by check_learn_data
         spectrum = empirical_spectrum(*D1, loss, seed=seed)
-        history = stage1(U=spectrum.vectors[:r] if U is None else U, progress=progress, S=spectrum.matrix)
+        lr, decay, engine = how
+        history = train_first_layer(net, *D1, loss, choice.steps, lr, decay, engine, progress=progress,
+                                    U=spectrum.vectors[:r] if U is None else U, S=spectrum.matrix)
         bar.update()
         report = check_recovery(net, *D1, r, loss, history, U, seed, spectrum)
         bar.update()
@@ -228,7 +243,7 @@ def _run_stages(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss,
 _GATES = dict(r=count(1), loss=as_loss, steps=STEPS, width=count(2, 10**6), lr=RATE, weight_decay=DECAY,
               engine=ENGINE, activation=as_activation, init_scale=real(1e-300, 1e100, "auto"),
               readout_loss=as_loss, readout_decay=PENALTY, U=tensor(None, None), seed=seed_gate,
-              progress=flag, device=_device_gate, faithful=flag)
+              progress=flag, device=_device_gate, faithful=flag, checkpoint=_folder_gate)
 
 # %% ../../nbs/07_learner.ipynb #12b18d22
 @gated(**_GATES)
@@ -253,14 +268,107 @@ def learn(
     progress: bool | None = None,  # progress bar; None shows it in a terminal only
     device: str | torch.device | None = None,  # where to compute, "cuda" or "cpu"; None: where X is
     faithful: bool = False,  # the paper's letter: half of X a stage, tiny e0, ceil(sqrt(log d)) steps
+    checkpoint: str | os.PathLike | None = None,  # folder: passes over a Dask array that it has are not made
 ) -> LearnResult:
     "Both stages of arXiv 2511.15120; `ValueError`, `TypeError`, `DivergenceError`, or a `HopelessWarning`."
     D1, D2 = _check_learn_data(X, y, X2, y2, r, U, faithful, seed, device)
     choice = _choose(D1, D2, steps, init_scale, faithful)
     net = _fresh_net(D1, width, choice, activation, engine, U, lr, seed)
     stage2 = _second_stage(net, D2, readout_loss, readout_decay, seed)
-    stage1 = partial(train_first_layer, net, *D1, loss, choice.steps, lr, weight_decay, engine)
-    return _run_stages(net, D1, r, as_loss(loss), choice, stage1, stage2, U, seed, progress)
+    return _run(net, D1, r, loss, choice, (lr, weight_decay, engine), stage2, U, seed, progress, checkpoint)
+
+# %% ../../nbs/07_learner.ipynb #many-first
+def _many_slopes(y: Float[Tensor, "k n"], loss: Loss) -> Float[Tensor, "k n"]:
+    "`label_slope` of each row of labels."
+    low, high = y.aminmax(dim=1, keepdim=True)
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = loss.derivative(middle, y).sum(dim=1, keepdim=True) < 0
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return loss.derivative((low + high) / 2, y)
+
+# %% ../../nbs/07_learner.ipynb #many-steps
+def _many_steps(W: Float[Tensor, "k m d"], a: Float[Tensor, "k m 1"], S: Float[Tensor, "k d d"],
+                steps: int) -> Float[Tensor, "k m d"]:
+    "The power method on each W, with the step that leaves the median neuron at norm 1."
+    P, growth = W, W.new_zeros(len(W), 1, 1)
+    for _ in range(steps):
+        P = -a * (P @ S)
+        growth = growth + (top := P.abs().amax(dim=(1, 2), keepdim=True)).log()
+        P = P / top
+    median = P.norm(dim=2)[:, : W.shape[1] // 2].median(dim=1).values  # of a pair one will do
+    return P / median[:, None, None]
+
+# %% ../../nbs/07_learner.ipynb #many-result
+@dataclass(frozen=True)
+class LearnedMany:
+    "What `learn_many` returns: k networks of one size, and their planes."
+
+    W: Float[Tensor, "k m d"]
+    b: Float[Tensor, "k m"]
+    a: Float[Tensor, "k m"]
+    c: Float[Tensor, "k"]
+    subspace: Float[Tensor, "k r d"]  # recovered directions, orthonormal rows
+
+    def predict(self, X: Float[Array, "k n d"]) -> Float[Tensor, "k n"]:
+        "Each function at rows of its own; `ValueError` for other shapes."
+        rows = tensor(None, None, None)(X, "X").double()
+        if (len(rows), rows.shape[2]) != (len(self.W), self.W.shape[2]):
+            raise ValueError(f"X must have shape ({len(self.W)}, n, {self.W.shape[2]}), got {tuple(X.shape)}")
+        Phi = as_activation("cosine").value(rows @ self.W.mT + self.b[:, None])
+        return self.c[:, None] + (Phi @ self.a[..., None])[..., 0]
+
+# %% ../../nbs/07_learner.ipynb #many-learn
+def _some_many(X: Float[Tensor, "k n d"], y: Float[Tensor, "k n"], r: int, loss: Loss, steps: int,
+               width: int, seeds: Sequence[int]) -> LearnedMany:
+    "`learn_many` for a few tables, which stay in a cache."
+    nets = [symmetric_init(width, X.shape[2], _SCALE, seed) for seed in seeds]
+    for net, seed in zip(nets, seeds):
+        draw_biases(net, seed)
+    W, a, b = (torch.stack([getattr(net, name) for net in nets]) for name in "Wab")
+    S = (X * _many_slopes(y, loss)[..., None]).mT @ X / X.shape[1]
+    W, c = _many_steps(W, a[..., None], S, steps), y.mean(dim=1)
+    V = torch.linalg.svd(W, full_matrices=False)[2][:, :r]
+    for one in W:
+        _spread(one, _FACTORS)
+    Phi = nets[0].activation.value(X @ W.mT + b[:, None])
+    return LearnedMany(W, b, ridge_many(Phi, y - c[:, None], seeds), c, V)
+
+# %% ../../nbs/07_learner.ipynb #many
+def _check_many(X, y, r: int, width: int) -> tuple[Float[Tensor, "k n d"], Float[Tensor, "k n"]]:
+    "Tables and labels in float64; `ValueError` for other sizes, or for a table that `learn` refuses."
+    X, y = X.double(), y.double()
+    if y.shape != X.shape[:2] or not len(y):
+        raise ValueError(f"X must have shape (k, n, d) and y shape (k, n), got {tuple(X.shape)} and "
+                         f"{tuple(y.shape)}")
+    if not width <= X.shape[1] < FEW or r > min(X.shape[2], width):
+        raise ValueError(f"X must have at least width = {width} rows a table, fewer than {FEW}, and r = {r} "
+                         f"columns, got shape {tuple(X.shape)}; take learn")
+    for pair in zip(X, y):
+        quiet_check(*pair)
+    return X, y
+
+# %% ../../nbs/07_learner.ipynb #many-learn-all
+@gated(X=tensor(None, None, None), y=tensor(None, None), r=count(1), loss=as_loss,
+       steps=count(1, 10_000, "auto"), width=count(2, FEW), seed=count(0, 10**12))
+def learn_many(
+    X: Float[Array, "k n d"],  # inputs of k tables
+    y: Float[Array, "k n"],  # their labels
+    r: int,  # number of directions, 1 <= r <= d
+    loss: Loss | str = "huber",  # loss of stage 1
+    steps: int | Literal["auto"] = "auto",  # T1 >= 1; "auto" is ceil(1.5 sqrt(log d))
+    width: int = 64,  # neurons m, even, at most n
+    seed: int = 0,  # of the first table; table j has seed + j
+) -> LearnedMany:
+    "`learn(X[j], y[j], r, loss, steps, width, engine=\"power\", seed=seed + j)` for all j; `ValueError`."
+    rows, labels = _check_many(X, y, r, width)
+    _, n, d = rows.shape
+    steps = auto_steps(d, 1.5) if steps == "auto" else steps
+    size = max(1, 2**18 // (n * width))  # tables at a time
+    parts = [_some_many(*some, r, as_loss(loss), steps, width, range(seed, seed + len(rows))[k : k + size])
+             for k, some in zip(range(0, len(rows), size), zip(rows.split(size), labels.split(size)))]
+    join = lambda name: torch.cat([getattr(part, name) for part in parts])
+    return LearnedMany(*(join(field.name) for field in fields(LearnedMany)))
 
 # %% ../../nbs/07_learner.ipynb #7f43568f
 @gated(width=count(1, 10**6), readout_loss=as_loss, readout_decay=PENALTY, activation=as_activation,

@@ -5,21 +5,34 @@
 # %% ../../nbs/42_blocks.ipynb #blocks-imports
 from __future__ import annotations
 
+import hashlib
 import math
-from collections.abc import Callable, Sequence
+import os
+import tempfile
+import warnings
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
+from tqdm import tqdm
 
 from ..gate import as_tensor
 from .rows import is_lazy, whole_chunk
 
 # %% auto #0
-__all__ = ['BLOCK', 'TILE', 'Totals', 'sizes', 'add_product', 'add_gram', 'mirror', 'lazy_sums', 'row_sums', 'weighted_grams',
-           'weighted_gram']
+__all__ = ['BLOCK', 'TILE', 'Totals', 'sizes', 'add_product', 'add_gram', 'mirror', 'passes', 'lazy_sums', 'row_sums',
+           'weighted_grams', 'weighted_gram']
 
 # %% ../../nbs/42_blocks.ipynb #x-add-product
 BLOCK, TILE = 2048, 128  # rows and columns at a time: a tile of a block stays in the cache
@@ -86,6 +99,73 @@ def _merge_tree(plan: dict, name: str, keys: list, width: int) -> tuple:
         plan |= {key: (_add_up, group) for key, group in zip(keys, groups)}
     return keys[0]
 
+# %% ../../nbs/42_blocks.ipynb #x-passes
+@dataclass
+class _Passes:
+    "How passes over Dask arrays are made just now."
+
+    folder: Path | None = None  # where their sums are kept
+    hide: bool | None = True  # the bar; None shows it in a terminal only
+    # digests of arrays, by Dask's names, and columns at the workers, by their digests
+    known: dict[str, Any] = field(default_factory=dict)
+
+
+_OUTSIDE = _Passes()
+_NOW: ContextVar[_Passes] = ContextVar("passes", default=_OUTSIDE)
+
+# %% ../../nbs/42_blocks.ipynb #x-writable
+def _writable(folder: Path) -> Path:
+    "The folder, made if it is not there; `OSError` if nothing can be written in it."
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(4096))
+    except OSError as error:
+        raise type(error)(f"passes cannot be kept in {str(folder)!r}: {error.strerror}") from None
+    return folder
+
+# %% ../../nbs/42_blocks.ipynb #x-rows-bar
+@contextmanager
+def _rows_bar(sizes: dict[tuple, int]) -> Iterator[None]:
+    "A bar over rows while this process runs tasks of such names; a cluster has Dask's own dashboard."
+    from dask.callbacks import Callback
+
+    with tqdm(total=sum(sizes.values()), desc="pass", unit=" rows", unit_scale=True, delay=2, leave=False,
+              disable=_NOW.get().hide) as bar:
+        with Callback(posttask=lambda key, *_: bar.update(sizes.get(key, 0))):
+            yield
+
+# %% ../../nbs/42_blocks.ipynb #x-passes-2
+@contextmanager
+def passes(
+    keep: str | os.PathLike | None = None,  # folder for the sums of finished passes; None keeps none
+    progress: bool | None = None,  # a bar over rows with their rate; None shows it in a terminal only
+) -> Iterator[None]:
+    """Passes over a Dask array inside are kept as they end, and read where they were kept before; `OSError`
+    if they cannot be."""
+    folder = _NOW.get().folder if keep is None else _writable(Path(keep))
+    token = _NOW.set(_Passes(folder, None if progress is None else not progress))
+    try:
+        yield
+    finally:
+        _NOW.reset(token)
+
+# %% ../../nbs/42_blocks.ipynb #x-cut
+def _cut(rows: tuple[int, ...], columns: Sequence[Tensor], parallel: bool) -> tuple[list[list], list]:
+    "For each column its part for each chunk: a view, or the name of a task that holds it; and these tasks."
+    known, edges = _NOW.get().known, np.cumsum((0, *rows)).tolist()
+    if not parallel or _NOW.get() is _OUTSIDE:
+        return [[c.numpy()[low:high] for low, high in zip(edges, edges[1:])] for c in columns], []
+    import dask.array as da
+    from dask.core import flatten
+
+    names = [_digest(column, rows) for column in columns]
+    for name, column in zip(names, columns):
+        if name not in known:
+            known[name] = da.from_array(column.numpy(), chunks=(rows, *column.shape[1:])).persist()
+    sent = [known[name] for name in names]
+    return [[*flatten(column.__dask_keys__())] for column in sent], sent
+
 # %% ../../nbs/42_blocks.ipynb #x-lazy-sums
 def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
     """`row_sums` of a Dask array: partial sums in a tree for a scheduler that works in parallel, otherwise in
@@ -96,19 +176,85 @@ def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Ca
     from dask.delayed import Delayed
     from dask.highlevelgraph import HighLevelGraph
 
-    name, edges, parallel = f"row-sums-{uuid4().hex}", np.cumsum((0, *X.chunks[0])).tolist(), bool(
-        base.get_scheduler())
+    name, parallel = f"row-sums-{uuid4().hex}", bool(base.get_scheduler())
     plan: dict = {(name, "sums"): partial(_chunk_sums, zeros=zeros, add=add)}
+    cuts, sent = _cut(X.chunks[0], columns, parallel)
     keys = [row[0] for row in X.__dask_keys__()]
     length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
-    for k, (key, low, high) in enumerate(zip(keys, edges, edges[1:])):
-        cut = [c.numpy()[low:high] for c in columns]  # views, of which only the slice is sent
-        plan[name, k] = (_sum_chunk, (name, "sums"), key, high - low, cut, (name, k - 1) if k % length
-                         else None)
+    for k, (key, rows) in enumerate(zip(keys, X.chunks[0])):
+        plan[name, k] = (_sum_chunk, (name, "sums"), key, rows, [cut[k] for cut in cuts],
+                         (name, k - 1) if k % length else None)
     ends = [(name, min(k + length, len(keys)) - 1) for k in range(0, len(keys), length)]
     total = Delayed(_merge_tree(plan, name, ends, 4 if parallel else 2),
-                    HighLevelGraph.from_collections(name, plan, dependencies=[X]), layer=name)
-    return compute(total, scheduler=None if parallel else "synchronous")[0]
+                    HighLevelGraph.from_collections(name, plan, dependencies=[X, *sent]), layer=name)
+    with _rows_bar({(name, k): size for k, size in enumerate(X.chunks[0])}):
+        return compute(total, scheduler=None if parallel else "synchronous")[0]
+
+# %% ../../nbs/42_blocks.ipynb #x-digest
+def _digest(*parts) -> str:
+    "A hash of the content of arrays, tensors and functions, the same in every process."
+    import cloudpickle
+
+    class Plain(cloudpickle.Pickler):  # PyTorch's own form of a tensor has addresses in it
+        def reducer_override(self, one):
+            return (torch.from_numpy, (one.detach().cpu().numpy(),)) if isinstance(
+                one, Tensor) else super().reducer_override(one)
+
+    sink = hashlib.sha256()
+    Plain(SimpleNamespace(write=sink.update)).dump(parts)
+    return sink.hexdigest()[:32]
+
+
+def _rows_digest(X) -> str:
+    "A hash of a Dask array's sizes and of its largest chunk, made where the chunk is."
+    from dask import base, compute, delayed
+
+    known = _NOW.get().known
+    if X.name not in known:
+        chunk = X.blocks[int(np.argmax(X.chunks[0]))]
+        known[X.name] = _digest(X.chunks, str(X.dtype), compute(
+            delayed(_digest)(chunk), scheduler=None if base.get_scheduler() else "synchronous")[0])
+    return known[X.name]
+
+# %% ../../nbs/42_blocks.ipynb #x-kept-files
+def _read_pass(file: Path) -> Totals | None:
+    "Sums in a file, None if it is not there or damaged."
+    try:
+        with file.open("rb") as source, np.load(source, allow_pickle=False) as kept:
+            return tuple(torch.from_numpy(kept[f"arr_{k}"]) for k in range(len(kept.files)))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        warnings.warn(f"{file} is damaged, its pass is made again: {error}", stacklevel=2)
+        return None
+
+
+def _write_pass(file: Path, totals: Totals) -> None:
+    "Keep the sums under this name; a warning where that fails, and the run goes on."
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        with part.open("wb") as out:
+            np.savez(out, *(t.numpy() for t in totals))
+            os.fsync(out.fileno())
+        os.replace(part, file)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        warnings.warn(f"a pass could not be kept in {file}: {error.strerror}", stacklevel=2)
+
+# %% ../../nbs/42_blocks.ipynb #x-kept
+def _kept_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Callable) -> Totals:
+    "`lazy_sums`, or what it gave before where finished passes are kept."
+    from multiindex_nb import __version__
+
+    if (folder := _NOW.get().folder) is None:
+        return lazy_sums(X, columns, zeros, add)
+    file = folder / f"{_digest(__version__, _rows_digest(X), list(columns), zeros, add)}.npz"
+    totals = _read_pass(file)
+    if totals is None:
+        totals = lazy_sums(X, columns, zeros, add)
+        if all(torch.isfinite(t).all() for t in totals):
+            _write_pass(file, totals)
+    return totals
 
 # %% ../../nbs/42_blocks.ipynb #x-row-sums
 def row_sums(
@@ -119,20 +265,20 @@ def row_sums(
 ) -> Totals:
     """Sums over all rows, block by block; a Dask array is read once, with the scheduler in force or else one
     chunk at a time."""
-    return (lazy_sums if is_lazy(X) else _chunk_sums)(X, columns, zeros, add)
+    return (_kept_sums if is_lazy(X) else _chunk_sums)(X, columns, zeros, add)
 
 # %% ../../nbs/42_blocks.ipynb #x-weighted-grams
 def weighted_grams(X: Float[Tensor, "n d"], weights: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
     """`weighted_gram` for each row of `weights`, in one pass over X; `ValueError` if an X not seen before is
     not finite."""
-    d, device = X.shape[1], weights.device
+    d, q, device = X.shape[1], len(weights), weights.device  # numbers: functions travel with what they hold
 
     def add(totals: Totals, Xb: Tensor, wb: Tensor) -> None:
         for S, w in zip(totals[0], wb.T):
             add_gram(S, Xb, w.to(Xb.dtype))
 
     (S,) = row_sums(X, [weights.T],
-                    lambda: (torch.zeros(len(weights), d, d, dtype=torch.float64, device=device),), add)
+                    lambda: (torch.zeros(q, d, d, dtype=torch.float64, device=device),), add)
     if not torch.isfinite(S[0]).all():
         raise ValueError("X must be finite, got NaN or infinite entries")
     for matrix in S:
