@@ -21,7 +21,7 @@ setup(
     install_requires=cfg["requirements"].split(),
     extras_require={
         name: cfg[f"{key}_requirements"].split()
-        for name, key in {"dev": "dev", "lazy": "lazy", "peers": "peer"}.items()
+        for name, key in {"dev": "dev", "lazy": "lazy", "peers": "peer", "psdr": "psdr"}.items()
     },
     python_requires=">=" + cfg["min_python"],
     entry_points={"console_scripts": cfg["console_scripts"].split()},

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from types import ModuleType
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -42,14 +45,21 @@ class PeerResult:
     setting: str  # what the tuning chose
 
 # %% ../../nbs/25_peers.ipynb #25need
+_INSTALL = {"psdr": 'pip install "multiindex-nb[psdr]" && pip install --no-deps psdr==0.3.10'}
+_SATYRN = ModuleType("satyrn")  # psdr imports it; ridge approximation never calls it
+_SATYRN.picosat = None  # type: ignore[attr-defined]
+
+
 def need(module: str):
     "The module of a peer; `ImportError` of one line that says how to install it."
-    threads = torch.get_num_threads()
+    threads, package = torch.get_num_threads(), module.partition(".")[0]
+    if package == "psdr" and "satyrn" not in sys.modules and not importlib.util.find_spec("satyrn"):
+        sys.modules["satyrn"] = _SATYRN
     try:
         return importlib.import_module(module)
     except ImportError:
-        raise ImportError(
-            f"{module.partition('.')[0]} is missing, install the peers: pip install \"multiindex-nb[peers]\"") from None  # noqa: E501
+        how = _INSTALL.get(package, 'pip install "multiindex-nb[peers]"')
+        raise ImportError(f"{package} is missing, install the peers: {how}") from None
     finally:
         torch.set_num_threads(threads)  # importing direpack resets it
 
@@ -185,6 +195,31 @@ def _peer_rfm(X, y, r, seed):
         fit_rfm(X, (y - y.mean()) / y.std(), *setting, 8).M)[1][:, -r:].numpy()
     return _tuned(fit, _RFM_SETTINGS, X, y, seed, rounds=1)
 
+# %% ../../nbs/25_peers.ipynb #25psdrfit
+def _ridge_fit(X, y, degree: int, starts: Sequence[Float[np.ndarray, "d r"]]):
+    "psdr's fit with the least residual over the starts."
+    kind, found = need("psdr").PolynomialRidgeApproximation, []
+    with patch.object(np, "int", int, create=True):  # a name that NumPy has dropped
+        for start in starts:
+            model = kind(degree, start.shape[1])
+            model.fit(X, y, U0=start)
+            found.append((np.mean((model(X) - y) ** 2), len(found), model))
+    return min(found)[2]
+
+# %% ../../nbs/25_peers.ipynb #25psdrpeer
+_RIDGE_DEGREES = (2, 3, 4)
+
+
+def _peer_psdr(X, y, r, seed):
+    "Polynomial ridge approximation by variable projection, its degree by its own error on a fifth."
+    rng, y = np.random.default_rng(seed), (y - y.mean()) / y.std()
+    three = lambda: [np.linalg.qr(rng.standard_normal((X.shape[1], r)))[0] for _ in range(3)]
+    held, rest = np.split(rng.permutation(len(y)), [len(y) // 5])
+    fits = {p: _ridge_fit(X[rest], y[rest], p, three()) for p in _RIDGE_DEGREES}
+    told = {p: np.clip(fit(X[held]), y[rest].min(), y[rest].max()) for p, fit in fits.items()}
+    best = min(told, key=lambda p: np.mean((told[p] - y[held]) ** 2))
+    return _ridge_fit(X, y, best, [fit.U for fit in fits.values()] + three()).U, f"degree {best}"
+
 # %% ../../nbs/25_peers.ipynb #58a4319a
 def _peer_one_step(X, y, r, seed):
     "Stage 1 with a single giant step, T1 = 1, under squared or Huber's loss."
@@ -267,11 +302,11 @@ def _peer_mlp(X, y, r, seed):
 # %% ../../nbs/25_peers.ipynb #c904a2ff
 _FITS: dict[str, Callable] = {
     "SIR": _peer_sir, "SAVE": _peer_save, "PHD": _peer_phd, "CORE": _peer_core, "DR": _peer_dr,
-    "RFM": _peer_rfm, "RSDR": _peer_rsdr, "one-step": _peer_one_step, "joint-Adam": _peer_joint_adam,
-    "MLP": _peer_mlp}
+    "RFM": _peer_rfm, "RSDR": _peer_rsdr, "psdr": _peer_psdr, "one-step": _peer_one_step,
+    "joint-Adam": _peer_joint_adam, "MLP": _peer_mlp}
 PEERS = tuple(_FITS)
 PACKAGES = {**dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), "statsmodels.regression.dimred"),
-            "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr"}
+            "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr", "psdr": "psdr"}
 
 
 def available_peers() -> tuple[str, ...]:
@@ -346,14 +381,16 @@ def peers_sweep(
     scale: str,  # "small" or "full"
     names: Iterable[str] = (*PEERS, "ours"),  # who takes part
 ) -> Sweep:
-    "The grid; RSDR, the slowest, up to n = 20d only."
+    "The grid; RSDR, slow, up to n = 20d only, and psdr, slower, there on polynomials only."
     if scale == "small":
         points = product(peer=[p for p in names if p in ("SIR", "SAVE", "PHD", "RFM", "one-step")],
                          target=_POLYNOMIAL[:2], d=[20], n_per_d=[20], noise=[0.0])
         return Sweep("peers-small", peer_cell, points, 2)
     points = product(peer=list(names), target=list(PEER_TARGETS), d=[50], n_per_d=[10, 20, 40],
                      noise=[0.0, 0.5])
-    kept = tuple(p for p in points if p["peer"] != "RSDR" or p["n_per_d"] <= 20)
+    slow = {"RSDR": lambda p: p["n_per_d"] <= 20,
+            "psdr": lambda p: p["n_per_d"] == 20 and p["target"] in _POLYNOMIAL}
+    kept = tuple(p for p in points if slow.get(p["peer"], lambda p: True)(p))
     return Sweep("peers-full", peer_cell, kept, 3)
 
 # %% ../../nbs/25_peers.ipynb #3628a62f
@@ -425,7 +462,7 @@ def _draw_peers(
                       for k, t in enumerate(targets) if name in chosen[t, n_per_d, noise]]
             style = dict(color="k", marker="*",
                          ms=11) if name == "ours" else dict(
-                             color=f"C{i}", marker="osv^D<>pXP"[i], ms=6, alpha=0.8)
+                             color=f"C{i}", marker="osv^D<>hpXP"[i], ms=6, alpha=0.8)
             ax.plot([max(e, _LEAST) for e, _ in points], [k for _, k in points], ls="", label=name, **style)
         ax.set(xscale="log", xlim=(_LEAST / 1.3, 1.2),
                xlabel=f"subspace error, median ({_LEAST:g} is the floor)",
