@@ -198,7 +198,8 @@ def _peer_rfm(X, y, r, seed):
 # %% ../../nbs/25_peers.ipynb #25psdrfit
 def _ridge_fit(X, y, degree: int, starts: Sequence[Float[np.ndarray, "d r"]]):
     "psdr's fit with the least residual over the starts."
-    kind, found = need("psdr").PolynomialRidgeApproximation, []
+    kind = need("psdr").PolynomialRidgeApproximation
+    found: list[tuple] = []
     with patch.object(np, "int", int, create=True):  # a name that NumPy has dropped
         for start in starts:
             model = kind(degree, start.shape[1])
