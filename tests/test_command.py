@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -558,6 +559,63 @@ def test_ctrl_c_while_importing(start, code, tmp_path):
         finally:
             process.kill()
     assert process.returncode == code and (err == "multiindex: interrupted\n") == (code == 130)
+
+
+def test_a_warning_is_one_line_and_ends_nothing(command, monkeypatch):
+    "Also one that nobody has thought of, and where warnings are errors."
+    warnings.simplefilter("error")
+    monkeypatch.setattr(cli.learn, "summary", lambda *_: warnings.warn("strange\nlabels") or "the table")
+    code, out, err = command(*TINY)
+    assert (code, err) == (0, "multiindex learn: warning: strange labels\n") and "the table" in out
+
+
+def write_csv(name, X, y):
+    "Inputs x0, x1, ... and the label y."
+    np.savetxt(name, np.c_[X, y], delimiter=",", comments="",
+               header=",".join([*(f"x{k}" for k in range(X.shape[1])), "y"]))
+
+
+@pytest.mark.parametrize("n, d, note", [(30, 50, "expect nothing"), (100, 1, "y")])
+def test_odd_shapes_are_said_in_notes(n, d, note, command):
+    "Fewer rows than columns, one column: not a word on standard error."
+    X = np.random.default_rng(0).standard_normal((n, d))
+    write_csv("t.csv", X, X[:, 0] ** 2)
+    for words in (["learn", "--r", 1, "--width", 16, "--steps", 2], ["predict"]):
+        code, out, err = command(*words, "--loss", "mse", "--data", "t.csv")
+        assert (code, err) == (0, "") and note in out
+
+
+def test_labels_that_are_all_the_same_in_one_part(command):
+    "Said before the work, by the name of the part."
+    write_csv("t.csv", np.random.default_rng(0).standard_normal((60, 2)), np.arange(60) == 7)
+    assert "t.csv (r = 1): the 12 rows for the test all have the label 0" in refused(
+        command("learn", "--r", 1, "--loss", "mse", "--data", "t.csv"), "learn")
+
+
+def test_numbers_are_run_as_they_are_written(command):
+    "No digit is lost between the words, the computation and the command that is proposed."
+    _, out, err = command("predict", "--target", "h2(z1)", "--loss", "pinball:0.12345678", "--noise",
+                          0.123456789)
+    assert err == "" and " --loss pinball:0.12345678 " in out and "--noise 0.123456789\n" in out
+
+
+def test_ends_of_ranges(command):
+    "The largest seed is taken; what is refused is said with the true end, and by an option that exists."
+    assert command(*TINY, "--target", "h2(z1)", "--seed", 2**63 - 1)[::2] == (0, "")
+    for words, said in ((["predict", "--target", "z1", "--cosine", 0.9999999], "[1e-06, 0.999999]"),
+                        (["predict", "--target", "z1", "--n-per-d", 1e-9], "--n-per-d must be in [0.001"),
+                        (["learn", "--target", "z11", "--d", 10], "--d must be at least 11")):
+        assert said in refused(command(*words), words[0])
+    _, out, _ = command("predict", "--target", "h2(z1)", "--loss", "mse", "--d", 10**10)
+    assert "no run here: " in out and "try:" not in out
+
+
+def test_bench_runs_each_size_once(command, monkeypatch):
+    "No slope from one dimension."
+    # the rate of the machine is not the subject
+    monkeypatch.setattr(cost, "measure_machine", functools.partial(cost.measure_machine, 200))
+    code, out, err = command("bench", "--d", 20, 20, "--width", 16, "--steps", 2, 2, "--path", "power")
+    assert (code, err) == (0, "") and out.count("problem") == 1 and "slope" not in out
 
 
 def test_a_backend_that_matplotlib_does_not_know(tmp_path):

@@ -1,6 +1,7 @@
 """Files as people have them: read right, or refused in one sentence that says where and what to do."""
 
 import datetime
+import os
 from decimal import Decimal
 
 import numpy as np
@@ -122,6 +123,16 @@ REFUSED = {
     "an identifier as label": (f"a,y\n1,{-(2**60)}\n3,5\n",
                                f"t.csv, line 2, column 'y' holds {-(2**60)}: float64"),
     "complex": ("a,b,y\n1+2j,2,3\n4,5,6\n", "t.csv, line 2, column 'a' must be numeric, got the text '1+2j'"),
+    "an underscore": ("a,y\n1,2\n3,4\n5,1_000\n",
+                      "t.csv, line 4, column 'y' must be numeric, got the text '1_000'"),
+    "other digits": ("a,y\n1,2\n3,4\n5,\u0663\n", "t.csv, line 4, column 'y' must be numeric"),
+    "a word below decimal commas": ("a;b;y\n1,5;1,5;3\n2,5;red;4\n",
+                                    "t.csv, line 3, column 'b' must be numeric, got the text 'red'"),
+    "nothing but row numbers": ("Unnamed: 0,\n1,\n2,\n", "at least one other, got none but"),
+    "row numbers without a name": (",\n1,\n2,\n", "at least one other, got none but"),
+    "nothing but separators": (",\n,\n,\n", "at least one other, got none but"),
+    "an identifier below many zeros": (f"a,y\n{'0' * 4400}1,2\n{10**20},3\n",
+                                       f"t.csv, line 3, column 'a' holds {10**20}: float64"),
     "constant label": ("a,b,y\n1,2,3\n4,5,3\n", "t.csv: y must not be constant"),
 }
 
@@ -255,6 +266,31 @@ def test_columns_of_parquet_are_refused_by_name(column, words, tmp_path):
     with pytest.raises(ValueError) as caught:
         read_data(tmp_path / "t.parquet")
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame(), pd.DataFrame(index=pd.Index([3, 5, 9], name="k"))])
+def test_frames_without_a_column(frame, tmp_path):
+    "Nothing but an index, or not even that."
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(ValueError, match="t.parquet must have a column for the label .*, got none but"):
+        read_data(tmp_path / "t.parquet")
+
+
+def test_names_with_digits_are_names(tmp_path):
+    "What float() reads and nobody else."
+    (tmp_path / "t.csv").write_text("2024_1,2024_2,2025_1\n" + ROWS)
+    assert same(read_data(tmp_path / "t.csv"))
+
+
+def test_what_is_no_file(tmp_path):
+    "A pipe is there, and is no file; an empty name is not the folder."
+    os.mkfifo(tmp_path / "t.csv")
+    with pytest.raises(OSError, match="t.csv is a pipe or a device, not a file"):
+        read_data(tmp_path / "t.csv")
+    with pytest.raises(OSError, match="no such file: its name is empty"):
+        read_data("")
+    with pytest.raises(OSError, match="is a folder"):
+        read_data(tmp_path)
 
 
 def test_same_names_in_parquet(tmp_path):

@@ -15,7 +15,7 @@ from .learn import LEARN
 from .predict import PREDICT
 from .reproduce import REPRODUCE
 from .serve import EXPLORE
-from .stop import complain, reason, stoppable, stopped
+from .stop import calm, complain, reason, stoppable, stopped
 from .tables import read_data
 from .words import Parser
 
@@ -43,7 +43,8 @@ def _run_words(words: list[str] | None) -> int:
         print(end="", flush=True)  # a help page that nobody reads
         raise
     try:
-        args.run(args)
+        with calm(args.command):
+            args.run(args)
         print(end="", flush=True)
     except BrokenPipeError:
         raise

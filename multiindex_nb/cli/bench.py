@@ -55,7 +55,8 @@ def _check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: 
 def _speed_problems(dims, n_per_d, widths, steps, paths, device: str) -> list[dict]:
     "Every combination; `ValueError` for what cannot be run, before any work."
     _check_speed(dims, n_per_d, widths, steps, device)
-    problems = list(product(d=dims, n_per_d=n_per_d, width=widths, steps=steps))
+    once = (dict.fromkeys(values) for values in (dims, n_per_d, widths, steps))
+    problems = list(product(**dict(zip(("d", "n_per_d", "width", "steps"), once))))
     if device == "cpu":
         sets = 2 if "learn" in paths else 1
         most = max(8 * p["d"] * (sets * p["n_per_d"] * p["d"] + 4 * p["width"]) for p in problems)
@@ -184,7 +185,8 @@ def _bench_sweep(names: list[str], targets: list[str], d: int, n_per_d: int, noi
                  seeds: int) -> Sweep:
     "The peers and ours on every target; `ValueError` before any work."
     _check_peers(targets, d, n_per_d, noise, seeds)
-    points = product(target=targets, peer=[*names, "ours"], d=[d], n_per_d=[n_per_d], noise=[noise])
+    points = product(target=dict.fromkeys(targets), peer=[*names, "ours"], d=[d], n_per_d=[n_per_d],
+                     noise=[noise])
     # one file for each question
     content = cell_key(Sweep("bench", peer_cell, points, 1), {"points": points}, 0)[:8]
     return Sweep(f"bench-{content}", peer_cell, points, seeds)

@@ -135,8 +135,10 @@ def draw(problem: Problem, runs: list[_Run]):
     from matplotlib.figure import Figure
 
     fig = Figure(figsize=(12, 3.1 * len(runs)), layout="constrained")
-    for run, row in zip(runs, fig.subplots(len(runs), 3, squeeze=False)):
-        _draw_run(problem, run, row)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HopelessWarning)  # a note has said it
+        for run, row in zip(runs, fig.subplots(len(runs), 3, squeeze=False)):
+            _draw_run(problem, run, row)
     return fig
 
 # %% ../../nbs/55_one_run.ipynb #run-record
@@ -234,6 +236,16 @@ def _pooled(problem: Problem) -> Problem:
     X, y = (torch.cat(pair) for pair in zip(problem.D1, problem.D2))
     return replace(problem, D1=(rows := (X, y)), D2=rows)
 
+# %% ../../nbs/55_one_run.ipynb #check-labels-code
+def _check_labels(problem: Problem) -> None:
+    "A `ValueError` if rows of a file that were dealt to one purpose all have the same label."
+    parts = {"the test": problem.test, "stage 2": problem.D2, "stage 1": problem.D1}
+    for purpose, (_, y) in parts.items() if problem.U is None else ():
+        if bool((y == y[0]).all()):
+            raise ValueError(
+                f"{problem.title}: the {len(y)} rows for {purpose} all have the label {y[0].item():g}: take "
+                f"more rows, or another --seed")
+
 # %% ../../nbs/55_one_run.ipynb #84556991
 def _run_learn(args: argparse.Namespace) -> None:
     "`multiindex learn`."
@@ -242,6 +254,7 @@ def _run_learn(args: argparse.Namespace) -> None:
         raise ValueError(f"--steps must be at most {MANY}, got {args.steps}")
     check_folder("--out", args.out)
     problem = make_problem(args) if args.faithful else _pooled(make_problem(args))
+    _check_labels(problem)
     settings = {k: getattr(args, k)
                 for k in ("steps", "width", "lr", "weight_decay", "engine", "activation", "readout_loss",
                           "seed", "faithful")}

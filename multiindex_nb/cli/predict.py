@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from .source import DRAWN
 from .tables import label_lines, read_file
-from .words import Subcommand, fill, refuse, say, short
+from .words import Subcommand, check_bytes, digits, fill, refuse, say, short
 from ..problem.losses import LOSSES, as_loss
+from ..problem.rows import HopelessWarning
 from ..problem.targets import Target
 from ..problem.white import ConstantColumnWarning, is_white, whiten
 from ..theory.amp import weak_recovery
@@ -55,9 +56,14 @@ def _try_lines(needs: list[SampleNeed], target: Target, d: int, noise: float) ->
     best = next((need for need in needs if need.steps), None)
     if best is None:
         return []
+    n_per_d = math.ceil(best.needed)
+    try:
+        check_bytes(16 * n_per_d * d**2, "--d")
+    except ValueError as error:
+        return ["", f"no run here: {error}"]
     options = (
-        f"--target '{target}' --d {d} --n-per-d {math.ceil(best.needed)} --loss {best.loss} --steps "
-        f"{best.steps}" + (f" --noise {noise:g}" if noise else ""))
+        f"--target '{target}' --d {d} --n-per-d {n_per_d} --loss {best.loss} --steps {best.steps}"
+        + (f" --noise {digits(noise)}" if noise else ""))
     return ["", f"try: multiindex learn {options}",
             "     (as many rows again for stage 2; a good cosine is not yet a small test error: chapter 17)"]
 
@@ -135,9 +141,10 @@ def _add_predict_options(p: argparse.ArgumentParser) -> None:
 def _predict_file(args: argparse.Namespace, losses: list[str]) -> None:
     "By the rows of a file."
     refuse(args, ("target", "d", "noise", "n_per_d", "tune"), "with --data")
-    table = read_file(args.data, args.label)
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HopelessWarning)  # a note says it
         warnings.simplefilter("ignore", ConstantColumnWarning)
+        table = read_file(args.data, args.label)
         X = whiten(table.X)[0] if args.whiten else table.X
     first, *lines = _data_lines(Path(args.data).name, X, table.y, losses, args.cosine)
     say("\n".join([first, *label_lines(table.label, table.names), *lines,
@@ -149,8 +156,8 @@ def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
     refuse(args, ("label", "whiten"), "without --data")
     fill(args, {k: DRAWN[k] for k in ("target", "d", "noise")})
     target, d, noise = Target.parse(args.target), args.d, args.noise
-    if args.n_per_d is not None and not 0 < args.n_per_d <= 1e12:
-        raise ValueError(f"--n-per-d must be in (0, 1e12], got {args.n_per_d}")
+    if args.n_per_d is not None and not 1e-3 <= args.n_per_d <= 1e9:
+        raise ValueError(f"--n-per-d must be in [0.001, 1e9], got {args.n_per_d}")
     tuned = _tuned_losses(target, losses, args.cosine, noise) if args.tune else []
     losses = list(dict.fromkeys(losses + tuned))
     needs = samples_needed(target, d, losses, args.cosine, noise)

@@ -42,8 +42,9 @@ def synthetic_problem(text: str, d: int, n_per_d: int, noise: float, condition: 
     "n = n_per_d * d rows for each stage and 10 000 noiseless rows for the test, y = g(Ux) + noise."
     target = Target.parse(text)
     U = random_subspace(d, target.r, condition, seed)
-    D1, D2 = (sample(target, U, n_per_d * d, noise, seed=3 * seed + k) for k in (0, 1))
-    test = sample(target, U, 10_000, seed=3 * seed + 2)
+    s1, s2, s3 = ((3 * seed + k) % 2**63 for k in range(3))  # 2**63 - 1 is a seed like any other
+    D1, D2 = (sample(target, U, n_per_d * d, noise, s) for s in (s1, s2))
+    test = sample(target, U, 10_000, seed=s3)
     facts = f"r = {target.r}, degree {target.degree}, information exponent {target.information_exponent}"
     return Problem(f"{target} ({facts})", target.r, D1, D2, test, U)
 
@@ -113,6 +114,9 @@ def _check_drawn(args: argparse.Namespace) -> None:
     rows = 2 * args.n_per_d * args.d + 10_000
     check_bytes(8 * (args.d * rows + 4 * args.width * (args.d + args.width)), "--d, --n-per-d or --width")
     target = Target.parse(args.target)
+    if args.d < target.r:
+        raise ValueError(
+            f"--d must be at least {target.r}, the number of variables of {args.target!r}, got {args.d}")
     if args.r not in (None, target.r):
         raise ValueError(
             f"--r must be {target.r}, the number of variables of {args.target!r}, or left out; got {args.r}")

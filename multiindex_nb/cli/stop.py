@@ -9,12 +9,13 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['NOTHING', 'stop', 'stoppable', 'no_orphans', 'unheard', 'reason', 'complain', 'stopped']
+__all__ = ['NOTHING', 'stop', 'stoppable', 'no_orphans', 'unheard', 'reason', 'complain', 'calm', 'stopped']
 
 # %% ../../nbs/38_stop.ipynb #stops-code
 def _heeded() -> list[int]:
@@ -132,6 +133,15 @@ def complain(command: str, text: str) -> None:
         print(line, file=sys.stderr, flush=True)  # never folded: an error is one line
     except OSError:
         pass
+
+# %% ../../nbs/38_stop.ipynb #calm-code
+@contextmanager
+def calm(command: str) -> Iterator[None]:
+    "Inside, a warning is one line on standard error and ends nothing, whatever PYTHONWARNINGS says."
+    with warnings.catch_warnings():
+        warnings.filters = [known for known in warnings.filters if known[0] != "error"]
+        warnings.showwarning = lambda message, *where, **how: complain(command, f"warning: {message}")
+        yield
 
 # %% ../../nbs/38_stop.ipynb #complain
 def stopped(command: str, error: KeyboardInterrupt) -> int:

@@ -113,6 +113,7 @@ class _CsvText:
 
     index: tuple[str, ...] = ()  # columns known to number the rows
     notes: tuple[str, ...] = ()  # what was read in an unusual way
+    point = "."  # before the decimals
 
     def __init__(self, path: Path):
         self.path, self.text = path, _decode(path)
@@ -128,14 +129,17 @@ class _CsvText:
         line, _ = next(islice(self.rows(), row + 1, None))
         return f"{self.path.name}, line {line}, column {name!r}"
 
+# %% ../../nbs/35_tables.ipynb #is-number-code
+def _is_number(cell: str, point: str = ".") -> bool:
+    "Does Arrow read it? It knows neither 1_000 nor the digits of other scripts, which float() does."
+    digits = rf"(\d+{re.escape(point)}?\d*|{re.escape(point)}\d+)(e[+-]?\d+)?"
+    return bool(re.fullmatch(rf"\s*[+-]?({digits}|inf(inity)?|nan)\s*", cell, re.ASCII | re.IGNORECASE))
+
 # %% ../../nbs/35_tables.ipynb #no-header-code
 def _no_header(names: list[str]) -> bool:
     "Are the names of the columns numbers, other than those that count columns?"
-    try:
-        return sorted(map(float, names)) not in (
-            [float(k + start) for k in range(len(names))] for start in (0, 1))
-    except ValueError:
-        return False
+    return all(map(_is_number, names)) and sorted(map(float, names)) not in (
+        [float(k + start) for k in range(len(names))] for start in (0, 1))
 
 # %% ../../nbs/35_tables.ipynb #header
 def _check_header(file: _CsvText) -> None:
@@ -212,6 +216,7 @@ class _CsvCells(_CsvText):
             return table
         for k in set(words) - set(_text_columns(other)):
             _check_commas(self, table.column(k), table.column_names[k])
+        self.point = ","
         self.notes = (f"read with a {_SEPARATORS[self.cut]} between cells and decimal commas",)
         return other
 
@@ -222,7 +227,9 @@ class _CsvCells(_CsvText):
         written = next(n for n in next(self.rows())[1] if n.strip() == name)
         cells = parse(self, include_columns=[written],
                       column_types={written: pa.string()}).column(0).to_pylist()
-        return [int(cell) if re.fullmatch(r"\s*[+-]?\d+\s*", cell) else None for cell in cells]
+        # Python reads no more than 4300 digits, and zeros in front would count
+        whole = [re.fullmatch(r"\s*([+-]?)0*(\d+)\s*", cell) for cell in cells]
+        return [int(found[1] + found[2]) if found else None for found in whole]
 
 # %% ../../nbs/35_tables.ipynb #24891b34
 class _ParquetCells:
@@ -230,6 +237,7 @@ class _ParquetCells:
 
     index: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    point = "."
 
     def __init__(self, path: Path):
         self.path = path
@@ -254,15 +262,6 @@ class _ParquetCells:
         return [None if isinstance(cell, float) or cell != int(cell) else int(cell)
                 for cell in column.to_pylist()]
 
-# %% ../../nbs/35_tables.ipynb #is-number-code
-def _is_number(cell: str) -> bool:
-    "Does float() read it?"
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
-
 # %% ../../nbs/35_tables.ipynb #hints
 def hint(cell: str) -> str:
     "What a cell with commas may have been meant to be."
@@ -280,7 +279,7 @@ def _check_kind(column, name: str, cells) -> None:
         raise ValueError(f"column {name!r} of {cells.path.name} is empty")
     if of.is_string(kind) or of.is_large_string(kind):
         words = ((row, cell) for row, cell in enumerate(column.to_pylist()) if cell is not None
-                 and not _is_number(cell))
+                 and not _is_number(cell, cells.point))
         row, cell = next(words, (0, column[0].as_py()))
         raise ValueError(f"{cells.place(row, name)} must be numeric, got the text {cell!r}{hint(cell)}")
     if not any(is_kind(kind) for is_kind in (of.is_integer, of.is_floating, of.is_boolean, of.is_decimal)):
@@ -365,7 +364,11 @@ def label_lines(label: str, names: Sequence[str]) -> list[str]:
 
 # %% ../../nbs/35_tables.ipynb #check-names-code
 def _check_names(names: list[str], file: str) -> None:
-    "A `ValueError` for two columns of one name, or a column without."
+    "A `ValueError` for two columns of one name, a column without, or no column at all."
+    if not names:
+        raise ValueError(
+            f"{file} must have a column for the label and at least one other, got none but those that are "
+            f"empty or number the rows")
     if twice := [n for n in dict.fromkeys(names) if names.count(n) > 1]:
         raise ValueError(
             f"{file} has {names.count(twice[0])} columns named {twice[0]!r}: every column needs a name of "
@@ -399,13 +402,20 @@ def read_table(path: Path, kind: str, label: str | None) -> Table:
     y = numbers.pop(label)
     return Table(torch.stack(list(numbers.values()), dim=1), y, tuple(numbers), said, (*cells.notes, *notes))
 
+# %% ../../nbs/35_tables.ipynb #check-file-code
+def _check_file(path: str) -> None:
+    "A `FileNotFoundError` for what is no regular file."
+    if path == "" or not Path(path).exists():
+        raise FileNotFoundError(f"no such file: {path or 'its name is empty'}")
+    if not Path(path).is_file():
+        what = "a folder" if Path(path).is_dir() else "a pipe or a device"
+        raise FileNotFoundError(f"{path} is {what}, not a file")
+
 # %% ../../nbs/35_tables.ipynb #24625654
 def read_file(path: str | Path, label: str | None = None) -> Table:
     "`read_data` with the names of the columns."
+    _check_file(str(path))
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is a folder, not a file" if path.is_dir()
-                                else f"no such file: {path}")
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv", ".parquet"):
         raise ValueError(f"--data must end in .npz, .csv or .parquet, got {path.name!r}")

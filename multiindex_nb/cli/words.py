@@ -19,7 +19,7 @@ from ..problem.losses import LOSSES, Loss
 
 # %% auto #0
 __all__ = ['MANY', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder', 'columns', 'fold', 'say',
-           'short']
+           'digits', 'short']
 
 # %% ../../nbs/37_words.ipynb #parser-code
 class Parser(argparse.ArgumentParser):
@@ -123,7 +123,12 @@ def say(text: str) -> None:
     print(fold(text, columns(sys.stdout)))
 
 # %% ../../nbs/37_words.ipynb #short
+def digits(number: float) -> str:
+    "As few as read back as the same number: 1, 0.1, 0.12345678."
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
+
+
 def short(loss: Loss) -> str:
     "The text that `as_loss` reads: 'huber:1'."
     name = next(k for k, v in LOSSES.items() if type(loss) is v)
-    return ":".join([name] + [f"{v:g}" for v in vars(loss).values()])
+    return ":".join([name, *map(digits, vars(loss).values())])

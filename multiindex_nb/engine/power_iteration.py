@@ -110,7 +110,7 @@ class DivergenceError(ArithmeticError):
 
     def __init__(self, step: int, history: History):
         super().__init__(
-            f"stage 1 diverged at step {step} (lr = {history.lr:.3g}); the last finite weights are kept")
+            f"stage 1 diverged at step {step} (lr = {history.lr:.3g}): take a smaller lr or weight_decay")
         self.step, self.history = step, history
 
     def __reduce__(self):

@@ -30,7 +30,8 @@ def recovered_subspace(
     W: Float[Array, "m d"],  # neurons
     r: int,  # dimension wanted, 1 <= r <= min(m, d)
 ) -> Float[Tensor, "r d"]:  # V, orthonormal rows
-    "The r leading right singular vectors of `W`; `ValueError` if r is out of range or `W` is not finite."
+    """The r leading right singular vectors of `W`, arbitrary beyond its rank; `ValueError` if r is out of
+    range or `W` is not finite."""
     W = as_tensor(W, "W")
     if r > min(W.shape):
         raise ValueError(f"W must have shape (m, d) with m, d >= r = {r}, got {tuple(W.shape)}")
@@ -145,6 +146,8 @@ def diagnose_neurons(
     matched: float | None,  # lr * weight_decay, None if not known
 ) -> tuple[str, str, str]:  # verdict, reason, remedy
     "Verdict, reason and remedy when S shows all r directions."
+    if rank == 0:
+        return "step-too-small", "all neurons are zero", 'use lr="auto" and weight_decay="auto"'
     if rank < r:
         return "rank-deficient", f"only {rank} independent neurons for r = {r}", f"take width >= {4 * r}"
     if norm > _SCALE:

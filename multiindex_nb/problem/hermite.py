@@ -21,6 +21,12 @@ from ..gate import Array, as_tensor, check_int
 __all__ = ['hermite', 'hermite_all', 'gauss_hermite', 'tensor_rule', 'normal_points', 'hermite_product', 'hermite_eval']
 
 # %% ../../nbs/00_hermite.ipynb #c946ac0e
+def _next_hermite(j: int, z: Tensor, below: Tensor, here: Tensor) -> Tensor:
+    "h_{j+1} from h_{j-1} and h_j; infinite, not inf - inf, where h_j is and grows."
+    grown = here.isinf() & (z * z >= 4 * j)
+    return torch.where(grown, z * here, (z * here - math.sqrt(j) * below) / math.sqrt(j + 1))
+
+
 def hermite(
     k: int,  # degree, >= 0
     z: Float[Array, "*shape"] | float,  # where to evaluate: a number, array or tensor
@@ -30,7 +36,7 @@ def hermite(
     k, z = check_int(k, "k", 0, 1000), as_tensor(z, "z", keep_grad=True)
     below, here = torch.zeros_like(z), torch.ones_like(z)
     for j in range(k):
-        below, here = here, (z * here - math.sqrt(j) * below) / math.sqrt(j + 1)
+        below, here = here, _next_hermite(j, z, below, here)
     return here
 
 # %% ../../nbs/00_hermite.ipynb #x-hermite-all
@@ -42,7 +48,7 @@ def hermite_all(
     degree, z = check_int(degree, "degree", 0, 1000), as_tensor(z, "z", keep_grad=True)
     rows = [torch.ones_like(z), z]
     for k in range(1, degree):
-        rows.append((z * rows[k] - math.sqrt(k) * rows[k - 1]) / math.sqrt(k + 1))
+        rows.append(_next_hermite(k, z, rows[k - 1], rows[k]))
     return torch.stack(rows[: degree + 1])
 
 # %% ../../nbs/00_hermite.ipynb #59c8f4d7

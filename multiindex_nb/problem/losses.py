@@ -366,6 +366,7 @@ def plot_spectrum(
         _mark_outlier(ax, value, v, f"outlier {i + 1}", U)
     ax.set(xlabel="eigenvalue of S", ylabel="count")
     if legend:
-        ax.set_ylim(0, counts.max() / max(0.4, 0.85 - 0.1 * (k + 1)))  # room for it above the bars
+        # room for it above the bars, of which there may be none
+        ax.set_ylim(0, max(counts.max(), 1) / max(0.4, 0.85 - 0.1 * (k + 1)))
         ax.legend(fontsize=7, loc="upper left", framealpha=0.6)
     return ax

@@ -240,7 +240,7 @@ def _loss_need(target: Target, loss: Loss | str, d: int, cosine: float, noise: f
     return SampleNeed(name, critical, needed, math.ceil(needed * d), steps, notes)
 
 # %% ../../nbs/29_samples.ipynb #samples-gates
-_WANTED = real(1e-6, 1 - 1e-9)  # a cosine
+_WANTED = real(1e-6, 0.999999)  # a cosine
 
 
 def _several_losses(value, name: str) -> tuple[Loss | str, ...]:
