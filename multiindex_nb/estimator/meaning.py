@@ -69,8 +69,9 @@ class Directions:
 
     def __str__(self) -> str:
         head = f"the plane is known to {self.angle:.2g} degrees; intervals at {100 * self.level:g} %"
+        small = lambda p: f"{p:.1g}" if p > 1e-9 else "< 1e-9"
         order = np.argsort(self.p_value, kind="stable")[:20]
-        lines = [f"{self.columns[j]:16.16s} {max(self.p_value[j], 1e-99):9.1g}  " + "  ".join(
+        lines = [f"{self.columns[j]:16.16s} {small(self.p_value[j]):>9s}  " + "  ".join(
             f"{self.loadings[k, j]:6.3f} [{self.low[k, j]:6.3f}, {self.high[k, j]:6.3f}]"
             for k in range(len(self.loadings))) for j in order]
         left = [f"({len(self.columns) - 20} more)"] if len(self.columns) > 20 else []
