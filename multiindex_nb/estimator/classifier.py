@@ -26,9 +26,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..engine.recovery import NoOutlierWarning
-from .regressor import (
+from multiindex_nb.estimator.regressor import (
     MOST, FallbackWarning, Model, OnIndices, Search, Waves, anew, blamed, bounded, chance, checked_inputs,
-    choose_rank, find_plane, in_white, off_graph, sample_rows, seed_of, set_model, slopes, whole_table)
+    choose_rank, counted, find_plane, in_white, moments, off_graph, sample_rows, seed_of, set_model, slopes,
+    weights_of, whole_table)
 from ..gate import Array, undisturbed
 from ..problem.rows import check_paired, in_memory
 
@@ -36,19 +37,20 @@ from ..problem.rows import check_paired, in_memory
 __all__ = ['DEGREES', 'PENALTIES', 'joined', 'fit_classes', 'MultiIndexClassifier']
 
 # %% ../../nbs/53_classes.ipynb #class-indicators
-def _indicators(codes: Int[np.ndarray, "n"], classes: int) -> Float[np.ndarray, "k n"]:
+def _indicators(codes: Int[np.ndarray, "n"], classes: int, w=1.0) -> Float[np.ndarray, "k n"]:
     "A row a class, of mean zero and variance one, or zeros; of two classes the second alone."
     T = (codes == np.arange(classes)[:, None]).astype(float)[1 if classes == 2 else 0:]
-    T -= T.mean(axis=1, keepdims=True)
-    return T / np.maximum(T.std(axis=1, keepdims=True), 1e-9)
+    T -= (w * T).mean(axis=1, keepdims=True)
+    return T / np.maximum([[moments(t, w)[1]] for t in T], 1e-9)
 
 # %% ../../nbs/53_classes.ipynb #class-joined
 def joined(
     X: Float[np.ndarray, "n d"],  # inputs, roughly white
     found: Sequence[Waves],  # one function for each class, from `find_plane`
+    w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows, of mean one
 ) -> tuple[Float[np.ndarray, "d"], Float[np.ndarray, "d d"]]:  # eigenvalues of (1), and directions as rows
     "The directions along which the classes change, in the order of how much."
-    G = np.concatenate([slopes(f, X @ f.B.T) @ f.B for f in found])
+    G = np.concatenate([(np.sqrt(w) * slopes(f, X @ f.B.T).T).T @ f.B for f in found])
     _, s, V = np.linalg.svd(G.T @ G / len(X))
     return s, V
 
@@ -70,18 +72,20 @@ def _probabilities(link: Pipeline, classes: int, least: float,
     return P / P.sum(axis=1, keepdims=True)
 
 # %% ../../nbs/53_classes.ipynb #class-logistic
-def _shares(codes: Int[np.ndarray, "n"], classes: int) -> Callable:
+def _shares(codes: Int[np.ndarray, "n"], classes: int, w=1.0) -> Callable:
     "Rows to the frequencies of the classes."
-    return partial(_frequencies, np.bincount(codes, minlength=classes) / len(codes))
+    return partial(_frequencies, np.bincount(codes, w * np.ones(len(codes)), classes) / len(codes))
 
 
 def _logistic(Z: Float[np.ndarray, "n k"], codes: Int[np.ndarray, "n"], classes: int, degree: int,
-              C: float) -> Callable:
+              C: float, w=1.0) -> Callable:
     "Rows to probabilities: logistic regression on the monomials of the columns, each of variance one."
     if codes.min() == codes.max():
         return _shares(codes, classes)
+    own = w * np.ones(len(codes))
     link = make_pipeline(PolynomialFeatures(degree, include_bias=False), StandardScaler(),
-                         LogisticRegression(C=C, max_iter=500)).fit(Z, codes)
+                         LogisticRegression(C=C, max_iter=500))
+    link.fit(Z, codes, logisticregression__sample_weight=own)
     return partial(_probabilities, link, classes, 0.5 / len(codes))
 
 # %% ../../nbs/53_classes.ipynb #class-models
@@ -89,12 +93,12 @@ _Link = tuple[str, int, int, float]  # (kind, indices, degree, C)
 
 
 def _fit_link(X: Float[np.ndarray, "n d"], codes: Int[np.ndarray, "n"], classes: int,
-              V: Float[np.ndarray, "m d"], own: Float[np.ndarray, "d d"], link: _Link) -> Model:
+              V: Float[np.ndarray, "m d"], own: Float[np.ndarray, "d d"], link: _Link, w=1.0) -> Model:
     "The model of this kind, on the first rows of V, for a line on those of `own` (the columns given)."
     kind, r, degree, C = link
     plane = own if kind == "linear" else V[:r]
-    inner = (_shares(codes, classes) if kind == "constant"
-             else _logistic(X @ plane.T, codes, classes, degree, C))
+    inner = (_shares(codes, classes, w) if kind == "constant"
+             else _logistic(X @ plane.T, codes, classes, degree, C, w=w))
     return bounded(kind, plane, inner, X, np.array([0.0, 1.0]), degree=degree)
 
 # %% ../../nbs/53_classes.ipynb #class-unseen
@@ -106,16 +110,18 @@ def _dealt(codes: Int[np.ndarray, "n"], seed: int) -> list[Int[np.ndarray, "m"]]
 
 # %% ../../nbs/53_classes.ipynb #class-folds
 def _unseen(X: Float[np.ndarray, "n d"], codes: Int[np.ndarray, "n"], classes: int, own,
-            again: Sequence[Callable], links: Sequence[_Link], seed: int) -> Float[np.ndarray, "l n k"]:
+            again: Sequence[Callable], links: Sequence[_Link], seed: int,
+            w=1.0) -> Float[np.ndarray, "l n k"]:
     "Probabilities from each link for rows that neither it nor its plane has seen."
     P = np.zeros((len(links), len(codes), classes))
     for i, held in enumerate(_dealt(codes, seed)):
         train = np.setdiff1d(np.arange(len(codes)), held)
-        T = _indicators(codes[train], classes)
-        found = [search(X[train], t, seed + 1 + i) for search, t in zip(again, T) if t.any()]
-        V = joined(X[train], found)[1] if found else np.eye(X.shape[1])
+        part = weights_of(w, train)
+        T = _indicators(codes[train], classes, part)
+        found = [search(X[train], t, seed + 1 + i, w=part) for search, t in zip(again, T) if t.any()]
+        V = joined(X[train], found, part)[1] if found else np.eye(X.shape[1])
         for k, link in enumerate(links):
-            model = _fit_link(X[train], codes[train], classes, V, own, link)
+            model = _fit_link(X[train], codes[train], classes, V, own, link, w=part)
             P[k, held] = model.predict(torch.from_numpy(X[held])).numpy()
     return P
 
@@ -130,14 +136,14 @@ def _links(sizes: Float[np.ndarray, "d"], n: int, ranks: Sequence[int] | None) -
 
 # %% ../../nbs/53_classes.ipynb #class-choose
 def _choose_link(links: Sequence[_Link], P: Float[np.ndarray, "l n k"], codes: Int[np.ndarray, "n"],
-                 level: float) -> tuple[_Link, float, dict[str, float]]:
+                 level: float, w=1.0) -> tuple[_Link, float, dict[str, float]]:
     "The link that is returned, its chance, and for each kind the log loss over that of the frequencies."
     n, classes = P.shape[1:]
-    loss = -np.log(P[:, np.arange(n), codes]).mean(axis=1)
-    right = (P.argmax(axis=2) == codes).mean(axis=1)
+    loss = -(w * np.log(P[:, np.arange(n), codes])).mean(axis=1)
+    right = (w * (P.argmax(axis=2) == codes)).mean(axis=1)
     best = min((k for k in range(len(links)) if right[k] >= right[0]), key=loss.__getitem__)
     tested = [1] if classes == 2 else range(classes)
-    odds = min(chance(P[best, :, k], (codes == k).astype(float)) for k in tested) if best else 1.0
+    odds = min(chance(P[best, :, k], (codes == k).astype(float), w) for k in tested) if best else 1.0
     odds = min(1.0, 2 * len(tested) * odds)
     table = {kind: float(min(one for one, link in zip(loss, links) if link[0] == kind) / loss[0])
              for kind in ("constant", "linear", "polynomial")}
@@ -150,18 +156,21 @@ def fit_classes(
     s: Search,  # rounds of search, level, seed
     r: int | None = None,  # indices, if they are known
     own: Float[np.ndarray, "d d"] | None = None,  # rows that give the user's columns; None: X are these
+    w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows, of mean one
 ) -> tuple[Model, dict[str, float]]:  # and each kind's log loss of rows not seen over that of frequencies
     "The plane of the classes and the link on it, by the log loss of rows not seen."
     part = sample_rows(len(X), max(MOST, 10 * X.shape[1]), s.seed).numpy()
-    Z, few, classes = X[part], codes[part], int(codes.max()) + 1
+    Z, few, classes, part_w = X[part], codes[part], int(codes.max()) + 1, weights_of(w, part)
     own = np.eye(X.shape[1]) if own is None else own
-    T = [t for t in _indicators(few, classes) if t.any()]
-    found = [find_plane(Z, t, r, s.seed, 40 * s.rounds) if r else choose_rank(Z, t, s)[0] for t in T]
-    sizes, V = joined(Z, found)
+    T = [t for t in _indicators(few, classes, part_w) if t.any()]
+    found = [find_plane(Z, t, r, s.seed, 40 * s.rounds, w=part_w) if r
+             else choose_rank(Z, t, s, w=part_w)[0] for t in T]
+    sizes, V = joined(Z, found, part_w)
     links = _links(sizes, len(few), [r] if r else None)
-    P = _unseen(Z, few, classes, own, [anew(Z, t, f, s) for t, f in zip(T, found)], links, s.seed)
-    link, odds, table = _choose_link(links, P, few, s.level)
-    model = replace(_fit_link(X, codes, classes, V, own, link), chance=odds)
+    searches = [anew(Z, t, f, s, w=part_w) for t, f in zip(T, found)]
+    P = _unseen(Z, few, classes, own, searches, links, s.seed, w=part_w)
+    link, odds, table = _choose_link(links, P, few, s.level, w=part_w)
+    model = replace(_fit_link(X, codes, classes, V, own, link, w=w), chance=odds)
     plane = model.subspace if link[0] != "linear" else V[:r] if r else _slopes_of(model)
     return replace(model, subspace=torch.as_tensor(plane)), table
 
@@ -256,16 +265,20 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
         self,
         X: Float[Array, "n d"],  # inputs: array or data frame
         y: Any,  # class labels: numbers, booleans or words, two classes at least
+        # how often each row counts, in any unit; 0 leaves a row out
+        sample_weight: Float[Array, "n"] | None = None,
     ) -> MultiIndexClassifier:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         check_paired(in_memory(X, "X"), y)
+        X, y, w = counted(X, y, sample_weight)
         self.classes_, codes = _codes(y)
         rows = whole_table(self, X, codes)[0]
         s = Search(self.rounds, self.level, seed_of(self))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)  # a rough optimum is judged like any other
             found, self.held_out_ = fit_classes(rows.numpy(), codes, s, None if self.n_indices == "auto"
-                                                else self.n_indices, _columns(self.whitening_))
+                                                else self.n_indices, _columns(self.whitening_),
+                                                1.0 if w is None else w)
         set_model(self, found, rows)
         _warn_of(self, len(codes))
         return self

@@ -136,21 +136,23 @@ def _label_weights(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "n"]:
 
 
 # %% ../../nbs/21_refine.ipynb #21informed
-def informed_span(X, y, A, planes: Sequence[np.ndarray], rng) -> Float[np.ndarray, "k d"]:
+def informed_span(X, y, A, planes: Sequence[np.ndarray], rng,
+                  w: Float[np.ndarray, "n"] | float = 1.0) -> Float[np.ndarray, "k d"]:
     """Leading directions under the weights 1 - 1/E[(v.z)^2 | y], the conditional mean simulated from the
     polynomials on these planes."""
-    r, tops = A.shape[1], []
+    r, tops, root = A.shape[1], [], np.sqrt(w)
     for V in planes:
         Phi = features(hermite_table(X @ V.T, A.max()), A)
-        a = np.linalg.lstsq(Phi.T, y, rcond=1e-8)[0]
+        a = np.linalg.lstsq((root * Phi).T, root * y, rcond=1e-8)[0]
         z = rng.standard_normal((5000, r))
-        told = a @ features(hermite_table(z, A.max()), A) + np.std(y - a @ Phi) * rng.standard_normal(5000)
+        noise = np.std(root * (y - a @ Phi)) * rng.standard_normal(5000)
+        told = a @ features(hermite_table(z, A.max()), A) + noise
         edges = np.quantile(told, np.linspace(0, 1, 31)[1:-1])
         mine, theirs = np.digitize(y, edges), np.digitize(told, edges)
         for v in unit_rows(rng.standard_normal((4, r))):
             c = np.bincount(theirs, (z @ v) ** 2, 30) / np.bincount(theirs, minlength=30).clip(min=1)
             t = 1 - 1 / c[mine].clip(min=0.2)
-            values, Q = np.linalg.eigh((X.T * (t - t.mean())) @ X / len(X))
+            values, Q = np.linalg.eigh((X.T * (w * (t - (w * t).mean()))) @ X / len(X))
             tops.append((values * Q).T[abs(values).argsort()[-8:]])
     return np.linalg.svd(np.concatenate(tops), full_matrices=False)[2][: max(2 * r, 32)]
 

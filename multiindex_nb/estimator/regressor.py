@@ -37,11 +37,11 @@ from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
 __all__ = ['PAIRS', 'FEW', 'MOST', 'SMALL', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED',
-           'unrelated_sweep', 'Waves', 'slopes', 'leading', 'starts', 'rows_of', 'find_plane', 'Model', 'bounded',
-           'Search', 'Settings', 'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance', 'anew',
-           'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows', 'in_order',
-           'look_deeper', 'in_white', 'set_model', 'off_graph', 'seed_of', 'blamed', 'checked_inputs', 'whole_table',
-           'FallbackWarning', 'OnIndices', 'MultiIndexRegressor', 'measured']
+           'unrelated_sweep', 'Waves', 'slopes', 'weights_of', 'moments', 'leading', 'starts', 'rows_of', 'find_plane',
+           'Model', 'bounded', 'Search', 'Settings', 'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance',
+           'anew', 'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows',
+           'in_order', 'look_deeper', 'in_white', 'set_model', 'off_graph', 'counted', 'seed_of', 'blamed',
+           'checked_inputs', 'whole_table', 'FallbackWarning', 'OnIndices', 'MultiIndexRegressor', 'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -88,13 +88,15 @@ def _in_indices(D: Float[np.ndarray, "#n q"], Psi: Float[np.ndarray, "n q"], W: 
 
 # %% ../../nbs/24_regressor.ipynb #24evidence
 def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
-              W: Float[np.ndarray, "m r"]) -> tuple[float, Float[np.ndarray, "k"]]:
-    "E of (2), and its gradient (3), at p: the rows of B, then h."
+              W: Float[np.ndarray, "m r"],
+              w: Float[np.ndarray, "n"] | float = 1.0) -> tuple[float, Float[np.ndarray, "k"]]:
+    "E of (2) for rows of weights w, and its gradient (3), at p: the rows of B, then h."
     from scipy.linalg import lapack
 
-    (n, d), r = X.shape, W.shape[1]
+    (n, d), r, root = X.shape, W.shape[1], np.sqrt(w)
     B, h = p[:-3].reshape(r, d), p[-3:]
-    Psi, v = _wave_table(X @ B.T, W, h), math.exp(h[2])
+    table, y, v = _wave_table(X @ B.T, W, h), root * y, math.exp(h[2])
+    Psi = (table.T * root).T
     found = _posterior(Psi, y, v)
     if found is None:
         return 1e10, np.zeros_like(p)
@@ -105,17 +107,17 @@ def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[n
     inverse = inverse + np.tril(inverse, -1).T
     D = Psi @ inverse - np.outer(e / v, a)  # dE / dPsi
     own = [0.5 * np.vdot(D[:, part], Psi[:, part]) for part in (slice(1 + r, q), slice(1, 1 + r))]
-    dB = _in_indices(D, Psi, W, h).T @ X
+    dB = (_in_indices(D, table, W, h).T * root) @ X
     return value, np.array([*dB.ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
 
 # %% ../../nbs/24_regressor.ipynb #24climb
 def _climb(B: Float[np.ndarray, "r d"], h, X, y, W, steps: int, tol: float = 2.2e-9,
-           goal: Callable = _evidence) -> tuple[float, np.ndarray, np.ndarray]:
+           goal: Callable = _evidence, w=1.0) -> tuple[float, np.ndarray, np.ndarray]:
     "L-BFGS on `goal` until it falls by less than a share `tol`: its value, B and h."
     from scipy.optimize import minimize
 
     bounds = [(None, None)] * B.size + [(-14, 6), (-14, 4), (-16, 1)]
-    found = minimize(goal, np.r_[B.ravel(), h], args=(X, y, W), jac=True, method="L-BFGS-B",
+    found = minimize(goal, np.r_[B.ravel(), h], args=(X, y, W, w), jac=True, method="L-BFGS-B",
                      bounds=bounds, options=dict(maxiter=steps, maxcor=20, ftol=tol))
     return float(found.fun), found.x[:-3].reshape(B.shape), found.x[-3:]
 
@@ -139,49 +141,68 @@ def slopes(f: Waves, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n r"]:
     return _in_indices(f.a[None], _wave_table(Z, f.W, f.h), f.W, f.h)
 
 # %% ../../nbs/24_regressor.ipynb #24settle
-def _settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> Waves | None:
+def _settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W, w=1.0) -> Waves | None:
     "The function at the end of a climb, with its score (4); None where rounding leaves none."
     value, B, h = found
-    (n, d), r, v = X.shape, len(B), math.exp(h[2])
-    solved = _posterior(_wave_table(X @ B.T, W, h), y, v)
+    (n, d), r, v, root = X.shape, len(B), math.exp(h[2]), np.sqrt(w)
+    solved = _posterior((_wave_table(X @ B.T, W, h).T * root).T, root * y, v)
     if solved is None:
         return None
     f = Waves(B, h, W, solved[1], math.inf)
-    S, R = slopes(f, X @ B.T), np.linalg.qr(B.T)[1]
+    S, R = (slopes(f, X @ B.T).T * root).T, np.linalg.qr(B.T)[1]
     gain = np.linalg.eigvalsh(R @ (S.T @ S / n) @ R.T).clip(min=0)
     return replace(f, score=value + 0.5 * (d - (r - 1) / 2) * np.log1p(math.e * n * gain / (d * v)).sum())
 
 
-def _score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W) -> float:
+def _score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W, w=1.0) -> float:
     "Score (4) at the end of a climb."
-    f = _settle(found, X, y, W)
+    f = _settle(found, X, y, W, w)
     return f.score if f else math.inf
+
+# %% ../../nbs/24_regressor.ipynb #24weights
+def weights_of(w: Float[np.ndarray, "n"] | float, rows) -> Float[np.ndarray, "k"] | float:
+    "Weights of some rows, of mean one again; one number is the weight of all."
+    return w[rows] / w[rows].mean() if isinstance(w, np.ndarray) else w
+
+
+def moments(y: Float[np.ndarray, "n"], w: Float[np.ndarray, "n"] | float = 1.0) -> tuple[float, float]:
+    "Weighted mean and standard deviation."
+    mean = (w * y).mean()
+    return mean, np.sqrt((w * np.square(y - mean)).mean())
+
+
+def _rows_worth(y: Float[np.ndarray, "n"], w: Float[np.ndarray, "n"] | float) -> float:
+    "How many rows of equal weight would tell as much."
+    return len(y) / float(np.mean(np.square(w)))
+
 
 # %% ../../nbs/24_regressor.ipynb #price-code
 def _priced(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
-            W: Float[np.ndarray, "m r"]) -> tuple[float, Float[np.ndarray, "k"]]:
+            W: Float[np.ndarray, "m r"], w=1.0) -> tuple[float, Float[np.ndarray, "k"]]:
     "Formula (5) and its gradient at p, ordered as in `_evidence`."
     (n, d), r = X.shape, W.shape[1]
     B, size = p[:-3].reshape(r, d), np.exp(p[-3:])
-    slope, w = size[0] + size[1], d - (r - 1) / 2
+    slope, each = size[0] + size[1], d - (r - 1) / 2
     kappa = math.e * n * slope / (d * size[2])
     K = np.eye(r) + kappa * B @ B.T
-    inverse, (value, gradient) = np.linalg.inv(K), _evidence(p, X, y, W)
-    own = 0.5 * w * (r - np.trace(inverse)) * np.array([size[0] / slope, size[1] / slope, -1])
-    return value + 0.5 * w * np.linalg.slogdet(K)[1], gradient + np.r_[(w * kappa * inverse @ B).ravel(), own]
+    inverse, (value, gradient) = np.linalg.inv(K), _evidence(p, X, y, W, w)
+    own = 0.5 * each * (r - np.trace(inverse)) * np.array([size[0] / slope, size[1] / slope, -1])
+    gradient = gradient + np.r_[(each * kappa * inverse @ B).ravel(), own]
+    return value + 0.5 * each * np.linalg.slogdet(K)[1], gradient
 
 
 # %% ../../nbs/24_regressor.ipynb #24starts
-def _label_views(y: Float[np.ndarray, "n"]) -> Float[np.ndarray, "k n"]:
-    "The labels, clipped, folded, as ranks, and their tails; each of mean zero and variance one."
+def _label_views(y: Float[np.ndarray, "n"], w=1.0) -> Float[np.ndarray, "k n"]:
+    """The labels, clipped, folded, as ranks, and their tails; each of mean zero and variance one, then times
+    the weights."""
     n, middle = len(y), np.median(y)
     rank = (np.argsort(np.argsort(y, kind="stable"), kind="stable") + 0.5) / n
     u = np.tanh((y - middle) / (1.5 * np.median(abs(y - middle)) + 1e-9 * y.std()))
     T = np.array([y, u, abs(u), rank, abs(rank - 0.5), rank > 0.8, rank < 0.2, rank > 0.9, rank < 0.1],
                  dtype=float)
-    T -= T.mean(axis=1, keepdims=True)
+    T -= (w * T).mean(axis=1, keepdims=True)
     spread = T.std(axis=1)
-    return T[spread > 1e-9] / spread[spread > 1e-9, None]
+    return w * T[spread > 1e-9] / spread[spread > 1e-9, None]
 
 # %% ../../nbs/24_regressor.ipynb #24averages
 def leading(M: Float[np.ndarray, "d d"], r: int) -> Float[np.ndarray, "r d"]:
@@ -190,9 +211,9 @@ def leading(M: Float[np.ndarray, "d d"], r: int) -> Float[np.ndarray, "r d"]:
 
 
 def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
-           r: int) -> tuple[list[np.ndarray], np.ndarray]:
+           r: int, w=1.0) -> tuple[list[np.ndarray], np.ndarray]:
     "Planes from first and second order averages, and the span of the leading directions of all."
-    T = _label_views(y)
+    T = _label_views(y, w)
     first, S = T @ X / len(X), np.array([(X.T * t) @ X / len(X) for t in T])
     values, vectors = np.linalg.eigh(S)
     tops = [Q[:, np.argsort(-abs(w))[:8]].T for w, Q in zip(values, vectors)]
@@ -204,29 +225,29 @@ def starts(X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
                                  full_matrices=False)[2][: max(2 * r, 32)]
 
 # %% ../../nbs/24_regressor.ipynb #24search
-def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+def _halving(X, y, A, L: Float[np.ndarray, "k d"], count: int, rng, w=1.0) -> list[np.ndarray]:
     """Polynomials from `count` random planes in the span of the rows of L, by successive halving, the best
     last in all columns."""
     planes = [rng.standard_normal((A.shape[1], len(L))) for _ in range(count)]
-    kept = search_span(X @ L.T, y, A, planes, ((10, max(4, count // 3)), (25, 8), (60, 4)))
-    return [descend(B @ L, X, y, A, 40)[1] for B in kept]
+    kept = search_span(X @ L.T, y, A, planes, ((10, max(4, count // 3)), (25, 8), (60, 4)), w)
+    return [descend(B @ L, X, y, A, 40, w)[1] for B in kept]
 
 # %% ../../nbs/24_regressor.ipynb #24planes
-def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng) -> list[np.ndarray]:
+def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng, w=1.0) -> list[np.ndarray]:
     """Planes on which a polynomial fits best: sought in the span of L, then in the span that the first finds
     point to."""
     n, d = X.shape
     degree = max(p for p in (2, 3, 4) if p == 2 or unknowns(r, d, p) <= n / 2)
     A = exponents(r, degree)
-    first = _halving(X, y, A, L, count, rng)
-    return first + _halving(X, y, A, informed_span(X, y, A, first, rng), count, rng)
+    first = _halving(X, y, A, L, count, rng, w=w)
+    return first + _halving(X, y, A, informed_span(X, y, A, first, rng, w=w), count, rng, w=w)
 
 # %% ../../nbs/24_regressor.ipynb #24onemore
-def _one_more(X, y, f: Waves) -> list[np.ndarray]:
+def _one_more(X, y, f: Waves, w=1.0) -> list[np.ndarray]:
     """The plane of f with one more direction, from what f leaves over: averages of first order, given the
     indices, and of second."""
     V = rows_of(f.B)
-    Z, e = X @ V.T, y - f(X @ f.B.T)
+    Z, e = X @ V.T, w * (y - f(X @ f.B.T))
     P = X - Z @ V
     first = np.linalg.svd(np.stack([e, *(Z.T * e)]) @ P, full_matrices=False)[2][:1]
     values, Q = np.linalg.eigh((P.T * e) @ P)
@@ -251,14 +272,14 @@ def _has_search(n: int, d: int, r: int) -> bool:
     return 2 <= r <= 3 and unknowns(r, d, 2) <= n / 2
 
 # %% ../../nbs/24_regressor.ipynb #24try
-def _planes_to_try(X, y, r: int, count: int, rng) -> list[np.ndarray]:
+def _planes_to_try(X, y, r: int, count: int, rng, w=1.0) -> list[np.ndarray]:
     "Averages, and `count` random planes to search from, or a quarter as many random directions."
     n, d = X.shape
     if r == d:
         return [np.eye(d)]
-    planes, span = starts(X, y, r)
+    planes, span = starts(X, y, r, w=w)
     if count and _has_search(n, d, r):
-        planes += _search_planes(X, y, r, span, count // 2, rng)
+        planes += _search_planes(X, y, r, span, count // 2, rng, w=w)
     elif count and r == 1:
         planes += list(unit_rows(rng.standard_normal((count // 4, d)))[:, None])
     return planes
@@ -274,18 +295,21 @@ def find_plane(
     only: Sequence[np.ndarray] = (),  # start from these and no others
     few: int = FEW,  # rows for short climbs
     tol: float = 2.2e-9,  # share of E by which a climb must go on falling
+    w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows, of mean one
 ) -> Waves:
     "The plane and the function on it with the best score (4), from several starts."
     n, rng = len(X), np.random.default_rng([seed, r])
-    planes = list(only) or _planes_to_try(X, y, r, count, rng)
+    planes = list(only) or _planes_to_try(X, y, r, count, rng, w=w)
     W, part = _frequencies(r), rng.permutation(n)[:few] if n > few else slice(None)
-    rough = [_climb(q * V, _START, X[part], y[part], W, 10) for V in planes for q in (0.5, 1.3)]
-    rough = sorted(rough, key=lambda found: _score_of(found, X[part], y[part], W))
+    some = (X[part], y[part], W)
+    own = weights_of(w, part)
+    rough = [_climb(q * V, _START, *some, 10, w=own) for V in planes for q in (0.5, 1.3)]
+    rough = sorted(rough, key=lambda found: _score_of(found, *some, own))
     best: list = []
     for found in rough:
         if len(best) < _KEPT and all(_apart(found[1], other[1]) for other in best):
             best.append(found)
-    settled = [_settle(_climb(B, h, X, y, W, 60, tol), X, y, W) or _settle((value, B, h), X, y, W)
+    settled = [_settle(_climb(B, h, X, y, W, 60, tol, w=w), X, y, W, w) or _settle((value, B, h), X, y, W, w)
                for value, B, h in best]
     return min((f for f in settled if f), key=lambda f: f.score)
 
@@ -365,16 +389,16 @@ def bounded(kind: str, V: Float[np.ndarray, "r d"], inner: Callable, X, y, certi
                  np.array([y.min(), y.max()]), degree, certified)
 
 # %% ../../nbs/24_regressor.ipynb #24plain
-def _fit_constant(X, y) -> Model:
+def _fit_constant(X, y, w=1.0) -> Model:
     "The mean."
-    return bounded("constant", np.eye(X.shape[1])[:1], partial(_line, y.mean(), np.zeros(1)), X, y)
+    return bounded("constant", np.eye(X.shape[1])[:1], partial(_line, moments(y, w)[0], np.zeros(1)), X, y)
 
 
-def _fit_linear(X, y) -> Model:
+def _fit_linear(X, y, w=1.0) -> Model:
     "Ridge regression, its penalty by leave-one-out error."
     from sklearn.linear_model import RidgeCV
 
-    fit = RidgeCV(len(y) * np.logspace(-4, 2, 13)).fit(X, y)
+    fit = RidgeCV(len(y) * np.logspace(-4, 2, 13)).fit(X, y, w * np.ones(len(y)))
     size = np.linalg.norm(fit.coef_)
     V = fit.coef_ / size if size > 1e-12 else np.eye(X.shape[1])[0]
     return bounded("linear", V[None], partial(_line, float(fit.intercept_), np.array([size])), X, y)
@@ -386,20 +410,20 @@ def _fit_waves(f: Waves, X, y) -> Model:
     return bounded("ridge functions", Q.T, partial(_turned, f, R), X, y)
 
 
-def _fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int) -> tuple[float, Model]:
+def _fit_polynomial(X, y, V: Float[np.ndarray, "r d"], degree: int, w=1.0) -> tuple[float, Model]:
     "Chapter 21 from V: mean squared residual, and the polynomial on the plane where the descent ended."
-    A = exponents(len(V), degree)
-    value, V = descend(V, X, y, A, 200)
-    a = np.linalg.lstsq(features(hermite_table(X @ V.T, degree), A).T, y, rcond=1e-8)[0]
-    exact = value < EXACT and len(y) > unknowns(len(V), V.shape[1], degree)
+    A, root = exponents(len(V), degree), np.sqrt(w)
+    value, V = descend(V, X, y, A, 200, w)
+    a = np.linalg.lstsq((root * features(hermite_table(X @ V.T, degree), A)).T, root * y, rcond=1e-8)[0]
+    exact = value < EXACT and _rows_worth(y, w) > unknowns(len(V), V.shape[1], degree)
     return value, bounded("polynomial", V, partial(_polynomial, degree, a), X, y, exact, degree)
 
 # %% ../../nbs/24_regressor.ipynb #24degree
-def _best_polynomial(X, y, V: Float[np.ndarray, "r d"]) -> Model:
+def _best_polynomial(X, y, V: Float[np.ndarray, "r d"], w=1.0) -> Model:
     "The degree with the least generalised cross-validation score, or the first that is certified."
     (r, d), n, found = V.shape, len(y), []
     for p in usable_degrees(n, d, r, 500):
-        value, model = _fit_polynomial(X, y, V, p)
+        value, model = _fit_polynomial(X, y, V, p, w=w)
         if model.certified:
             return model
         found.append((gcv_score(value, n, unknowns(r, d, p)), p, model))
@@ -506,14 +530,15 @@ def choose_steps(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int, s: Sett
 _QUIET, _LOUD = 0.05, 0.3
 
 
-def _quickly(X, y, r: int, seed: int, count: int = 0, only: Sequence[np.ndarray] = ()) -> Waves:
+def _quickly(X, y, r: int, seed: int, count: int = 0, only: Sequence[np.ndarray] = (), w=1.0) -> Waves:
     "`find_plane` as well as a choice needs it: short climbs on ten rows a column, E to five digits."
-    return find_plane(X, y, r, seed, count, only=only, few=min(FEW, max(300, 10 * X.shape[1])), tol=1e-5)
+    return find_plane(X, y, r, seed, count, only=only, few=min(FEW, max(300, 10 * X.shape[1])), tol=1e-5,
+                      w=w)
 
 
-def _climb_on(f: Waves, X, y) -> Waves:
+def _climb_on(f: Waves, X, y, w=1.0) -> Waves:
     "f, from where it stands to seven digits of E."
-    return _settle(_climb(f.B, f.h, X, y, f.W, 200, 1e-7), X, y, f.W) or f
+    return _settle(_climb(f.B, f.h, X, y, f.W, 200, 1e-7, w=w), X, y, f.W, w) or f
 
 # %% ../../nbs/24_regressor.ipynb #24fall
 def _fall(n: int, least: float) -> float:
@@ -532,110 +557,115 @@ def _is_loud(f: Waves) -> bool:
     return math.exp(f.h[2]) > _LOUD
 
 # %% ../../nbs/24_regressor.ipynb #24look
-def _with_look(X, y, f: Waves, seed: int) -> tuple[Waves, Waves | None, bool]:
+def _with_look(X, y, f: Waves, seed: int, w=1.0) -> tuple[Waves, Waves | None, bool]:
     "f, the cheap test of one direction more, and whether f may be wrong or not all."
     r, (n, d) = len(f.B), X.shape
-    more = _quickly(X, y, r + 1, seed, only=_one_more(X, y, f)) if r < d else None
+    more = _quickly(X, y, r + 1, seed, only=_one_more(X, y, f, w), w=w) if r < d else None
     return f, more, _is_loud(f) or (more is not None and f.score - more.score > _fall(n, more.score))
 
 
-def _search_too(X, y, f: Waves, seed: int, count: int) -> Waves:
+def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
     "f, or the better plane that a search from random ones finds."
     r = len(f.B)
     if not (count and _has_search(len(X), X.shape[1], r)):
         return f
-    span, rng = starts(X, y, r)[1], np.random.default_rng([seed, r])
-    found = _quickly(X, y, r, seed, only=_search_planes(X, y, r, span, count // 2, rng))
+    span, rng = starts(X, y, r, w)[1], np.random.default_rng([seed, r])
+    found = _quickly(X, y, r, seed, only=_search_planes(X, y, r, span, count // 2, rng, w=w), w=w)
     return found if found.score < f.score - 1 else f
 
 # %% ../../nbs/24_regressor.ipynb #24choice
 @one_thread
-def choose_rank(X, y, s: Search) -> tuple[Waves, Model | None]:
+def choose_rank(X, y, s: Search, w=1.0) -> tuple[Waves, Model | None]:
     "The rank with the best score, as far as the test of one direction more goes; a polynomial if certified."
     (n, d), count, found = X.shape, 40 * s.rounds, []
-    f = best = _quickly(X, y, 1, s.seed, count // 2)
+    f = best = _quickly(X, y, 1, s.seed, count // 2, w=w)
     while True:
         r = len(f.B)
-        f, more, unsaid = _with_look(X, y, f, s.seed)
-        if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count)) is not f:
-            f, more, unsaid = _with_look(X, y, better, s.seed)
+        f, more, unsaid = _with_look(X, y, f, s.seed, w=w)
+        if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count, w=w)) is not f:
+            f, more, unsaid = _with_look(X, y, better, s.seed, w=w)
         found.append(f)
         if r == 1 or math.exp(f.h[2]) < _QUIET:
-            exact = _best_polynomial(X, y, rows_of(f.B))
+            exact = _best_polynomial(X, y, rows_of(f.B), w=w)
             if exact.certified:
                 return f, exact
         best = _simplest(found, n)
         last = r - len(best.B) == (2 if _is_loud(best) else 1) or r == 8 or unknowns(r + 1, d, 1) > n
         if more is None or last or not unsaid:
-            return _climb_on(best, X, y), None
-        f = min(more, _quickly(X, y, r + 1, s.seed), key=lambda one: one.score)
+            return _climb_on(best, X, y, w=w), None
+        f = min(more, _quickly(X, y, r + 1, s.seed, w=w), key=lambda one: one.score)
 
 # %% ../../nbs/24_regressor.ipynb #24cv
-def _fit_kinds(X, y, f: Waves, polynomial: Model) -> dict[str, Model]:
+def _fit_kinds(X, y, f: Waves, polynomial: Model, w=1.0) -> dict[str, Model]:
     "Every kind of function that may be returned."
-    return {"constant": _fit_constant(X, y), "linear": _fit_linear(X, y),
+    return {"constant": _fit_constant(X, y, w), "linear": _fit_linear(X, y, w),
             "ridge functions": _fit_waves(f, X, y), "polynomial": polynomial}
 
 # %% ../../nbs/24_regressor.ipynb #24unseen
-def _fit_fold(X, y, again: Callable, seed: int, degree: int) -> dict[str, Model]:
+def _fit_fold(X, y, again: Callable, seed: int, degree: int, w=1.0) -> dict[str, Model]:
     "Every kind on the plane that `again` finds; the constant alone for constant labels."
     if y.min() == y.max():
-        return {"constant": _fit_constant(X, y)}
-    f = again(X, y, seed)
-    return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree)[1])
+        return {"constant": _fit_constant(X, y, w)}
+    f = again(X, y, seed, w=w)
+    return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree, w=w)[1], w=w)
 
 
-def _cross_validate(X, y, again: Callable, seed: int, degree: int) -> dict[str, Float[np.ndarray, "n"]]:
+def _cross_validate(X, y, again: Callable, seed: int, degree: int,
+                    w=1.0) -> dict[str, Float[np.ndarray, "n"]]:
     "Predictions of each kind for rows that it was not fitted on, in three to five folds."
     n = len(y)
     k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(seed).permutation(n)
     unseen = {kind: np.zeros(n) for kind in ("constant", "linear", "ridge functions", "polynomial")}
     for i in range(k):
         held, train = rows[i::k], np.setdiff1d(rows, rows[i::k])
-        mean, spread = y[train].mean(), y[train].std() or 1.0
-        models = _fit_fold(X[train], (y[train] - mean) / spread, again, seed + 1 + i, degree)
+        own = weights_of(w, train)
+        mean, spread = moments(y[train], own)
+        spread = spread or 1.0
+        models = _fit_fold(X[train], (y[train] - mean) / spread, again, seed + 1 + i, degree, w=own)
         for kind, f in unseen.items():
             f[held] = mean + spread * models.get(kind, models["constant"]).predict(
                 torch.from_numpy(X[held])).numpy()
     return unseen
 
 # %% ../../nbs/24_regressor.ipynb #24chance
-def _correlation(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> float:
-    "Pearson's, times the root of n; minus infinity where one of the two is constant."
-    size = f.std() * y.std()
-    return math.sqrt(len(y)) * ((f - f.mean()) * (y - y.mean())).mean() / size if size > 0 else -math.inf
+def _correlation(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], w=1.0) -> float:
+    "Pearson's, times the root of what the rows are worth; minus infinity where one of the two is constant."
+    (mean, spread), (middle, width) = moments(f, w), moments(y, w)
+    size, root = spread * width, math.sqrt(_rows_worth(y, w))
+    return root * (w * (f - mean) * (y - middle)).mean() / size if size > 0 else -math.inf
 
 
-def chance(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"]) -> float:
+def chance(f: Float[np.ndarray, "n"], y: Float[np.ndarray, "n"], w=1.0) -> float:
     """Probability that predictions of rows not seen go so well with labels that say nothing: a normal law for
     the correlation of their ranks, of twice the variance of independent rows."""
     from scipy.stats import norm, rankdata
 
-    return float(norm.sf(_correlation(rankdata(f), rankdata(y)) / math.sqrt(2)))
+    return float(norm.sf(_correlation(rankdata(f), rankdata(y), w) / math.sqrt(2)))
 
 # %% ../../nbs/24_regressor.ipynb #24kind
 def _choose_kind(unseen: dict[str, np.ndarray], y: Float[np.ndarray, "n"],
-                 tie: float = 1.0) -> tuple[str, float]:
+                 tie: float = 1.0, w=1.0) -> tuple[str, float]:
     """The kind with the least squared error, but a polynomial for ridge functions if its own times `tie` is
     less; and its chance, as the best of a few."""
-    error = {kind: np.square(f - y).mean() for kind, f in unseen.items()}
+    error = {kind: (w * np.square(f - y)).mean() for kind, f in unseen.items()}
     best = min(error, key=error.__getitem__)
     best = "polynomial" if best == "ridge functions" and tie * error["polynomial"] < error[best] else best
-    return best, min(1.0, (len(unseen) - 1) * chance(unseen[best], y))
+    return best, min(1.0, (len(unseen) - 1) * chance(unseen[best], y, w))
 
 # %% ../../nbs/24_regressor.ipynb #24folds
 _SURE = 20.0  # fall of (4) below a constant that leaves no doubt of a plane
 _HINT = 2.713  # standard errors of correlation from which a polynomial's plane is reported
 
 
-def _is_sure(X, y, f: Waves) -> bool:
+def _is_sure(X, y, f: Waves, w=1.0) -> bool:
     """Whether (4) falls far below a constant, for the labels and with a twentieth of them cut off at either
     end: a few wild ones make it fall where nothing is."""
     t = y.clip(*np.quantile(y, (0.05, 0.95)))
     if len(y) / 2 - f.score <= _SURE or t.min() == t.max():
         return False
-    t = (t - t.mean()) / t.std()
-    return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20), X, t, f.W) > _SURE
+    mean, spread = moments(t, w)
+    t = (t - mean) / spread
+    return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20, w=w), X, t, f.W, w=w) > _SURE
 
 # %% ../../nbs/24_regressor.ipynb #sharpen-code
 SMALL = 300  # rows up to which (5) is descended
@@ -647,67 +677,68 @@ def _has_few(n: int, r: int) -> bool:
 
 
 @one_thread
-def _sharpen(X, y, found: Sequence[Waves], units: Float[np.ndarray, "d d"] | None) -> Waves:
+def _sharpen(X, y, found: Sequence[Waves], units: Float[np.ndarray, "d d"] | None, w=1.0) -> Waves:
     "The lowest end of climbs down (5) from these functions, in the columns' own units."
     units = np.eye(X.shape[1]) if units is None else units
     Z, back, W = X @ units, np.linalg.pinv(units).T, found[0].W
-    ends = [_climb(f.B @ back, f.h, Z, y, W, 60, goal=_priced) for f in found]
+    ends = [_climb(f.B @ back, f.h, Z, y, W, 60, goal=_priced, w=w) for f in found]
     value, B, h = min(ends, key=lambda end: end[0])
-    f = _settle((value, B @ units.T, h), X, y, W)
+    f = _settle((value, B @ units.T, h), X, y, W, w)
     return replace(f, score=value) if f else found[0]
 
 
-def _told_plane(X, y, r: int, s: Settings) -> Waves:
+def _told_plane(X, y, r: int, s: Settings, w=1.0) -> Waves:
     "The plane for a given rank; where rows are few, also sought in the columns' own units, and sharpened."
-    found = [find_plane(X, y, r, s.seed, 40 * s.rounds)]
+    found = [find_plane(X, y, r, s.seed, 40 * s.rounds, w=w)]
     if not _has_few(len(y), r):
         return found[0]
     if s.units is not None:
-        f = find_plane(X @ s.units, y, r, s.seed, 40 * s.rounds if r == 1 else 0)
+        f = find_plane(X @ s.units, y, r, s.seed, 40 * s.rounds if r == 1 else 0, w=w)
         found.append(replace(f, B=f.B @ s.units.T))
-    return _sharpen(X, y, found, s.units)
+    return _sharpen(X, y, found, s.units, w=w)
 
 
 # %% ../../nbs/24_regressor.ipynb #24again
-def anew(X, y, f: Waves, s: Search) -> Callable:
+def anew(X, y, f: Waves, s: Search, w=1.0) -> Callable:
     "How a fold finds its plane from the start, with no search where none was needed."
     r = len(f.B)
-    count = 40 * s.rounds if _quickly(X, y, r, s.seed).score > f.score + 1 else 0
-    return lambda X, y, seed: _quickly(X, y, r, seed, count)
+    count = 40 * s.rounds if _quickly(X, y, r, s.seed, w=w).score > f.score + 1 else 0
+    return lambda X, y, seed, w=1.0: _quickly(X, y, r, seed, count, w=w)
 
 
-def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: bool) -> Callable:
+def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: bool, w=1.0) -> Callable:
     "How a fold finds its plane: from that of all rows if r was given or none doubts it, else from the start."
     if told and _has_few(len(y), len(f.B)):
-        return lambda X, y, seed: _sharpen(X, y, [f], s.units)
+        return lambda X, y, seed, w=1.0: _sharpen(X, y, [f], s.units, w=w)
     if told:
-        return lambda X, y, seed: find_plane(X, y, len(f.B), seed, 0, only=(rows_of(f.B), exact))
-    if _is_sure(X, y, f):
-        return lambda X, y, seed: _climb_on(f, X, y)
-    return anew(X, y, f, s)
+        return lambda X, y, seed, w=1.0: find_plane(X, y, len(f.B), seed, 0, only=(rows_of(f.B), exact), w=w)
+    if _is_sure(X, y, f, w=w):
+        return lambda X, y, seed, w=1.0: _climb_on(f, X, y, w=w)
+    return anew(X, y, f, s, w=w)
 
 # %% ../../nbs/24_regressor.ipynb #24function
 @one_thread
 def fit_function(X, y, f: Waves, s: Settings, told: bool,
-                 again: Callable | None = None) -> tuple[Model, dict[str, float]]:
+                 again: Callable | None = None, w=1.0) -> tuple[Model, dict[str, float]]:
     """The kind that cross-validation prefers, fitted on all rows, and the error of each kind; `again` finds
     the plane of a fold."""
     V = rows_of(f.B)
-    exact = _best_polynomial(X, y, V)
+    exact = _best_polynomial(X, y, V, w=w)
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
-    again = again or _again(X, y, f, exact.plane, s, told)
-    unseen = _cross_validate(X, y, again, s.seed, exact.degree)
-    kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98)
-    models = _fit_kinds(X, y, f, exact)
+    again = again or _again(X, y, f, exact.plane, s, told, w=w)
+    unseen = _cross_validate(X, y, again, s.seed, exact.degree, w=w)
+    kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98, w=w)
+    models = _fit_kinds(X, y, f, exact, w=w)
     model = models[kind if odds <= s.level else "constant"]
-    if np.square(model.predict(torch.from_numpy(X)).numpy() - y).mean() > y.var():
+    off = lambda f: float((w * np.square(f - y)).mean())
+    if off(model.predict(torch.from_numpy(X)).numpy()) > off(moments(y, w)[0]):
         model = models["constant"]
     if told or model.kind == "constant":
-        better = kind == "polynomial" and _correlation(unseen[kind], y) > _HINT
+        better = kind == "polynomial" and _correlation(unseen[kind], y, w) > _HINT
         model = replace(model, subspace=torch.from_numpy(exact.plane if better else V))
-    return replace(model, chance=odds), {kind: float(np.square(f - y).mean()) for kind, f in unseen.items()}
+    return replace(model, chance=odds), {kind: off(f) for kind, f in unseen.items()}
 
 # %% ../../nbs/24_regressor.ipynb #b2647ee6
 def _shrunk_whitening(X: Float[Tensor, "n d"]) -> tuple[Float[Tensor, "d"], Float[Tensor, "d d"]]:
@@ -754,10 +785,12 @@ from typing import Literal
 
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import check_array, check_consistent_length, check_random_state, column_or_1d
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils import (
+    _safe_indexing, check_array, check_consistent_length, check_random_state, column_or_1d)
+from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
-from ..gate import MANY, Array, as_tensor, check_int, count, either, flag, real, undisturbed
+from ..gate import (
+    MANY, Array, as_tensor, check_int, count, either, flag, real, tensor, undisturbed)
 from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
                                         check_paired, take_rows)
 
@@ -780,6 +813,13 @@ def check_settings(model: BaseEstimator, d: int) -> None:
         check_int(model.n_indices, "n_indices", 1, d)
     if getattr(model, "width", 2) % 2:
         raise ValueError(f"width must be even, got {model.width}")
+
+
+def _check_alike(model: BaseEstimator, w: Float[Tensor, "n"]) -> None:
+    "`ValueError` for rows that differ in weight where only the two stages are asked for."
+    if not model.refine and w.min() < w.max():
+        raise ValueError("sample_weight must be equal or zero with refine=False: the two stages of the paper "
+                         "count every row once")
 
 # %% ../../nbs/24_regressor.ipynb #24hopeless
 def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False,
@@ -828,35 +868,38 @@ def _along(f: Callable, X: Float[Tensor, "n k"], V: Float[Tensor, "r k"]) -> Flo
     return torch.stack([(f(X + h * v) - f(X - h * v)) / (2 * h) for v in V], dim=1)
 
 # %% ../../nbs/24_regressor.ipynb #24onestep
-def _one_step(X, y, model: Model) -> Float[Tensor, "r d"]:
+def _one_step(X, y, model: Model, w: Float[Tensor, "n"]) -> Float[Tensor, "r d"]:
     "The model's plane after one least-squares step on all rows of white inputs, in one pass over them."
     V = model.subspace
 
-    def add(totals: Totals, Xb: Tensor, yb: Tensor) -> None:
+    def add(totals: Totals, Xb: Tensor, yb: Tensor, wb: Tensor) -> None:
         z = Xb @ V.T
         f = lambda z: model.predict(z @ V)
         slopes = _along(f, z, torch.eye(len(V)).to(z))
-        totals[0].add_(slopes.T @ slopes)
-        totals[1].add_(((yb - f(z))[:, None] * slopes).T @ Xb)
+        weighted = wb[:, None] * slopes
+        totals[0].add_(weighted.T @ slopes)
+        totals[1].add_(((yb - f(z))[:, None] * weighted).T @ Xb)
 
-    A, G = row_sums(X, [y], lambda: (torch.zeros(len(V), len(V)).double(), torch.zeros_like(V)), add)
+    A, G = row_sums(X, [y, w], lambda: (torch.zeros(len(V), len(V)).double(), torch.zeros_like(V)), add)
     D = torch.linalg.lstsq(A, G, driver="gelsd").solution
     left, _, right = torch.linalg.svd(V + D - D @ V.T @ V, full_matrices=False)
     return left @ right  # orthonormal rows, coordinates as before
 
 # %% ../../nbs/24_regressor.ipynb #24allrows
-def fit_all_rows(X, y, model: Model, s: Settings, steps: int) -> tuple[Model, dict[str, float]]:
+def fit_all_rows(X, y, model: Model, s: Settings, steps: int,
+                 w: Float[Tensor, "n"]) -> tuple[Model, dict[str, float]]:
     """The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function;
     the best by cross-validation, and its table."""
     r = len(model.subspace)
     net = _first_layer(X, y, s.groups, steps, s.width, s.seed)
-    planes = [model.subspace, _one_step(X, y, model), recovered_subspace(net.W, r)]
+    planes = [model.subspace, _one_step(X, y, model, w), recovered_subspace(net.W, r)]
     few = sample_rows(len(y), MOST, s.seed + 1)  # others than those of the sample
     rows, stacked = take_rows(X, few), torch.cat(planes).T
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
-    t, s = y[few].numpy(), replace(s, units=None)
-    found = [fit_function(part, t, find_plane(part, t, r, s.seed, 0), s, True) for part in parts]
+    t, s, own = y[few].numpy(), replace(s, units=None), weights_of(w.numpy(), few.numpy())
+    found = [fit_function(part, t, find_plane(part, t, r, s.seed, 0, w=own), s, True, w=own)
+             for part in parts]
     k = min(range(3), key=lambda k: min(found[k][1].values()))
     inner, table = found[k]
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
@@ -874,14 +917,15 @@ def in_order(model: Model, X: Float[Tensor, "n d"]) -> Model:
     return replace(model, subspace=V * torch.where(largest < 0, -1.0, 1.0))
 
 # %% ../../nbs/24_regressor.ipynb #24fit
-def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None,
-               s: Settings) -> tuple[Model, dict[str, float]]:
+def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s: Settings,
+               w: Float[Tensor, "n"]) -> tuple[Model, dict[str, float]]:
     """Plane, rank if r is None, and function, on all rows or on a sample of `MOST`; and the cross-validated
     errors."""
     part = sample_rows(len(y), max(MOST, 10 * X.shape[1]), s.seed)
-    rows, labels = X[part].numpy(), y[part].numpy()
-    f, exact = choose_rank(rows, labels, s) if r is None else (_told_plane(rows, labels, r, s), None)
-    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None)
+    rows, labels, own = X[part].numpy(), y[part].numpy(), weights_of(w.numpy(), part.numpy())
+    f, exact = (choose_rank(rows, labels, s, w=own) if r is None
+                else (_told_plane(rows, labels, r, s, w=own), None))
+    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None, w=own)
 
 # %% ../../nbs/24_regressor.ipynb #24deeper
 def look_deeper(
@@ -889,15 +933,16 @@ def look_deeper(
     y: Float[np.ndarray, "n"],  # labels, standardised
     s: Settings,  # level and seed are used
     r: int | None = None,  # directions, if their number is known
+    w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows, of mean one
 ) -> tuple[ThirdOrder, Model | None, dict[str, float]]:  # what was seen, a model that predicts, its table
     "Third order, and a function on what it shows if that predicts rows not seen."
     seen = third_order_directions(X, y, level=min(max(s.level, 1e-4), 0.5), seed=s.seed)
     V = seen.directions.numpy()
     if not len(V) or r not in (None, len(V)):
         return seen, None, {}
-    again = lambda X, y, seed: find_plane(X, y, len(V), seed, only=[
-        third_order_plane(torch.from_numpy(X), torch.from_numpy(y), len(V)).numpy()])
-    model, table = fit_function(X, y, find_plane(X, y, len(V), s.seed, only=[V]), s, False, again)
+    again = lambda X, y, seed, w=1.0: find_plane(X, y, len(V), seed, only=[
+        third_order_plane(torch.from_numpy(X), torch.from_numpy(y), len(V)).numpy()], w=w)
+    model, table = fit_function(X, y, find_plane(X, y, len(V), s.seed, only=[V], w=w), s, False, again, w=w)
     return seen, model if model.kind != "constant" else None, table
 
 # %% ../../nbs/24_regressor.ipynb #24units
@@ -927,9 +972,12 @@ def in_white(model: BaseEstimator, X):
     return (X - model.mean_) @ model.whitening_
 
 # %% ../../nbs/24_regressor.ipynb #24scale
-def _standardised(model: BaseEstimator, y: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
-    "Labels of mean zero and variance one; the model keeps mean and spread."
-    model.y_mean_, model.y_scale_ = y.mean().item(), y.std().item()
+def _standardised(model: BaseEstimator, y: Float[Tensor, "n"],
+                  w: Float[Tensor, "n"] | float = 1.0) -> Float[Tensor, "n"]:
+    "Labels of weighted mean zero and variance one; the model keeps mean and spread."
+    mean = (w * y).mean()
+    ratio = (w * (y - mean).square()).mean() / (y - y.mean()).square().mean()
+    model.y_mean_, model.y_scale_ = mean.item(), (y.std() * ratio.sqrt()).item()
     return (y - model.y_mean_) / model.y_scale_
 
 
@@ -978,6 +1026,38 @@ def _paired_labels(X, y) -> np.ndarray:
     with blamed("X and y"):
         check_consistent_length(X, y)
     return y
+
+# %% ../../nbs/24_regressor.ipynb #24counted
+def _checked_weights(w) -> Float[np.ndarray, "n"]:
+    "Weights over the largest, in float32's digits: the same whatever their unit."
+    w = off_graph(w.compute() if is_lazy(w) else w, "sample_weight")
+    w = tensor(None)(w, "sample_weight").double().numpy()
+    if w.min(initial=0) < 0:
+        raise ValueError(f"sample_weight must not be negative, got {w.min():.3g} in row {w.argmin()}")
+    w = (w / (w.max(initial=0) or 1)).astype(np.float32).astype(float)
+    if (kept := int((w > 0).sum())) < 4:
+        raise ValueError(f"sample_weight must be above zero in 4 rows at least, got {kept} of {len(w)}")
+    return w
+
+
+def counted(X, y, sample_weight) -> tuple:
+    "X and y without the rows of weight zero, and the other weights over their mean; None for no weights."
+    if sample_weight is None:
+        return X, y, None
+    check_paired(X, sample_weight, ("X", "sample_weight"))
+    w = _checked_weights(sample_weight)
+    with blamed("X"):
+        n = _num_samples(X)
+    if len(w) != n:
+        raise ValueError(f"sample_weight must have one entry for each row of X, got {len(w)} for {n}")
+    rows = np.flatnonzero(w)
+    if len(rows) < n:
+        with blamed("X and y"):
+            check_consistent_length(X, y)
+        X, y = (take_rows(t, torch.from_numpy(rows)) if is_lazy(t) else t if t is None
+                else _safe_indexing(t, rows) for t in (X, y))
+    return X, y, w[rows] / w[rows].mean()
+
 
 # %% ../../nbs/24_regressor.ipynb #24blamed
 def seed_of(model: BaseEstimator) -> int:
@@ -1038,7 +1118,8 @@ def _lazy_table(model: BaseEstimator, X, y) -> tuple:
     return in_white(model, X), y, in_white(model, part), few
 
 # %% ../../nbs/24_regressor.ipynb #24choose
-def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"]) -> Settings:
+def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
+                w: Float[Tensor, "n"]) -> Settings:
     "Advice, settings, models, attributes; white inputs, standardised labels."
     seed = seed_of(model)
     advice, told = advise_loss(X, y, model.level, seed=seed), model.n_indices != "auto"
@@ -1050,11 +1131,11 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     r = model.n_indices if told else max(1, advice.rank)
     model.steps_, model.held_out_, model.third_order_ = choose_steps(X, y, r, s), {}, None
     if model.refine:
-        found, model.held_out_ = _fit_model(X, y, r if told else None, s)
+        found, model.held_out_ = _fit_model(X, y, r if told else None, s, w)
         if found.kind == "constant" and advice.rank == 0 and len(X) >= max(60, third_order_rows(X.shape[1])):
             part = sample_rows(len(X), MOST, seed)
-            model.third_order_, deeper, table = look_deeper(X[part].numpy(), y[part].numpy(), s,
-                                                            r if told else None)
+            model.third_order_, deeper, table = look_deeper(
+                X[part].numpy(), y[part].numpy(), s, r if told else None, weights_of(w.numpy(), part.numpy()))
             found, model.held_out_ = (deeper, table) if deeper else (found, model.held_out_)
     else:
         net, V = fit_network(X, y, r, model.steps_, s)
@@ -1082,11 +1163,12 @@ def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
             f"`predict` is that line", FallbackWarning, stacklevel=5)
 
 # %% ../../nbs/24_regressor.ipynb #24use
-def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings) -> None:
+def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings,
+                  w: Float[Tensor, "n"]) -> None:
     "Plane and function again from all rows, where the model comes from some of them."
     fitted_on = min(len(part), max(MOST, 10 * X.shape[1])) if model.refine else len(part)
     if fitted_on < len(y) and model.model_.kind != "constant" and not model.model_.certified:
-        found, model.held_out_ = fit_all_rows(X, y, model.model_, s, model.steps_)
+        found, model.held_out_ = fit_all_rows(X, y, model.model_, s, model.steps_, w)
         set_model(model, found, part)
         model.spectrum_ = _spectrum_under(X, y, in_units_of(model.loss_, 1 / model.y_scale_))
 
@@ -1175,15 +1257,20 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         self,
         X: Float[Array, "n d"],  # inputs: array, data frame, or Dask array in chunks of rows
         y: Float[Array, "n"],  # labels
+        # one over the variance of each label's noise, in any unit; 0 leaves a row out
+        sample_weight: Float[Array, "n"] | None = None,
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
+        X, y, w = counted(X, y, sample_weight)
         rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
-        labels = _standardised(self, labels)
+        w = torch.ones(len(labels)).double() if w is None else torch.from_numpy(w)
+        _check_alike(self, w)
+        labels = _standardised(self, labels, w)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
             warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
-            s = _choose_all(self, part, labels[few])
-            _use_all_rows(self, rows, labels, part, s)
+            s = _choose_all(self, part, labels[few], w[few])
+            _use_all_rows(self, rows, labels, part, s, w)
         return self
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
