@@ -4,6 +4,7 @@ import warnings
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -183,3 +184,17 @@ def test_one_index_asked_for_where_there_are_two(seed):
     X = np.random.default_rng(seed).standard_normal((300, 5))
     y = X[:, 0] ** 2 + X[:, 1]
     assert mi.MultiIndexRegressor(1, random_state=0).fit(X, y).score(X, y) > 0.3
+
+
+@pytest.mark.parametrize("make", [
+    lambda two: torch.tensor(two).int(), torch.tensor, lambda two: pd.Series(two).astype(int).astype("Int64"),
+    lambda two: pd.Series(two).astype("boolean"), lambda two: (2**60 + two).tolist(),
+    lambda two: 2**60 + two],
+    ids=["int32", "bool", "Int64", "boolean", "large", "large array"])
+def test_classes_are_of_the_type_of_the_labels(make):
+    "Whole numbers stay whole, of any size, and truth values stay such."
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    labels = make(X[:, 0] > 0)
+    model = mi.MultiIndexClassifier(1, rounds=0, random_state=0).fit(X, labels)
+    assert model.classes_.dtype == model.predict(X).dtype == np.asarray(labels).dtype
+    assert model.score(X, labels) > 0.9
