@@ -281,7 +281,7 @@ def test_rows_are_not_paired_by_accident():
         lambda y: mi.advise_loss(table, y, losses=["mse"], permutations=2),
         lambda y: model().fit(table, y),
         lambda y: model().fit(table, labels).score(table, y),
-        lambda y: model().fit(table, labels).score(table, labels, y.abs()),
+        lambda y: model().fit(table, labels).score(table, labels, abs(y)),
         lambda y: mi.MultiIndexClassifier(1, rounds=0).fit(X[:40], Y[:40] > 0).score(table[:40], y[:40] > 0),
     ]
     for call in calls:
@@ -327,10 +327,12 @@ def test_whole_numbers_that_lose_their_digits_are_refused(form):
     model.fit(MANY_ROWS, LABELS)
     calls = [lambda: model.fit(MANY_ROWS, bad), lambda: mi.learn(MANY_ROWS, bad, 1, width=8),
              lambda: model.fit(da.from_array(MANY_ROWS, chunks=(50, 3)), bad)]
-    if form not in ("Dask", "tensor"):
-        tables = [pd.DataFrame(MANY_ROWS[:, :2]).assign(c=bad), list(zip(*MANY_ROWS[:, :2].T.tolist(), bad)),
+    if form not in ("Dask", "tensor", "mixed list"):
+        tables = [pd.DataFrame(MANY_ROWS[:, :2], columns=list("ab")).assign(c=bad),
+                  list(zip(*MANY_ROWS[:, :2].T.tolist(), bad)),
                   pl.DataFrame({"a": MANY_ROWS[:, 0], "b": LABELS, "c": forms(LARGE)["array"]})]
-        calls += [lambda t=t: f(t) for t in tables for f in (model.predict, lambda t: model.fit(t, LABELS))]
+        calls += [lambda t=t, f=f: f(t) for t in tables
+                  for f in (model.predict, lambda t: model.fit(t, LABELS))]
     for call in calls:
         with pytest.raises((TypeError, ValueError), match=r"holds a whole number beyond 2\^53|dtype object"):
             call()
@@ -378,9 +380,11 @@ def test_settings_and_tables_that_do_not_go_together():
         mi.MultiIndexRegressor().fit(pd.DataFrame(MANY_ROWS, columns=list("XYZ")).assign(c=1j), LABELS)
     with pytest.raises(ValueError, match="X must have at least 6 rows for steps='holdout', got 4"):
         mi.MultiIndexRegressor(1, steps="holdout").fit(MANY_ROWS[:4], LABELS[:4])
-    far = np.c_[MANY_ROWS[:60], 1.7e9 + np.arange(60)]
+    rng = np.random.default_rng(0)  # with other labels the rest of the digits is enough for a plane
+    far = np.c_[rng.standard_normal((200, 3))[:60], 1.7e9 + np.arange(60)]
+    labels = far[:, 0] ** 2 + 0.1 * rng.standard_normal(200)[:60]
     model = mi.MultiIndexRegressor(1, whiten=False, rounds=0, random_state=0)
-    for call in (lambda: model.fit(far, LABELS[:60]),
-                 lambda: mi.refine_subspace(far, LABELS[:60], np.eye(4)[:1], 2)):
+    for call in (lambda: model.fit(far, labels),
+                 lambda: mi.refine_subspace(far, labels, np.eye(4)[:1], 2)):
         with pytest.raises(ValueError, match="X is too far from centred and white"):
             call()
