@@ -61,16 +61,16 @@ with warnings.catch_warnings():
     POLISHED = mi.polish_subspace(X, Y, U, 8, 1, progress=False)
 
 
-def estimator(X, y, **settings):
+def estimator(X, y, sample_weight=None, **settings):
     "Fit and predict."
     kept = dict(n_indices=1, loss="mse", steps="rule", width=8, refine=False, random_state=0) | settings
-    return mi.MultiIndexRegressor(**kept).fit(X, y).predict(np.asarray(X, dtype=float))
+    return mi.MultiIndexRegressor(**kept).fit(X, y, sample_weight).predict(np.asarray(X, dtype=float))
 
 
-def classifier(X, y, **settings):
+def classifier(X, y, sample_weight=None, **settings):
     "Fit and predict; two classes at the median, or those given."
     kept = dict(n_indices=1, rounds=0, random_state=0) | settings
-    return mi.MultiIndexClassifier(**kept).fit(X, y).predict_proba(np.asarray(X, dtype=float))
+    return mi.MultiIndexClassifier(**kept).fit(X, y, sample_weight).predict_proba(np.asarray(X, dtype=float))
 
 
 def film(**arguments):
@@ -174,14 +174,15 @@ CALLS = {
     "plot_advice": (mi.plot_advice, dict(advice=ADVICE, ax=ax()), dict(advice="object", ax="object")),
     "MultiIndexRegressor": (estimator, dict(X=X.numpy(), y=Y.numpy(), n_indices=1, loss="mse", steps="rule",
                                             width=8, refine=False, whiten="auto", level=0.01, rounds=0,
-                                            random_state=0, memory=2**20),
-                            dict(X="X", y="y", n_indices="count", loss="loss", steps="count", width="count",
-                                 refine="flag", whiten="flag", level="real", rounds="count",
-                                 random_state="state", memory="bytes")),
+                                            random_state=0, memory=2**20, sample_weight=np.ones(N)),
+                            dict(X="X", y="y", sample_weight="vector", n_indices="count", loss="loss",
+                                 steps="count", width="count", refine="flag", whiten="flag",
+                                 level="real", rounds="count", random_state="state", memory="bytes")),
     "MultiIndexClassifier": (classifier, dict(X=X.numpy(), y=(Y > 0).numpy(), n_indices=1, whiten="auto",
-                                              level=0.01, rounds=0, random_state=0),
-                             dict(X="X", n_indices="count", whiten="flag", level="real", rounds="count",
-                                  random_state="state")),
+                                              level=0.01, rounds=0, random_state=0,
+                                              sample_weight=np.ones(N)),
+                             dict(X="X", sample_weight="vector", n_indices="count", whiten="flag",
+                                  level="real", rounds="count", random_state="state")),
     "classifier.predict": (SIDES.predict, dict(X=X.numpy()), dict(X="rows")),
     "classifier.predict_proba": (SIDES.predict_proba, dict(X=X.numpy()), dict(X="rows")),
     "regressor.predict": (MODEL.predict, dict(X=X.numpy()), dict(X="rows")),

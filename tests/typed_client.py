@@ -91,7 +91,8 @@ def estimator(target: mi.Target, U: Tensor, rows: np.ndarray, labels: np.ndarray
     fitted = assert_type(model.fit(rows, labels), mi.MultiIndexRegressor)
     assert_type((fitted.predict(rows), fitted.transform(rows), fitted.n_indices_),
                 tuple[np.ndarray, np.ndarray, int])
-    sides = assert_type(mi.MultiIndexClassifier(1, rounds=0).fit(rows, labels > 0), mi.MultiIndexClassifier)
+    sides = assert_type(mi.MultiIndexClassifier(1, rounds=0).fit(rows, labels > 0, labels**2),
+                        mi.MultiIndexClassifier)
     assert_type((sides.predict_proba(rows), sides.predict(rows), sides.n_indices_),
                 tuple[np.ndarray, np.ndarray, int])
     frame: pd.DataFrame = pd.DataFrame(rows)

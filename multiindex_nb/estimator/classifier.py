@@ -293,12 +293,9 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
     After `fit`: `classes_`, sorted; `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs
     were white; `held_out_`, for each kind of model the log loss of rows not seen over that of the class
     frequencies; `model_`, the winner; `n_features_in_`. `predict_proba` is constant beyond the indices that
-    `fit` has seen, and `outside` says which rows lie there.
+    `fit` has seen, and `outside` says which rows lie there. Weights enter planes, link, frequencies and
+    their choice; whitening and folds take rows alike.
     """
-
-    whitening_: Float[Tensor, "d d"] | None
-    n_indices_: int
-    n_features_in_: int
 
     @undisturbed
     @at_once
@@ -306,8 +303,7 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
         self,
         X: Float[Array, "n d"],  # inputs: array or data frame
         y: Any,  # class labels: numbers, booleans or words, two classes at least
-        # how often each row counts, in any unit; 0 leaves a row out
-        sample_weight: Float[Array, "n"] | None = None,
+        sample_weight: Float[Array, "n"] | None = None,  # how much each row counts, in any unit
     ) -> MultiIndexClassifier:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         check_paired(in_memory(X, "X"), y)

@@ -818,11 +818,13 @@ def check_settings(model: BaseEstimator, d: int) -> None:
         raise ValueError(f"width must be even, got {model.width}")
 
 
-def _check_alike(model: BaseEstimator, w: Float[Tensor, "n"]) -> None:
-    "`ValueError` for rows that differ in weight where only the two stages are asked for."
-    if not model.refine and w.min() < w.max():
+def _row_weights(model: BaseEstimator, w: Float[np.ndarray, "n"] | None, n: int) -> Float[Tensor, "n"]:
+    "Ones for None; `ValueError` for rows that differ in weight where only the two stages are asked for."
+    w = np.ones(n) if w is None else w
+    if not getattr(model, "refine", True) and w.min() < w.max():
         raise ValueError("sample_weight must be equal or zero with refine=False: the two stages of the paper "
                          "count every row once")
+    return torch.from_numpy(w)
 
 # %% ../../nbs/24_regressor.ipynb #24hopeless
 def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False,
@@ -1056,8 +1058,8 @@ def counted(X, y, sample_weight) -> tuple:
     if len(rows) < n:
         with blamed("X and y"):
             check_consistent_length(X, y)
-        X, y = (take_rows(t, torch.from_numpy(rows)) if is_lazy(t) else t if t is None
-                else _safe_indexing(t, rows) for t in (X, y))
+        X = take_rows(X, torch.from_numpy(rows)) if is_lazy(X) else _safe_indexing(X, rows)
+        y = y if y is None else _safe_indexing(y.compute() if is_lazy(y) else y, rows)
     return X, y, w[rows] / w[rows].mean()
 
 
@@ -1186,6 +1188,10 @@ def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Set
 class OnIndices(TransformerMixin, BaseEstimator):
     "What every fitted estimator with indices answers, for new rows in memory or in a Dask array."
 
+    whitening_: Float[Tensor, "d d"] | None
+    n_indices_: int
+    n_features_in_: int
+
     @undisturbed
     def outside(self, X: Float[Array, "n d"]) -> Bool[np.ndarray, "n"]:
         """Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError`
@@ -1257,11 +1263,9 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
     beyond the indices that `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the
     directions are those of the columns' normal scores, not of the columns. `third_order_` is what third order
-    shows, where nothing else did and rows were enough to ask (chapter 52).
+    shows, where nothing else did and rows were enough to ask (chapter 52). Weights enter plane, function
+    and their choice; whitening and what stage 1 sees (`advice_` to `third_order_`) take rows alike.
     """
-
-    whitening_: Float[Tensor, "d d"] | None
-    n_indices_: int
 
     @undisturbed
     @at_once
@@ -1269,14 +1273,12 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         self,
         X: Float[Array, "n d"],  # inputs: array, data frame, or Dask array in chunks of rows
         y: Float[Array, "n"],  # labels
-        # one over the variance of each label's noise, in any unit; 0 leaves a row out
-        sample_weight: Float[Array, "n"] | None = None,
+        sample_weight: Float[Array, "n"] | None = None,  # one over each label's noise variance, in any unit
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         X, y, w = counted(X, y, sample_weight)
         rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
-        w = torch.ones(len(labels)).double() if w is None else torch.from_numpy(w)
-        _check_alike(self, w)
+        w = _row_weights(self, w, len(labels))
         labels = _standardised(self, labels, w)
         # few samples were said above, and whitening is this estimator's own business
         with muted(FewSamplesWarning, NotWhiteWarning):
