@@ -17,14 +17,14 @@ from copy import copy
 from datetime import date, time, timedelta
 from functools import wraps
 from numbers import Integral, Real
-from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'check_kept', 'as_tensor', 'shown', 'check_int',
+__all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'F', 'Array', 'as_array', 'check_kept', 'as_tensor', 'shown', 'check_int',
            'check_real', 'count', 'real', 'WordError', 'either', 'or_none', 'one_of', 'flag', 'instance', 'drawing',
            'check_finite', 'tensor', 'own_room', 'gated', 'undisturbed', 'at_once', 'Shared', 'muted', 'warn',
            'one_thread', 'machine_bytes', 'check_bytes']
@@ -70,7 +70,7 @@ def _parts(x) -> list:
     own = np.asarray(x) if isinstance(x, (list, tuple)) else np.zeros(0)
     return [np.array(x, dtype=object)] if own.dtype.kind == "f" and (abs(own) >= EXACT).any() else [x]
 
-
+# %% ../nbs/33_gate.ipynb #gate-kept
 def check_kept(x, name: str) -> None:
     "`ValueError` or `TypeError` for masked entries, dates and whole numbers that float64 does not keep."
     if np.ma.is_masked(x):
@@ -268,6 +268,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+F = TypeVar("F", bound=Callable)
+
+
 @contextmanager
 def own_room() -> Iterator[None]:
     "Gradients possible, the CPU as default device and NumPy at ease, whatever the caller has set."
@@ -305,8 +308,8 @@ def undisturbed(f: Callable[P, R]) -> Callable[P, R]:
     "`f` in a room of its own, with no gates."
     return gated()(f)
 
-
-def at_once(fit: Callable) -> Callable:
+# %% ../nbs/33_gate.ipynb #gate-at-once
+def at_once(fit: F) -> F:
     "`fit` of a copy, whose attributes are taken at the end: what is refused or interrupted leaves no trace."
 
     @wraps(fit)
@@ -314,7 +317,7 @@ def at_once(fit: Callable) -> Callable:
         self.__dict__ = vars(fit(copy(self), *args, **kwargs))
         return self
 
-    return inside
+    return cast(F, inside)
 
 # %% ../nbs/33_gate.ipynb #gate-thread
 class Shared:
@@ -346,7 +349,7 @@ def _one_blas_thread() -> AbstractContextManager:
 
 _BLAS = Shared(_one_blas_thread)
 
-
+# %% ../nbs/33_gate.ipynb #gate-muted
 _MUTED: ContextVar[tuple[type[Warning], ...]] = ContextVar("muted", default=())
 
 
@@ -365,7 +368,7 @@ def warn(said: str, kind: type[Warning], stacklevel: int) -> None:
     if not issubclass(kind, _MUTED.get()):
         warnings.warn(said, kind, stacklevel=stacklevel + 1)
 
-
+# %% ../nbs/33_gate.ipynb #gate-one-thread
 def one_thread(f: Callable[P, R]) -> Callable[P, R]:
     "`f` with every library's pool at one thread; after it the pools are as they were."
 

@@ -193,7 +193,7 @@ def _is_missing(label) -> bool:
     except ValueError:  # a row of several
         return False
 
-
+# %% ../../nbs/53_classes.ipynb #class-labels
 def _labels(y) -> np.ndarray:
     "Labels in their own type; `ValueError` where some are missing."
     y = y.compute() if is_lazy(y) else y.detach().cpu().numpy() if isinstance(y, Tensor) else y
@@ -205,7 +205,7 @@ def _labels(y) -> np.ndarray:
         raise ValueError(f"y holds missing labels, {lost} of {own.size}: leave these rows out")
     return np.asarray(y)
 
-
+# %% ../../nbs/53_classes.ipynb #class-numbers
 def _codes(y) -> tuple[np.ndarray, Int[np.ndarray, "n"]]:
     "The classes, sorted, and the number of each label among them; `ValueError` for fewer than two."
     if y is None:
@@ -286,7 +286,7 @@ def _rough() -> Iterator[None]:
 
 _ROUGH = Shared(_rough)
 
-
+# %% ../../nbs/53_classes.ipynb #class-whole
 class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
     """Learn which directions decide the class, and the probability of each class on them (chapter 53).
 

@@ -795,7 +795,7 @@ from multiindex_nb.gate import (
     MANY, Array, as_tensor, at_once, check_int, check_kept, count, either, flag, muted, real, tensor,
     undisturbed)
 from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
-                                        check_paired, take_rows)
+                                        check_paired, in_double, take_rows)
 
 # %% ../../nbs/24_regressor.ipynb #32c6cfb8
 _SETTINGS = {
@@ -1076,7 +1076,7 @@ def blamed(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        said = str(error).partition("\n")[0]  # below it scikit-learn may quote the whole table
+        said = re.sub(r"(Complex data not supported)\n.*", r"\1", str(error), flags=re.DOTALL)  # no table
         if isinstance(error, (TypeError, ValueError)) and re.search(rf"\b{name}\b", said):
             raise
         raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {said}") from None
@@ -1101,7 +1101,7 @@ def _lazy_rows(model: BaseEstimator, X, reset: bool = False):
     validate_data(model, X, reset=reset, skip_check_array=True)  # number of columns
     if X.dtype.kind in "bOSU":
         X = X.map_blocks(_numbers, dtype="float64", meta=np.zeros((0, 0)))
-    return as_rows(X).astype("float64")
+    return in_double(as_rows(X))
 
 # %% ../../nbs/24_regressor.ipynb #24whole
 def whole_table(model: BaseEstimator, X, y) -> tuple:

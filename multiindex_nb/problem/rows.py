@@ -43,7 +43,7 @@ def _check_largest(X: Float[Tensor, "n d"], name: str, dtype: torch.dtype = torc
     if X.numel() and 0 < (largest := max(map(abs, X.aminmax()))) < math.inf:
         _check_range(largest, f"the largest entry of {name}", dtype)
 
-
+# %% ../../nbs/46_rows.ipynb #rows-check-units-own
 def _check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtype:
     "The precision of the computation, after the sizes of labels and inputs have been found fit for it."
     dtype = torch.float64 if is_lazy(X) else X.dtype
@@ -95,7 +95,7 @@ def _when_read(X, look: Callable[[np.ndarray], Any]):
 
     return X.map_blocks(looked_at, dtype=X.dtype, meta=X._meta)
 
-
+# %% ../../nbs/46_rows.ipynb #rows-as-rows
 def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, which does here
     "`X` as a tensor, or as a Dask array of real numbers in chunks of whole rows, of known sizes."
     if not is_lazy(X):
@@ -177,9 +177,9 @@ def check_data(
     dtype = _check_units(X, y, names)
     if len(X) < X.shape[1]:
         warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, 3)
-    if is_lazy(X):
-        X = _when_read(X, lambda part: _check_largest(as_tensor(part, names[0]), names[0]))
-    return X, labels_in(y, dtype, names[1])
+    y = labels_in(y, dtype, names[1])
+    look = lambda part: _check_largest(as_tensor(part, names[0]), names[0])
+    return (_when_read(X, look), y) if is_lazy(X) else (X, y)
 
 # %% ../../nbs/46_rows.ipynb #x-quiet-check
 def quiet_check(X, y, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
