@@ -8,20 +8,26 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import threading
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from copy import copy
+from datetime import date, time, timedelta
 from functools import wraps
 from numbers import Integral, Real
-from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import Any, ParamSpec, Protocol, TypeVar, cast, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor
 
 # %% auto #0
-__all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'Array', 'as_array', 'as_tensor', 'shown', 'check_int', 'check_real',
-           'count', 'real', 'WordError', 'either', 'or_none', 'one_of', 'flag', 'instance', 'drawing', 'check_finite',
-           'tensor', 'own_room', 'gated', 'undisturbed', 'one_thread', 'machine_bytes', 'check_bytes']
+__all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'F', 'Array', 'as_array', 'check_kept', 'as_tensor', 'shown', 'check_int',
+           'check_real', 'count', 'real', 'WordError', 'either', 'or_none', 'one_of', 'flag', 'instance', 'drawing',
+           'check_finite', 'tensor', 'own_room', 'gated', 'undisturbed', 'at_once', 'Shared', 'muted', 'warn',
+           'one_thread', 'machine_bytes', 'check_bytes']
 
 # %% ../nbs/33_gate.ipynb #gate-array
 @runtime_checkable
@@ -40,10 +46,7 @@ def as_array(x, name: str) -> np.ndarray:
         raise TypeError(f"{name} must hold real numbers in rows of equal length: {str(error)[:80]}") from None
     if array.dtype.kind not in "fiu":
         raise TypeError(f"{name} must hold real numbers, got {type(x).__name__} of dtype {array.dtype}")
-    if np.ma.is_masked(x):
-        raise ValueError(
-            f"{name} must hold real numbers, got {int(np.ma.count_masked(x))} masked entries: leave these "
-            f"rows out")
+    check_kept(x, name)
     return array
 
 # %% ../nbs/33_gate.ipynb #gate-exact
@@ -57,6 +60,32 @@ def _check_exact(x: np.ndarray | Tensor, whole: bool, name: str) -> None:
             f"{name} holds a whole number beyond 2^53, which float64 does not keep: leave out identifiers, "
             f"subtract a constant from times")
 
+
+def _parts(x) -> list:
+    "The columns of a frame of pandas or polars; a list with large numbers as objects; anything else whole."
+    if hasattr(x, "iter_columns"):
+        return list(x.iter_columns())
+    if hasattr(x, "iloc") and len(x.shape) == 2:
+        return [column for _, column in x.items()]
+    own = np.asarray(x) if isinstance(x, (list, tuple)) else np.zeros(0)
+    return [np.array(x, dtype=object)] if own.dtype.kind == "f" and (abs(own) >= EXACT).any() else [x]
+
+# %% ../nbs/33_gate.ipynb #gate-kept
+def check_kept(x, name: str) -> None:
+    "`ValueError` or `TypeError` for masked entries, dates and whole numbers that float64 does not keep."
+    if np.ma.is_masked(x):
+        raise ValueError(
+            f"{name} must hold real numbers, got {int(np.ma.count_masked(x))} masked entries: leave these "
+            f"rows out")
+    for own in map(np.asarray, _parts(x)):
+        kinds = set(map(type, own.flat)) if own.dtype.kind == "O" else {own.dtype.type}
+        if any(issubclass(kind, (np.datetime64, np.timedelta64, date, time, timedelta)) for kind in kinds):
+            raise TypeError(f"{name} must hold real numbers, got dates or durations: divide by a unit, as in "
+                            f"({name} - start) / np.timedelta64(1, 'D')")
+        if own.dtype.kind == "O":
+            own = np.array([v for v in own.flat if isinstance(v, Integral)], dtype=object)
+        _check_exact(own, own.dtype.kind in "iuO", name)
+
 # %% ../nbs/33_gate.ipynb #gate-tensor
 def as_tensor(
     x,  # a number, sequence, NumPy array or tensor of real numbers
@@ -67,7 +96,6 @@ def as_tensor(
     float64 can keep."""
     if not isinstance(x, Tensor):
         array = as_array(x, name)
-        _check_exact(array, array.dtype.kind != "f", name)
         dtype = np.float32 if array.dtype == np.float32 else np.float64
         x = torch.from_numpy(np.require(array, dtype, ["C", "W"]))  # shares memory where it can
     elif x.is_complex() or x.dtype == torch.bool or (
@@ -240,6 +268,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+F = TypeVar("F", bound=Callable)
+
+
 @contextmanager
 def own_room() -> Iterator[None]:
     "Gradients possible, the CPU as default device and NumPy at ease, whatever the caller has set."
@@ -277,7 +308,67 @@ def undisturbed(f: Callable[P, R]) -> Callable[P, R]:
     "`f` in a room of its own, with no gates."
     return gated()(f)
 
+# %% ../nbs/33_gate.ipynb #gate-at-once
+def at_once(fit: F) -> F:
+    "`fit` of a copy, whose attributes are taken at the end: what is refused or interrupted leaves no trace."
+
+    @wraps(fit)
+    def inside(self, *args, **kwargs):
+        self.__dict__ = vars(fit(copy(self), *args, **kwargs))
+        return self
+
+    return cast(F, inside)
+
 # %% ../nbs/33_gate.ipynb #gate-thread
+class Shared:
+    "A context for all threads inside at once: the first to come enters it, the last to go leaves it."
+
+    def __init__(self, make: Callable[[], AbstractContextManager]):
+        self.make, self.lock, self.inside = make, threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.context = self.make()
+                self.context.__enter__()
+            self.inside += 1
+
+    def __exit__(self, *error) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                self.context.__exit__(None, None, None)
+
+
+def _one_blas_thread() -> AbstractContextManager:
+    "BLAS on one thread."
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1, user_api="blas")
+
+
+_BLAS = Shared(_one_blas_thread)
+
+# %% ../nbs/33_gate.ipynb #gate-muted
+_MUTED: ContextVar[tuple[type[Warning], ...]] = ContextVar("muted", default=())
+
+
+@contextmanager
+def muted(*kinds: type[Warning]) -> Iterator[None]:
+    "`warn` says nothing of these kinds, in this thread."
+    token = _MUTED.set(_MUTED.get() + kinds)
+    try:
+        yield
+    finally:
+        _MUTED.reset(token)
+
+
+def warn(said: str, kind: type[Warning], stacklevel: int) -> None:
+    "`warnings.warn`, unless the kind is muted."
+    if not issubclass(kind, _MUTED.get()):
+        warnings.warn(said, kind, stacklevel=stacklevel + 1)
+
+# %% ../nbs/33_gate.ipynb #gate-one-thread
 def one_thread(f: Callable[P, R]) -> Callable[P, R]:
     "`f` with every library's pool at one thread; after it the pools are as they were."
 
@@ -285,7 +376,7 @@ def one_thread(f: Callable[P, R]) -> Callable[P, R]:
     def inside(*args: P.args, **kwargs: P.kwargs) -> R:
         from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):
+        with threadpool_limits(1, user_api="openmp"), _BLAS:
             return f(*args, **kwargs)
 
     return inside

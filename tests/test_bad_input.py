@@ -281,6 +281,8 @@ def test_rows_are_not_paired_by_accident():
         lambda y: mi.advise_loss(table, y, losses=["mse"], permutations=2),
         lambda y: model().fit(table, y),
         lambda y: model().fit(table, labels).score(table, y),
+        lambda y: model().fit(table, labels).score(table, labels, abs(y)),
+        lambda y: mi.MultiIndexClassifier(1, rounds=0).fit(X[:40], Y[:40] > 0).score(table[:40], y[:40] > 0),
     ]
     for call in calls:
         with warnings.catch_warnings():
@@ -301,3 +303,88 @@ def test_labels_keep_their_digits():
     # computes in float64
     exact, late_too = (mi.learn(X.float(), y, 2, "mse", width=16).subspace for y in (Y, late))
     assert mi.subspace_error(exact, late_too) < 1e-3
+
+
+MANY_ROWS = np.random.default_rng(0).standard_normal((200, 3))
+LABELS = MANY_ROWS[:, 0] ** 2
+LARGE = 2**56 + np.arange(200)
+
+
+def forms(column):
+    "A column of numbers in whatever it may come."
+    pd, pl, da = (pytest.importorskip(name) for name in ("pandas", "polars", "dask.array"))
+    return {"array": column, "list": column.tolist(), "mixed list": [0.5, *column.tolist()[1:]],
+            "objects": column.astype(object), "pandas": pd.Series(column), "polars": pl.Series(column),
+            "tensor": torch.tensor(column), "Dask": da.from_array(column, chunks=50),
+            "Int64": pd.Series(column, dtype="Int64")}
+
+
+@pytest.mark.parametrize("form", list(forms(LARGE)))
+def test_whole_numbers_that_lose_their_digits_are_refused(form):
+    "As labels, of rows in memory and not, and as a column beside others, in `fit`, `predict` and `learn`."
+    pd, pl, da = (pytest.importorskip(name) for name in ("pandas", "polars", "dask.array"))
+    bad, model = forms(LARGE)[form], mi.MultiIndexRegressor(1, refine=False, width=8, random_state=0)
+    model.fit(MANY_ROWS, LABELS)
+    calls = [lambda: model.fit(MANY_ROWS, bad), lambda: mi.learn(MANY_ROWS, bad, 1, width=8),
+             lambda: model.fit(da.from_array(MANY_ROWS, chunks=(50, 3)), bad)]
+    if form not in ("Dask", "tensor", "mixed list"):
+        tables = [pd.DataFrame(MANY_ROWS[:, :2], columns=list("ab")).assign(c=bad),
+                  list(zip(*MANY_ROWS[:, :2].T.tolist(), bad)),
+                  pl.DataFrame({"a": MANY_ROWS[:, 0], "b": LABELS, "c": forms(LARGE)["array"]})]
+        calls += [lambda t=t, f=f: f(t) for t in tables
+                  for f in (model.predict, lambda t: model.fit(t, LABELS))]
+    for call in calls:
+        with pytest.raises((TypeError, ValueError), match=r"holds a whole number beyond 2\^53|dtype object"):
+            call()
+
+
+def test_dates_and_masks_are_refused():
+    "By `fit`, `predict` and for lazy rows, where NumPy would make numbers of them."
+    pd, pl, da = (pytest.importorskip(name) for name in ("pandas", "polars", "dask.array"))
+    model = mi.MultiIndexRegressor(1, refine=False, width=8, random_state=0).fit(MANY_ROWS, LABELS)
+    days = pd.Series(pd.date_range("2020", periods=200))
+    lazy, masked = da.from_array(MANY_ROWS, chunks=(50, 3)), np.ma.masked_less(LABELS, 0.1)
+    for dates in (days, days.dt.tz_localize("UTC"), days - days[0], days.to_numpy(), pl.Series(days)):
+        for rows in (MANY_ROWS, lazy):
+            with pytest.raises(TypeError, match="y must hold real numbers, got dates"):
+                model.fit(rows, dates)
+        table = pl.DataFrame({"a": 1, "b": 2.0, "c": np.asarray(days)})
+        for call in (model.predict, lambda rows: model.fit(rows, LABELS)):
+            with pytest.raises(TypeError, match="X must hold real numbers, got dates"):
+                call(table)
+    for y in (masked, da.from_array(masked, chunks=50)):
+        for rows in (MANY_ROWS, lazy):
+            with pytest.raises(ValueError, match="y must hold real numbers, got .* masked"):
+                model.fit(rows, y)
+
+
+WORDS = np.array(["a", "b"] * 100)
+MISSING = {"None": None, "NaN": math.nan, "NaT": np.datetime64("NaT"), "NA": "NA"}
+
+
+@pytest.mark.parametrize("lost", MISSING)
+def test_missing_labels_are_called_so(lost):
+    "In lists, arrays, series and masks."
+    pd, holes = pytest.importorskip("pandas"), WORDS.astype(object)
+    holes[3] = pd.NA if lost == "NA" else MISSING[lost]
+    for y in (holes, list(holes), pd.Series(holes), pd.Series(holes, dtype="category"),
+              np.ma.masked_array(WORDS, np.arange(200) == 3), np.ma.masked_array(LABELS > 1, LABELS > 2)):
+        with pytest.raises(ValueError, match="y holds missing labels"):
+            mi.MultiIndexClassifier().fit(MANY_ROWS, y)
+
+
+def test_settings_and_tables_that_do_not_go_together():
+    "A column of complex numbers, too few rows to hold some out, columns too far from white to be left so."
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(ValueError, match=r"\AX: Complex data not supported\Z"):
+        mi.MultiIndexRegressor().fit(pd.DataFrame(MANY_ROWS, columns=list("XYZ")).assign(c=1j), LABELS)
+    with pytest.raises(ValueError, match="X must have at least 6 rows for steps='holdout', got 4"):
+        mi.MultiIndexRegressor(1, steps="holdout").fit(MANY_ROWS[:4], LABELS[:4])
+    rng = np.random.default_rng(0)  # with other labels the rest of the digits is enough for a plane
+    far = np.c_[rng.standard_normal((200, 3))[:60], 1.7e9 + np.arange(60)]
+    labels = far[:, 0] ** 2 + 0.1 * rng.standard_normal(200)[:60]
+    model = mi.MultiIndexRegressor(1, whiten=False, rounds=0, random_state=0)
+    for call in (lambda: model.fit(far, labels),
+                 lambda: mi.refine_subspace(far, labels, np.eye(4)[:1], 2)):
+        with pytest.raises(ValueError, match="X is too far from centred and white"):
+            call()

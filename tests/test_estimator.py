@@ -199,6 +199,20 @@ def test_one_index_asked_for_where_there_are_two(seed):
     assert mi.MultiIndexRegressor(1, random_state=0).fit(X, y).score(X, y) > 0.3
 
 
+@pytest.mark.parametrize("make", [
+    lambda two: torch.tensor(two).int(), torch.tensor, lambda two: pd.Series(two).astype(int).astype("Int64"),
+    lambda two: pd.Series(two).astype("boolean"), lambda two: (2**60 + two).tolist(),
+    lambda two: 2**60 + two],
+    ids=["int32", "bool", "Int64", "boolean", "large", "large array"])
+def test_classes_are_of_the_type_of_the_labels(make):
+    "Whole numbers stay whole, of any size, and truth values stay such."
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    labels = make(X[:, 0] > 0)
+    model = mi.MultiIndexClassifier(1, rounds=0, random_state=0).fit(X, labels)
+    assert model.classes_.dtype == model.predict(X).dtype == np.asarray(labels).dtype
+    assert model.score(X, labels) > 0.9
+
+
 WEIGHED = {"regressor": (mi.MultiIndexRegressor(1, rounds=0, random_state=0), lambda y: y),
            "classifier": (mi.MultiIndexClassifier(1, rounds=0, random_state=0), lambda y: y > 0.5)}
 

@@ -425,3 +425,18 @@ def test_lazy_fit_takes_labels_in_a_column_and_refuses_complex_ones():
         model().fit(data, (y > y.median()).numpy())
         with pytest.raises((TypeError, ValueError), match="[cC]omplex|real"):
             model().fit(data, y.numpy() + 1j)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lazy_rows_and_labels_are_refused_in_the_words_of_memory():
+    "A unit too large or small in `learn` and `fit`; labels of words, and none."
+    X, y, lazy = rows(n=300, d=6, chunk=100)
+    for unit in (1e200, 1e-200):
+        for call in (lambda X: mi.learn(X, y, 1, width=8), lambda X: mi.MultiIndexRegressor().fit(X, y)):
+            for data in (unit * X.numpy(), unit * lazy):
+                with pytest.raises(ValueError, match="the largest entry of X must be between"):
+                    call(data)
+    for data in (X.numpy(), lazy):
+        for labels, words in ((["a"] * 300, "y: could not convert"), (None, "requires y to be passed")):
+            with pytest.raises(ValueError, match=words):
+                mi.MultiIndexRegressor().fit(data, labels)

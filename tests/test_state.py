@@ -2,12 +2,16 @@
 and Python's strictness."""
 
 import contextlib
+import threading
 import warnings
 
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
+from threadpoolctl import threadpool_info, threadpool_limits
 
+import multiindex_nb.gate
 import multiindex_nb as mi
 from multiindex_nb.engine.network import TwoLayerNet
 
@@ -173,3 +177,69 @@ def test_warnings_as_errors():
         warnings.simplefilter("ignore", mi.HopelessWarning)
         for call in CALLS:
             CALLS[call](X, Y, U)
+
+
+def small():
+    "Two hundred rows of three columns, labels of one index, and a regressor that asks for it."
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((200, 3))
+    return rows, rows[:, 0] ** 2 + 0.1 * rng.standard_normal(200), mi.MultiIndexRegressor(
+        1, random_state=0, rounds=0)
+
+
+@pytest.mark.parametrize("strike", [ValueError, KeyboardInterrupt])
+def test_a_refit_that_fails_leaves_the_old_model(strike, monkeypatch):
+    "Refused or interrupted, early or late: every attribute is that of the fit before."
+    from multiindex_nb.estimator import regressor
+
+    rows, labels, model = small()
+    before = dict(vars(model.fit(rows, labels)))
+    for place in ("seed_of", "_fit_model", "_warn_of"):
+        with monkeypatch.context() as patch, pytest.raises(strike):
+            patch.setattr(regressor, place, lambda *given: (_ for _ in ()).throw(strike()))
+            model.fit(5 + 10 * rows[:, :2], 1000 + 50 * labels)
+        assert vars(model) == before
+    classes = mi.MultiIndexClassifier(1, random_state=0, rounds=0).fit(rows, labels > 1)
+    with pytest.raises(ValueError, match="NaN"):
+        classes.fit(rows * np.nan, np.where(labels > 1, "apple", "pear"))
+    assert classes.predict(rows).dtype == bool
+
+
+@pytest.mark.parametrize("model", [mi.MultiIndexRegressor(loss="hinge"), mi.MultiIndexClassifier(level=2)])
+def test_a_first_fit_that_fails_leaves_nothing(model):
+    "`NotFittedError`, as before any fit."
+    from sklearn.exceptions import NotFittedError
+
+    rows, labels, _ = small()
+    for y in (labels > 1, np.ones(200)):
+        with pytest.raises(ValueError):
+            model.fit(rows, y)
+        with pytest.raises(NotFittedError):
+            model.predict(rows)
+
+
+def test_fits_in_threads_leave_the_process_as_it_was(monkeypatch):
+    "Threads of BLAS and filters of warnings, where the first of two fits begins and ends before the other."
+    from multiindex_nb.estimator import classifier, regressor
+
+    rows, labels, model = small()
+    nothing, models = lambda *given: None, [model, mi.MultiIndexClassifier()]
+    for module, name in ((regressor, "_use_all_rows"), (classifier, "set_model"), (classifier, "_warn_of")):
+        monkeypatch.setattr(module, name, nothing)
+    for model, module, name in zip(models, (regressor, classifier), ("_choose_all", "fit_classes")):
+        inside, both, left = (threading.Event() for _ in range(3))
+
+        @multiindex_nb.gate.one_thread
+        def meet(*given):
+            first = not inside.is_set()
+            (inside if first else both).set()
+            assert (both if first else left).wait(60)
+            return None, None
+
+        monkeypatch.setattr(module, name, meet)
+        with threadpool_limits(2):
+            before = list(warnings.filters)
+            first, second = (threading.Thread(target=clone(model).fit, args=(rows, labels > 1)) for _ in "ab")
+            first.start(), inside.wait(60), second.start(), first.join(), left.set(), second.join()
+            assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
+            assert both.is_set() and warnings.filters == before

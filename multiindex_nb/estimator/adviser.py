@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, drawing, count, flag, gated, instance, real, shown
+from ..gate import Array, drawing, count, flag, gated, instance, real, shown, warn
 from ..problem.losses import Huber, LogCosh, Loss, as_loss
 from ..problem.blocks import Totals, add_gram, mirror, row_sums
 from ..problem.white import is_white
@@ -376,9 +375,8 @@ def advise_loss(
     candidates = [as_loss(name) for name in losses]
     X, y = (t.double() for t in check_data(X, y))
     if not is_white(X):
-        warnings.warn(
-            "X is far from centred and white: S has outliers of its own or hides others; whiten first",
-            NotWhiteWarning, stacklevel=3)
+        warn("X is far from centred and white: S has outliers of its own or hides others; whiten first",
+             NotWhiteWarning, 3)
     gen, hide = generator(seed, "adviser"), None if progress is None else not progress
     views = _views(X, y, candidates, level, permutations, gen, hide)
     found = _collect(views, losses, max_rank)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
@@ -28,10 +29,10 @@ from torch import Tensor
 from ..engine.recovery import NoOutlierWarning
 from multiindex_nb.estimator.regressor import (
     MOST, FallbackWarning, Model, OnIndices, Search, Waves, anew, blamed, bounded, chance, checked_inputs,
-    choose_rank, counted, find_plane, in_white, moments, off_graph, sample_rows, seed_of, set_model, slopes,
+    choose_rank, counted, find_plane, in_white, moments, sample_rows, seed_of, set_model, slopes,
     weights_of, whole_table)
-from ..gate import Array, undisturbed
-from ..problem.rows import check_paired, in_memory
+from ..gate import Array, Shared, at_once, undisturbed
+from ..problem.rows import check_paired, in_memory, is_lazy
 
 # %% auto #0
 __all__ = ['DEGREES', 'PENALTIES', 'joined', 'fit_classes', 'MultiIndexClassifier']
@@ -183,12 +184,34 @@ def _slopes_of(model: Model) -> Float[np.ndarray, "m d"]:
     return V[sizes > 1e-9 * sizes[0]]
 
 # %% ../../nbs/53_classes.ipynb #class-codes
+def _is_missing(label) -> bool:
+    "Whether this is None, NaN, NaT or the NA of pandas, whose comparisons are neither true nor false."
+    try:
+        return label is None or bool(label != label)
+    except TypeError:
+        return True
+    except ValueError:  # a row of several
+        return False
+
+# %% ../../nbs/53_classes.ipynb #class-labels
+def _labels(y) -> np.ndarray:
+    "Labels in their own type; `ValueError` where some are missing."
+    y = y.compute() if is_lazy(y) else y.detach().cpu().numpy() if isinstance(y, Tensor) else y
+    own = np.array(y, dtype=object if isinstance(y, (list, tuple)) else None)
+    lost = int(np.ma.getmask(y).sum())
+    if own.dtype.kind in "OfmM":
+        lost = lost or sum(map(_is_missing, own.flat))
+    if lost:
+        raise ValueError(f"y holds missing labels, {lost} of {own.size}: leave these rows out")
+    return np.asarray(y)
+
+# %% ../../nbs/53_classes.ipynb #class-numbers
 def _codes(y) -> tuple[np.ndarray, Int[np.ndarray, "n"]]:
     "The classes, sorted, and the number of each label among them; `ValueError` for fewer than two."
     if y is None:
         raise ValueError("MultiIndexClassifier requires y to be passed, but the target y is None")
     with blamed("y"):
-        y = column_or_1d(off_graph(y, "y"), warn=True)
+        y = column_or_1d(_labels(y), warn=True)
         assert_all_finite(y, input_name="y")
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
@@ -212,11 +235,11 @@ def _warn_of(model: MultiIndexClassifier, n: int) -> None:
         warnings.warn(
             f"no plane and no line tells classes of rows not seen apart at level {model.level:g} in n = {n} "
             f"rows of d = {d} columns: `predict` is the most frequent class, `predict_proba` frequencies; "
-            f"what would help: more rows (now n/d = {n / d:.1f})", NoOutlierWarning, stacklevel=4)
+            f"what would help: more rows (now n/d = {n / d:.1f})", NoOutlierWarning, stacklevel=5)
     elif model.model_.kind == "linear" and model.n_indices != "auto":
         warnings.warn(
             f"logistic regression on all columns predicts rows not seen better than functions of "
-            f"{model.n_indices} indices: `predict` is that line", FallbackWarning, stacklevel=4)
+            f"{model.n_indices} indices: `predict` is that line", FallbackWarning, stacklevel=5)
 
 # %% ../../nbs/53_classes.ipynb #class-answers
 class _Classes(ClassifierMixin, OnIndices):
@@ -246,7 +269,24 @@ class _Classes(ClassifierMixin, OnIndices):
         likely = self.predict_proba(X).argmax(axis=1)
         return self.classes_[likely]
 
+    def score(self, X: Float[Array, "n d"], y: Any, sample_weight=None) -> float:
+        "The share of rows of which `predict` is right; `NotFittedError` before `fit`."
+        check_paired(X, y)
+        check_paired(X, sample_weight, ("X", "sample_weight"))
+        return super().score(X, _labels(y), sample_weight)
+
 # %% ../../nbs/53_classes.ipynb #class-fit
+@contextmanager
+def _rough() -> Iterator[None]:
+    "Nothing is said of a rough optimum, which is judged like any other."
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        yield
+
+
+_ROUGH = Shared(_rough)
+
+# %% ../../nbs/53_classes.ipynb #class-whole
 class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
     """Learn which directions decide the class, and the probability of each class on them (chapter 53).
 
@@ -258,6 +298,7 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
     """
 
     @undisturbed
+    @at_once
     def fit(
         self,
         X: Float[Array, "n d"],  # inputs: array or data frame
@@ -270,8 +311,7 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
         self.classes_, codes = _codes(y)
         rows = whole_table(self, X, codes)[0]
         s = Search(self.rounds, self.level, seed_of(self))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # a rough optimum is judged like any other
+        with _ROUGH:
             found, self.held_out_ = fit_classes(rows.numpy(), codes, s, None if self.n_indices == "auto"
                                                 else self.n_indices, _columns(self.whitening_),
                                                 1.0 if w is None else w)

@@ -61,6 +61,14 @@ def features(H: Float[np.ndarray, "k r n"], A: np.ndarray,
     return math.prod(parts[1:], start=parts[0])
 
 # %% ../../nbs/21_refine.ipynb #21residualcode
+def _solved(G: Float[np.ndarray, "q q"], b: Float[np.ndarray, "q"]) -> Float[np.ndarray, "q"]:
+    "Coefficients from their equations; `ValueError` where powers of X have left no digits."
+    try:
+        return np.linalg.solve(G, b)
+    except np.linalg.LinAlgError:
+        raise ValueError("X is too far from centred and white for a polynomial: whiten first") from None
+
+
 def residual(
     B: Float[np.ndarray, "r d"],  # any basis of the span
     X: Float[np.ndarray, "n d"],  # inputs
@@ -73,7 +81,7 @@ def residual(
     H = hermite_table(X @ Q, A.max())
     Phi = features(H, A)
     G, b = (Phi * w) @ Phi.T, Phi @ (w * y)
-    a = np.linalg.solve(G + 1e-10 * len(y) * np.eye(len(G)), b)
+    a = _solved(G + 1e-10 * len(y) * np.eye(len(G)), b)
     e = a @ Phi - y
     slopes = np.stack([a @ features(H, A, k) for k in range(len(B))], axis=1) * (w * e)[:, None]
     D = X.T @ slopes * (2 / len(y))

@@ -515,6 +515,8 @@ def choose_steps(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int, s: Sett
     if s.steps == "rule" or (s.steps == "auto" and s.advice.rank < r):  # no outliers, nothing to measure
         return auto_steps(X.shape[1])
     if s.steps == "holdout":
+        if len(X) < 6:
+            raise ValueError(f"X must have at least 6 rows for steps='holdout', got {len(X)}")
         held, train = torch.randperm(len(X), generator=generator(s.seed, "hold-out")).tensor_split(
             [max(2, len(X) // 4)])
         error = lambda T: (fit_network(X[train], y[train], r, T, s)[0](X[held])
@@ -789,10 +791,11 @@ from sklearn.utils import (
     _safe_indexing, check_array, check_consistent_length, check_random_state, column_or_1d)
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
-from ..gate import (
-    MANY, Array, as_tensor, check_int, count, either, flag, real, tensor, undisturbed)
+from multiindex_nb.gate import (
+    MANY, Array, as_tensor, at_once, check_int, check_kept, count, either, flag, muted, real, tensor,
+    undisturbed)
 from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
-                                        check_paired, take_rows)
+                                        check_paired, in_double, take_rows)
 
 # %% ../../nbs/24_regressor.ipynb #32c6cfb8
 _SETTINGS = {
@@ -1009,13 +1012,13 @@ def set_model(model: BaseEstimator, found: Model, X: Float[Tensor, "n d"]) -> No
 
 # %% ../../nbs/24_regressor.ipynb #8ef6a5bf
 def off_graph(data, name: str):
-    """A tensor as scikit-learn can read it, without gradient and on the CPU; anything else as it is, unless
-    NumPy would drop a mask or digits."""
-    if isinstance(data,
-                  (Tensor, np.ma.MaskedArray)) or (isinstance(data, np.ndarray) and data.dtype.kind in "iu"):
-        kept = data if isinstance(data, Tensor) and data.dtype == torch.bool else as_tensor(data, name)
-        return kept.detach().cpu() if isinstance(data, Tensor) else np.asarray(data)
-    return data
+    """A tensor as scikit-learn can read it, without gradient and on the CPU, what is lazy in memory; anything
+    else as it is, unless float64 would not keep what is in it."""
+    data = data.compute() if is_lazy(data) else data
+    if isinstance(data, Tensor):
+        return (data if data.dtype == torch.bool else as_tensor(data, name)).detach().cpu()
+    check_kept(data, name)
+    return np.asarray(data) if isinstance(data, np.ma.MaskedArray) else data
 
 # %% ../../nbs/24_regressor.ipynb #24labels
 def _paired_labels(X, y) -> np.ndarray:
@@ -1032,8 +1035,7 @@ def _paired_labels(X, y) -> np.ndarray:
 # %% ../../nbs/24_regressor.ipynb #24counted
 def _checked_weights(w) -> Float[np.ndarray, "n"]:
     "Weights over the largest, in float32's digits: the same whatever their unit."
-    w = off_graph(w.compute() if is_lazy(w) else w, "sample_weight")
-    w = tensor(None)(w, "sample_weight").double().numpy()
+    w = tensor(None)(off_graph(w, "sample_weight"), "sample_weight").double().numpy()
     if w.min(initial=0) < 0:
         raise ValueError(f"sample_weight must not be negative, got {w.min():.3g} in row {w.argmin()}")
     w = (w / (w.max(initial=0) or 1)).astype(np.float32).astype(float)
@@ -1074,9 +1076,10 @@ def blamed(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if isinstance(error, (TypeError, ValueError)) and re.search(rf"\b{name}\b", str(error)):
+        said = re.sub(r"(Complex data not supported)\n.*", r"\1", str(error), flags=re.DOTALL)  # no table
+        if isinstance(error, (TypeError, ValueError)) and re.search(rf"\b{name}\b", said):
             raise
-        raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {error}") from None
+        raise (ValueError if isinstance(error, ValueError) else TypeError)(f"{name}: {said}") from None
 
 # %% ../../nbs/24_regressor.ipynb #24tables
 def checked_inputs(model: BaseEstimator, X, **options) -> Float[Tensor, "n d"]:
@@ -1085,12 +1088,20 @@ def checked_inputs(model: BaseEstimator, X, **options) -> Float[Tensor, "n d"]:
         return torch.tensor(validate_data(model, off_graph(X, "X"), dtype=np.float64, order="C", **options))
 
 
+def _numbers(part: np.ndarray) -> Float[np.ndarray, "k d"]:
+    "A chunk of booleans, objects or words as numbers."
+    with blamed("X"):
+        return np.asarray(off_graph(part, "X")).astype(float)
+
+
 def _lazy_rows(model: BaseEstimator, X, reset: bool = False):
     "A Dask array that has passed what scikit-learn asks of arrays, in float64."
     if X.ndim != 2:
         raise ValueError(f"X must have shape (n, d), got {X.shape}: reshape it")
     validate_data(model, X, reset=reset, skip_check_array=True)  # number of columns
-    return as_rows(X.astype("float64") if X.dtype.kind in "bfiuOSU" else X)
+    if X.dtype.kind in "bOSU":
+        X = X.map_blocks(_numbers, dtype="float64", meta=np.zeros((0, 0)))
+    return in_double(as_rows(X))
 
 # %% ../../nbs/24_regressor.ipynb #24whole
 def whole_table(model: BaseEstimator, X, y) -> tuple:
@@ -1107,9 +1118,8 @@ def whole_table(model: BaseEstimator, X, y) -> tuple:
 # %% ../../nbs/24_regressor.ipynb #24lazy
 def _lazy_table(model: BaseEstimator, X, y) -> tuple:
     "The same for a Dask array, with a random sample of the rows to choose on."
-    y = column_or_1d(np.asarray(off_graph(y, "y")), warn=True)
-    X, y = check_data(_lazy_rows(model, X, reset=True),
-                      y if np.iscomplexobj(y) else y.astype(np.float64))
+    X = _lazy_rows(model, X, reset=True)
+    X, y = check_data(X, torch.tensor(_paired_labels(X, y)))
     n, d = X.shape
     check_settings(model, d)
     few = sample_rows(n, max(4 * d, model.memory // (8 * d)), 0)
@@ -1158,11 +1168,11 @@ def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
     kind = model.model_.kind
     if kind == "constant" or (advice.rank == 0 and not model.refine):
         said = _hopeless(advice, n, model.refine, told, model.third_order_ is not None)
-        warnings.warn(said, NoOutlierWarning, stacklevel=5)
+        warnings.warn(said, NoOutlierWarning, stacklevel=6)
     elif kind == "linear" and model.n_indices not in ("auto", 1):
         warnings.warn(
             f"ridge regression predicts rows not seen better than functions of {model.n_indices} indices: "
-            f"`predict` is that line", FallbackWarning, stacklevel=5)
+            f"`predict` is that line", FallbackWarning, stacklevel=6)
 
 # %% ../../nbs/24_regressor.ipynb #24use
 def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings,
@@ -1215,6 +1225,7 @@ class _Fitted(RegressorMixin, OnIndices):
         "R squared of `predict` on X and y; `NotFittedError` before `fit`."
         prediction = self.predict(X)
         check_paired(X, y)
+        check_paired(X, sample_weight, ("X", "sample_weight"))
         return r2_score(_paired_labels(prediction, y), prediction, sample_weight=sample_weight)
 
 # %% ../../nbs/24_regressor.ipynb #24fitcode
@@ -1257,6 +1268,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     """
 
     @undisturbed
+    @at_once
     def fit(
         self,
         X: Float[Array, "n d"],  # inputs: array, data frame, or Dask array in chunks of rows
@@ -1268,9 +1280,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
         w = _row_weights(self, w, len(labels))
         labels = _standardised(self, labels, w)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FewSamplesWarning)  # said once, above
-            warnings.simplefilter("ignore", NotWhiteWarning)  # whitening is this estimator's own business
+        # few samples were said above, and whitening is this estimator's own business
+        with muted(FewSamplesWarning, NotWhiteWarning):
             s = _choose_all(self, part, labels[few], w[few])
             _use_all_rows(self, rows, labels, part, s, w)
         return self

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from .adviser import NotWhiteWarning
-from ..gate import Array, count, gated, or_none, real, tensor
+from ..gate import Array, count, gated, or_none, real, tensor, warn
 from ..problem.rows import check_data, in_memory
 from ..problem.targets import generator, seed_gate
 from ..problem.white import is_white
@@ -178,7 +177,7 @@ def third_order_directions(
     `TypeError`."""
     X, y = (t.double() for t in check_data(X, y))
     if not is_white(X):
-        warnings.warn("X is far from centred and white: whiten first", NotWhiteWarning, stacklevel=3)
+        warn("X is far from centred and white: whiten first", NotWhiteWarning, 3)
         X = X / X.square().mean().sqrt().clamp(min=1e-300)  # so that single precision can cube it
     given = X[:0] if known is None else _spanned(torch.as_tensor(known).to(X), X.shape[1])
     gen, V, p = generator(seed, "third order"), given, 1.0

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, TypeGuard
 
@@ -15,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from ..gate import Array, as_tensor, check_finite
+from ..gate import Array, as_tensor, check_finite, check_kept, muted, warn
 
 # %% auto #0
 __all__ = ['HopelessWarning', 'FewSamplesWarning', 'labels_in', 'check_paired', 'is_lazy', 'in_memory', 'as_rows', 'whole_chunk',
@@ -39,13 +38,19 @@ def _check_range(size: Tensor, name: str, dtype: torch.dtype) -> None:
             f"{size.item():.3g}: choose another unit")
 
 # %% ../../nbs/46_rows.ipynb #rows-check-units
+def _check_largest(X: Float[Tensor, "n d"], name: str, dtype: torch.dtype = torch.float64) -> None:
+    "A `ValueError` if the largest entry is too large or too small, but neither zero nor infinite."
+    if X.numel() and 0 < (largest := max(map(abs, X.aminmax()))) < math.inf:
+        _check_range(largest, f"the largest entry of {name}", dtype)
+
+# %% ../../nbs/46_rows.ipynb #rows-check-units-own
 def _check_units(X, y: Float[Tensor, "n"], names: tuple[str, str]) -> torch.dtype:
     "The precision of the computation, after the sizes of labels and inputs have been found fit for it."
     dtype = torch.float64 if is_lazy(X) else X.dtype
     _check_range(y.max().double() - y.min().double(), f"the spread of {names[1]}", dtype)
     _check_range(y.abs().max(), f"the largest entry of {names[1]}", dtype)
-    if not is_lazy(X) and (largest := max(map(abs, X.aminmax()))) > 0:
-        _check_range(largest, f"the largest entry of {names[0]}", dtype)
+    if not is_lazy(X):
+        _check_largest(X, names[0], dtype)
     return dtype
 
 # %% ../../nbs/46_rows.ipynb #rows-labels-in
@@ -82,6 +87,15 @@ def in_memory(X, name: str) -> Any:
     return X
 
 # %% ../../nbs/46_rows.ipynb #d741e768
+def _when_read(X, look: Callable[[np.ndarray], Any]):
+    "A Dask array whose chunks are looked at when they are read."
+    def looked_at(part: np.ndarray) -> np.ndarray:
+        look(part)
+        return part
+
+    return X.map_blocks(looked_at, dtype=X.dtype, meta=X._meta)
+
+# %% ../../nbs/46_rows.ipynb #rows-as-rows
 def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, which does here
     "`X` as a tensor, or as a Dask array of real numbers in chunks of whole rows, of known sizes."
     if not is_lazy(X):
@@ -92,6 +106,7 @@ def as_rows(X, name: str = "X") -> Float[Tensor, "n d"]:  # or a Dask array, whi
         raise ValueError(
             f"{name} has chunks of unknown size: call X.compute_chunk_sizes(), or "
             f"to_dask_array(lengths=True) on a data frame")
+    X = X if X.dtype.kind == "f" else _when_read(X, lambda part: check_kept(part, name))
     return X.rechunk({1: -1}) if X.ndim == 2 else X
 
 # %% ../../nbs/46_rows.ipynb #rows-whole
@@ -161,15 +176,15 @@ def check_data(
         raise ValueError(f"{names[1]} must not be constant, got {len(y)} labels equal to {y[0].item():g}")
     dtype = _check_units(X, y, names)
     if len(X) < X.shape[1]:
-        warnings.warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing",
-                      FewSamplesWarning, stacklevel=3)
-    return X, labels_in(y, dtype, names[1])
+        warn(f"n = {len(X)} samples in d = {X.shape[1]} dimensions: expect nothing", FewSamplesWarning, 3)
+    y = labels_in(y, dtype, names[1])
+    look = lambda part: _check_largest(as_tensor(part, names[0]), names[0])
+    return (_when_read(X, look), y) if is_lazy(X) else (X, y)
 
 # %% ../../nbs/46_rows.ipynb #x-quiet-check
 def quiet_check(X, y, names: tuple[str, str] = ("X", "y")) -> tuple[Tensor, Tensor]:
     "`check_data` without its warning about few samples."
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FewSamplesWarning)
+    with muted(FewSamplesWarning):
         return check_data(X, y, names)
 
 # %% ../../nbs/46_rows.ipynb #rows-in-double
