@@ -84,13 +84,56 @@ def data_file(folder, kind):
 
 @pytest.mark.parametrize("kind", ["npz", "csv", "parquet"])
 def test_learn_from_a_file(kind, tmp_path):
-    "Real data in three formats, with whitening, without a truth."
-    done = run(["learn", "--data", data_file(tmp_path, kind), "--r", 1, "--loss", "mse", "--whiten",
-                "--width", 32, "--out", "here"], tmp_path)
+    "Real data in three formats, without a truth; whitened, and what does that is recorded."
+    done = run(["learn", "--data", data_file(tmp_path, kind), "--r", 1, "--loss", "mse", "--width", 32,
+                "--out", "here"], tmp_path)
     assert (done.returncode,
             done.stderr) == (0, "") and "unknown" in done.stdout and "oracle" not in done.stdout
     record = json.loads((tmp_path / "here" / "learn.json").read_text())
     assert record["oracle_error"] is None and record["runs"][0]["test_error"] < 0.5
+    assert "standardised and whitened" in done.stdout and len(record["whitening"]["matrix"]) == 6
+
+
+def test_columns_in_any_unit_are_whitened(command, tmp_path):
+    "Correlated columns, one times 1e-6: the test error is the same, and `--raw` is another."
+    Z, y = mi.sample(mi.Target.parse("h2(z1)"), mi.random_subspace(6, 1), 500)
+    X = 3 + Z.numpy() @ np.random.default_rng(0).standard_normal((6, 6)) * [1, 10, 1, 1, 1, 1]
+    errors = []
+    for k, (unit, more) in enumerate([(1, []), (1e-6, ["--whiten"]), (1, ["--raw"])]):
+        np.savez(f"{k}.npz", X=X * [1, 1, unit, 1, 1, 1], y=y)
+        words = ["learn", "--data", f"{k}.npz", "--r", 1, "--width", 32, "--out", k, *more]
+        assert command(*words)[::2] == (0, "")
+        record = json.loads((tmp_path / str(k) / "learn.json").read_text())
+        errors.append(record["runs"][0]["test_error"])
+    assert abs(errors[1] / errors[0] - 1) < 1e-6 and errors[0] < 0.5 < errors[2]
+
+
+def test_fit_and_predict_in_two_processes(tmp_path):
+    "The shell's way: columns by name in another order, the label passed over, the count outside said."
+    X, y = mi.sample(mi.Target.parse("h2(z1)"), mi.random_subspace(3, 1), 200, noise=0.1)
+    new = np.r_[X[:3], 99 * X[3:4]]
+    write = lambda name, head, rows: np.savetxt(tmp_path / name, rows, "%.17g", ",", header=head, comments="")
+    write("t.csv", "area,rooms,age,price", np.c_[X, y])
+    write("new.csv", "age,price,area,rooms", np.c_[new[:, 2], y[:4], new[:, :2]])
+    fit = run(["fit", "--data", "t.csv", "--label", "price", "--r", 1, "--out", "model"], tmp_path)
+    assert (fit.returncode, fit.stderr) == (0, "") and "direction 1" in fit.stdout and "rooms " in fit.stdout
+    done = run(["predict", "--model", "model", "--data", "new.csv"], tmp_path)
+    expected = mi.MultiIndexRegressor(1, random_state=0).fit(X, y)
+    rows = [line.split(",") for line in done.stdout.splitlines()]
+    assert done.returncode == 0 and rows[0] == ["price", "outside"]
+    assert np.allclose([float(p) for p, _ in rows[1:]], expected.predict(new), rtol=1e-9)
+    assert "left aside: price" in done.stderr and "1 of 4 rows lie outside" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="no folder that even root cannot write")
+def test_a_model_that_cannot_be_written_is_kept(tmp_path):
+    "The summary is printed, and the one line of the error says where the model is."
+    data_file(tmp_path, "npz")
+    done = run(["fit", "--data", "data.npz", "--r", 1, "--out", "/proc/model"], tmp_path)
+    assert done.returncode == 2 and "fitted  " in done.stdout and done.stderr.count("\n") == 1
+    kept = Path(done.stderr.split()[-1])
+    assert run(["predict", "--model", kept, "--data", "data.npz"], tmp_path).returncode == 0
+    kept.unlink(), kept.parent.rmdir()
 
 
 BAD = [
@@ -114,7 +157,14 @@ BAD = [
     ["learn", "--data", "missing.csv", "--r", "1"],
     ["learn", "--data", "missing.csv"],
     ["learn", "--whiten"],
+    ["learn", "--data", "missing.csv", "--r", "1", "--raw", "--whiten"],
     ["learn", "--unknown"],
+    ["fit"],
+    ["fit", "--data", "missing.csv"],
+    ["fit", "--data", "missing.csv", "--out", "no/model"],
+    ["predict", "--model", "missing"],
+    ["predict", "--model", "missing", "--data", "missing.csv"],
+    ["predict", "--out", "p.csv"],
 ]
 
 
@@ -319,12 +369,12 @@ def test_a_folder_that_cannot_be_written(words, tmp_path):
 
 
 def test_the_label_is_printed_and_recorded(tmp_path):
-    "By `learn` and `predict`, with the inputs beside it."
+    "By `learn` and `plan`, with the inputs beside it."
     rng = np.random.default_rng(0)
     X = rng.standard_normal((200, 3))
     np.savetxt(tmp_path / "t.csv", np.c_[X, np.ones(200), X[:, 0] ** 2], delimiter=",",
                header="a,b,c,unit,price", comments="")
-    done = run(["learn", "--data", "t.csv", "--r", 1, "--whiten", "--width", 16, "--out", "o"], tmp_path)
+    done = run(["learn", "--data", "t.csv", "--r", 1, "--width", 16, "--out", "o"], tmp_path)
     assert (done.returncode,
             done.stderr) == (0,
                              "") and "label   'price' (the last column, since none is called y" in done.stdout
@@ -332,7 +382,7 @@ def test_the_label_is_printed_and_recorded(tmp_path):
             and "note: constant in the rows for training: 'unit'" in done.stdout)
     record = json.loads((tmp_path / "o" / "learn.json").read_text())
     assert record["label"].startswith("'price'") and record["inputs"] == ["a", "b", "c", "unit"]
-    done = run(["predict", "--data", "t.csv", "--label", "a", "--whiten", "--loss", "mse"], tmp_path)
+    done = run(["plan", "--data", "t.csv", "--label", "a", "--loss", "mse"], tmp_path)
     assert (done.returncode, done.stderr) == (0, "") and "label   'a' (as asked for" in done.stdout
 
 
@@ -404,7 +454,7 @@ def test_damaged_files(command, tmp_path):
                                          {"descr": "<f8", "fortran_order": False, "shape": (10**12, 30)})
     with zipfile.ZipFile("a.npz", "w") as file:
         file.writestr("X.npy", header.getvalue()), file.writestr("y.npy", header.getvalue())
-    assert "not enough memory" in refused(command("predict", "--data", "a.npz"), "predict")
+    assert "not enough memory" in refused(command("plan", "--data", "a.npz"), "plan")
     Path("a.csv").write_text("a,a,y\n" + "1,2,3\n4,5,6\n" * 20)
     assert "2 columns named 'a'" in refused(command("learn", "--data", "a.csv", "--r", 1), "learn")
     Path("b.csv").mkdir()
@@ -624,7 +674,7 @@ def test_a_backend_that_matplotlib_does_not_know(tmp_path):
     assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "o" / "learn.png").exists()
 
 
-NARROW = [TINY, ["predict", "--loss", "mse", "huber", "--n-per-d", 40], ["learn", "--loss", "hinge"],
+NARROW = [TINY, ["plan", "--loss", "mse", "huber", "--n-per-d", 40], ["learn", "--loss", "hinge"],
           ["learn", "--d", "ten"], ["--help"], ["learn", "--help"], ["bench", "--help"],
           ["predict", "--help"]]
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from multiindex_nb.cli.tables import read_data, read_file
+from multiindex_nb.cli.tables import read_data, read_file, read_inputs
 
 # few rows are not the subject
 pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")
@@ -171,6 +171,36 @@ def test_the_label_is_said(names, label, said, tmp_path):
     table = read_file(tmp_path / "t.csv", label)
     assert table.label.startswith(said)
     assert table.names == tuple(n for n in names.split(",") if repr(n) != said.split(" ")[0])
+
+
+WORDS = [("cat", "dog", ("cat", "dog")), ("true", "false", (False, True)), ("1", "2", ()), ("1", "x", None)]
+
+
+@pytest.mark.parametrize("one, other, classes", WORDS)
+def test_classes_are_words_or_asked_for(one, other, classes, tmp_path):
+    "A stray word among numbers is an error unless classes are asked for; a missing one always is."
+    path, text = tmp_path / "t.csv", f"a,y\n1,{one}\n2,{other}\n3,{one}\n4,{other}\n"
+    path.write_text(text)
+    if classes is None:
+        with pytest.raises(ValueError, match="line 3, column 'y' must be numeric, got the text 'x'"):
+            read_file(path, classes=None)
+    else:
+        assert read_file(path, classes=None).classes == classes
+    table = read_file(path, classes=True)
+    assert len(table.classes) == 2 and sorted(table.y.tolist()) == [0, 0, 1, 1]
+    path.write_text(text + "5,\n")
+    with pytest.raises(ValueError, match="line 6, column 'y' must .* a missing value"):
+        read_file(path, classes=True)
+
+
+def test_columns_are_found_by_name(tmp_path):
+    "In any order, beside text; a number of rows in place of a name is no column unless it was one."
+    (tmp_path / "t.csv").write_text("b,word,a,Unnamed: 0\n2,x,1,7\n5,y,4,8\n")
+    X, others = read_inputs(tmp_path / "t.csv", ["a", "b"])
+    assert X.tolist() == [[1, 2], [4, 5]] and others == ["word"]
+    assert read_inputs(tmp_path / "t.csv", ["Unnamed: 0"])[0].tolist() == [[7], [8]]
+    with pytest.raises(ValueError, match="lacks 'c', 'd'"):
+        read_inputs(tmp_path / "t.csv", ["a", "c", "d"])
 
 
 def test_a_label_that_is_not_there(tmp_path):

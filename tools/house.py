@@ -25,7 +25,8 @@ HOUSE = {
     "explorer": ("sliders", ("gate", "sweeps", "problem", "engine", "theory", "view")),
     "reproduce": ("all claims judged", ("sweeps", "claims")),
     "cli": ("the command",
-            ("gate", "sweeps", "problem", "engine", "theory", "explorer", "reproduce", "compare")),
+            ("gate", "sweeps", "problem", "engine", "theory", "estimator", "explorer", "reproduce",
+             "compare")),
 }
 START, END = "<!-- house -->\n", "<!-- /house -->\n"
 

@@ -11,8 +11,9 @@ import sys
 
 import multiindex_nb
 from .bench import BENCH
+from .fit import FIT, PREDICT
 from .learn import LEARN
-from .predict import PREDICT
+from .plan import PLAN
 from .reproduce import REPRODUCE
 from .serve import EXPLORE
 from .stop import calm, complain, reason, stoppable, stopped
@@ -21,7 +22,7 @@ from .words import Parser
 
 # %% ../../nbs/32_cli.ipynb #parser
 _all_ = ["read_data"]
-_COMMANDS = (LEARN, REPRODUCE, BENCH, PREDICT, EXPLORE)
+_COMMANDS = (FIT, PREDICT, LEARN, PLAN, REPRODUCE, BENCH, EXPLORE)
 
 
 def _make_parser() -> Parser:

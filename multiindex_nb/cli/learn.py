@@ -159,10 +159,12 @@ def _run_record(run: _Run) -> dict:
 def record(problem: Problem, runs: list[_Run], oracle_error: float | None, trivial: float,
            settings: dict) -> dict:
     "Everything worth keeping, ready for JSON."
+    white = problem.whitening and dict(zip(("mean", "matrix"), (t.tolist() for t in problem.whitening)))
     return {"version": multiindex_nb.__version__, "settings": settings, "title": problem.title,
             "r": problem.r,
             "d": problem.D1[0].shape[1], "n": [len(D[1]) for D in (problem.D1, problem.D2, problem.test)],
-            "label": problem.label or None, "inputs": list(problem.names), "oracle_error": oracle_error,
+            "label": problem.label or None, "inputs": list(problem.names), "whitening": white,
+            "oracle_error": oracle_error,
             "trivial_error": trivial, "notes": list(problem.notes),
             "runs": [_run_record(run) for run in runs]}
 
@@ -261,7 +263,7 @@ def _run_learn(args: argparse.Namespace) -> None:
     runs = [run_loss(problem, loss, settings) for loss in losses]
     best, trivial = best_error(problem, args), _trivial_error(problem)
     options = {k: str(v) if isinstance(v, Path) else v
-               for k, v in vars(args).items() if k not in ("run", "command")}
+               for k, v in vars(args).items() if k not in ("run", "command", "whiten")}
     written, failed = _write_outputs(args.out, lambda: draw(problem, runs),
                                      record(problem, runs, best, trivial, options))
     say(summary(problem, runs, best, trivial))

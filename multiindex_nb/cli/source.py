@@ -20,7 +20,7 @@ from ..problem.targets import Target, generator, random_subspace, sample
 from ..problem.white import ConstantColumnWarning, is_white, whiten
 
 # %% auto #0
-__all__ = ['DRAWN', 'Problem', 'synthetic_problem', 'add_source_options', 'make_problem']
+__all__ = ['DRAWN', 'Problem', 'synthetic_problem', 'white_inputs', 'add_raw_option', 'add_source_options', 'make_problem']
 
 # %% ../../nbs/39_source.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Problem:
     notes: tuple[str, ...] = ()
     label: str = ""  # which column of a file y is
     names: tuple[str, ...] = ()  # of the columns of X, in a table
+    whitening: tuple[Tensor, Tensor] | None = None  # mean and A, where the inputs are (x - mean) A
 
 # %% ../../nbs/39_source.ipynb #synthetic
 def synthetic_problem(text: str, d: int, n_per_d: int, noise: float, condition: float, seed: int) -> Problem:
@@ -56,23 +57,30 @@ def _deal(n: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
     return order[: end // 2], order[end // 2 : end], order[end:]
 
 # %% ../../nbs/39_source.ipynb #prepare
-def _prepare(table: Table, train: Tensor, name: str, whitening: bool) -> tuple[Tensor, tuple[str, ...]]:
-    "The inputs, white if that is asked for, and notes; both by the rows for training alone."
-    X, notes = table.X, table.notes
-    low, high = X[train].aminmax(dim=0)
+_Whitening = tuple[Tensor, Tensor] | None
+
+
+def white_inputs(X: Tensor, train: Tensor | slice, raw: bool) -> tuple[Tensor, tuple[str, ...], _Whitening]:
+    "The inputs, white by these rows unless they are to stay raw; what to say of it; mean and matrix."
+    if raw:
+        far = "the inputs are far from centred and white, which the method assumes: leave out --raw"
+        return X, () if is_white(X[train]) else (far,), None
+    _, mean, A = whiten(X[train])
+    done = "the inputs are standardised and whitened; --raw leaves them as they are"
+    return (X - mean) @ A, (done,), (mean, A)
+
+# %% ../../nbs/39_source.ipynb #flat-code
+def _flat_notes(table: Table, train: Tensor, name: str) -> tuple[str, ...]:
+    "The notes of a table, and its columns that are constant in the rows for training; all must not be."
+    low, high = table.X[train].aminmax(dim=0)
     if bool((low == high).all()):
         raise ValueError(f"{name}: every input is constant in the rows for training")
     if flat := [column for column, same in zip(table.names, low == high) if same]:
-        notes += (f"constant in the rows for training: {', '.join(map(repr, flat))}",)
-    if whitening:
-        _, mean, A = whiten(X[train])
-        return (X - mean) @ A, notes
-    if not is_white(X[train]):
-        notes += ("the inputs are far from centred and white, which the method assumes: try --whiten",)
-    return X, notes
+        return table.notes + (f"constant in the rows for training: {', '.join(map(repr, flat))}",)
+    return table.notes
 
 # %% ../../nbs/39_source.ipynb #2fcf80ea
-def _file_problem(path: str, label: str | None, r: int | None, whitening: bool, seed: int) -> Problem:
+def _file_problem(path: str, label: str | None, r: int | None, raw: bool, seed: int) -> Problem:
     "Rows of a file, shuffled: 40 % for each stage, 20 % for the test."
     if r is None:
         raise ValueError("--data needs --r, the number of directions to look for")
@@ -80,12 +88,23 @@ def _file_problem(path: str, label: str | None, r: int | None, whitening: bool, 
     if len(table.y) < 20:
         raise ValueError(f"{path} must have at least 20 rows, got {len(table.y)}")
     parts = _deal(len(table.y), seed)
-    X, notes = _prepare(table, torch.cat(parts[:2]), name, whitening)
+    train = torch.cat(parts[:2])
+    notes = _flat_notes(table, train, name)
+    X, said, whitening = white_inputs(table.X, train, raw)
     D1, D2, test = ((X[rows], table.y[rows]) for rows in parts)
-    return Problem(f"{name} (r = {r})", r, D1, D2, test, None, notes, table.label, table.names)
+    return Problem(f"{name} (r = {r})", r, D1, D2, test, None, notes + said, table.label, table.names,
+                   whitening)
 
 # %% ../../nbs/39_source.ipynb #options
 DRAWN = {"target": "h4(z1)+h4(z2)", "d": 100, "n_per_d": 40, "noise": 0.0, "condition": 1.0}
+
+
+def add_raw_option(p) -> None:
+    "Whether the inputs of a file stay as they are; `--whiten`, the default, is understood."
+    either = p.add_mutually_exclusive_group()
+    either.add_argument("--raw", action="store_true",
+                        help="leave the inputs of --data as they are (default: standardise and whiten them)")
+    either.add_argument("--whiten", action="store_true", help=argparse.SUPPRESS)
 
 
 def add_source_options(p: argparse.ArgumentParser) -> None:
@@ -104,7 +123,7 @@ def add_source_options(p: argparse.ArgumentParser) -> None:
     source.add_argument("--label", metavar="NAME",
                         help="label's column in a table (default y, else the last)")
     source.add_argument("--r", type=int, help="number of directions to look for; needed with --data")
-    source.add_argument("--whiten", action="store_true", help="centre and whiten the inputs of --data")
+    add_raw_option(source)
 
 # %% ../../nbs/39_source.ipynb #check-drawn-code
 def _check_drawn(args: argparse.Namespace) -> None:
@@ -129,8 +148,8 @@ def make_problem(args: argparse.Namespace) -> Problem:
         warnings.simplefilter("ignore", ConstantColumnWarning)  # a note says it by name
         if args.data is not None:
             refuse(args, list(DRAWN), "with --data")
-            return _file_problem(args.data, args.label, args.r, args.whiten, args.seed)
-        refuse(args, ("label", "whiten"), "without --data")
+            return _file_problem(args.data, args.label, args.r, args.raw, args.seed)
+        refuse(args, ("label", "raw", "whiten"), "without --data")
         fill(args, DRAWN)
         _check_drawn(args)
         return synthetic_problem(args.target, args.d, args.n_per_d, args.noise, args.condition, args.seed)

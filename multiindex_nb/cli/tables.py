@@ -12,7 +12,7 @@ import re
 import textwrap
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -26,7 +26,8 @@ from ..gate import EXACT
 from ..problem.rows import check_data
 
 # %% auto #0
-__all__ = ['Table', 'separator', 'parse', 'hint', 'check_finite', 'label_lines', 'read_table', 'read_file', 'read_data']
+__all__ = ['Table', 'separator', 'parse', 'hint', 'check_finite', 'label_lines', 'read_table', 'read_file', 'read_inputs',
+           'read_data']
 
 # %% ../../nbs/35_tables.ipynb #12table
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Table:
     names: tuple[str, ...] = ()  # of the inputs, in a table
     label: str = ""  # which column y is, and why
     notes: tuple[str, ...] = ()  # what was left out, or read in an unusual way
+    target: str = "y"  # name of the label's column
+    classes: tuple = ()  # what y counts, where the label is a class
 
 # %% ../../nbs/35_tables.ipynb #too-large
 _TOO_LARGE = (
@@ -56,26 +59,43 @@ def _array_numbers(array: np.ndarray, place: str) -> np.ndarray:
     return np.array(array, dtype=float)
 
 # %% ../../nbs/35_tables.ipynb #98f04bb4
-def _npz_arrays(path: Path) -> list[np.ndarray]:
-    "X and y of a .npz file; `ValueError` for an archive that is damaged, or without them."
+def _npz_arrays(path: Path, wanted: Sequence[str] = ("X", "y")) -> list[np.ndarray]:
+    "Arrays of a .npz file; `ValueError` for an archive that is damaged, or without them."
     if not zipfile.is_zipfile(path):
         raise ValueError(f"{path.name} is not a .npz file")
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            if not {"X", "y"} <= set(arrays):
-                raise ValueError(f"it must hold arrays X and y, got {', '.join(arrays) or 'none'}")
-            return [arrays[name] for name in ("X", "y")]
+            if not set(wanted) <= set(arrays):
+                raise ValueError(
+                    f"it must hold arrays {' and '.join(wanted)}, got {', '.join(arrays) or 'none'}")
+            return [arrays[name] for name in wanted]
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError) as error:
         raise ValueError(f"{path.name} cannot be read: {error}") from None
 
+# %% ../../nbs/35_tables.ipynb #counted-code
+def _counted(words: Sequence, place: Callable[[int], str]) -> tuple[np.ndarray, tuple]:
+    "The number of each class among those that occur, as float64, and these, sorted."
+    words = [word if isinstance(word, (bool, int, float)) else "" if word is None else str(word).strip()
+             for word in words]
+    if lost := [row for row, word in enumerate(words) if word == "" or word != word]:
+        raise ValueError(f"{place(lost[0])} must hold a class, got a missing value")
+    classes, codes = np.unique([int(w) if isinstance(w, float) and w.is_integer() else w for w in words],
+                               return_inverse=True)
+    if len(classes) > max(2, len(words) // 2):
+        raise ValueError(f"{place(0)}: {len(classes)} classes in {len(words)} rows are too many")
+    return codes.astype(float), tuple(classes.tolist())
+
 # %% ../../nbs/35_tables.ipynb #read-npz-code
-def _read_npz(path: Path, label: str | None) -> Table:
+def _read_npz(path: Path, label: str | None, classes: bool = False) -> Table:
     "The arrays X and y of a .npz file."
     if label is not None:
         raise ValueError("--label names a column of a table; a .npz file holds the label as y")
     X, y = (torch.from_numpy(_array_numbers(array, f"{name} in {path.name}"))
             for name, array in zip("Xy", _npz_arrays(path)))
-    return Table(X, y, label="the array y")
+    if not classes:
+        return Table(X, y, label="the array y")
+    codes, found = _counted(y.tolist(), lambda row: f"{path.name}, row {row + 1} of y")
+    return Table(X, torch.from_numpy(codes), label="the array y", classes=found)
 
 # %% ../../nbs/35_tables.ipynb #decode
 def _decode(path: Path) -> str:
@@ -262,6 +282,13 @@ class _ParquetCells:
         return [None if isinstance(cell, float) or cell != int(cell) else int(cell)
                 for cell in column.to_pylist()]
 
+# %% ../../nbs/35_tables.ipynb #decoded-code
+def _decoded(column):
+    "The cells themselves, where they are written once and counted."
+    import pyarrow as pa
+
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
 # %% ../../nbs/35_tables.ipynb #hints
 def hint(cell: str) -> str:
     "What a cell with commas may have been meant to be."
@@ -310,13 +337,22 @@ def _column_numbers(column, name: str, cells) -> np.ndarray:
     be kept."""
     import pyarrow as pa
 
-    column = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    column = _decoded(column)
     _check_kind(column, name, cells)
     values = column.cast(pa.float64(), safe=False).to_numpy()
     check_finite(values, name, cells)
     if np.abs(values).max() >= EXACT:
         _check_exact(column, name, cells)
     return np.array(values)
+
+# %% ../../nbs/35_tables.ipynb #is-class-code
+def _is_class(column) -> bool:
+    "Is a column of booleans, or of words none of which is a number?"
+    import pyarrow as pa
+
+    return pa.types.is_boolean(column.type) or (
+        (pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+        and not any(_is_number(cell or "") for cell in column.to_pylist()))
 
 # %% ../../nbs/35_tables.ipynb #row-numbers-code
 def _row_numbers(table, names: list[str], cells) -> list[str]:
@@ -328,16 +364,16 @@ def _row_numbers(table, names: list[str], cells) -> list[str]:
             or (name in ("", "Unnamed: 0") and counts(column))]
 
 # %% ../../nbs/35_tables.ipynb #row-numbers
-def _without_row_numbers(table, cells, label: str | None):
-    """The table less empty columns without a name and those that only number the rows, and what to say about
-    it."""
+def _without_row_numbers(table, cells, asked: Sequence[str | None]):
+    """The table less empty columns without a name and those that only number the rows, unless they are asked
+    for, and what to say about it."""
     import pyarrow as pa
 
     names = [name.strip() for name in table.column_names]
     # separators at line ends
     empty = [name == "" and pa.types.is_null(column.type) and len(table) > 0
              for name, column in zip(names, table.columns)]
-    gone = [name for name in _row_numbers(table, names, cells) if name != label]
+    gone = [name for name in _row_numbers(table, names, cells) if name not in asked]
     kept = [k for k, name in enumerate(names) if not empty[k] and name not in gone]
     notes = tuple(f"column {name!r} numbers the rows (pandas' index) and is left out" for name in gone)
     return pa.table([table.column(k) for k in kept], names=[names[k] for k in kept]), notes
@@ -377,30 +413,38 @@ def _check_names(names: list[str], file: str) -> None:
         raise ValueError(f"column {names.index('') + 1} of {file} has no name")
 
 # %% ../../nbs/35_tables.ipynb #open-table-code
-def _open_table(path: Path, kind: str):
-    "The cells of a file and its table, as PyArrow reads it."
+def _open_table(path: Path, kind: str, asked: Sequence[str | None]):
+    "The cells of a file, its table, in which every column has a name of its own, and notes."
     import pyarrow as pa
 
     try:
         cells = (_CsvCells if kind == ".csv" else _ParquetCells)(path)
-        return cells, cells.read()
+        table, notes = _without_row_numbers(cells.read(), cells, asked)
     except (pa.ArrowException, csv.Error) as error:
         raise ValueError(
             f"{path.name} is not a readable {kind} table: {str(error).splitlines()[0]}") from None
-
-# %% ../../nbs/35_tables.ipynb #1cc9ee75
-def read_table(path: Path, kind: str, label: str | None) -> Table:
-    "Inputs and label of a table."
-    cells, table = _open_table(path, kind)
-    table, notes = _without_row_numbers(table, cells, label)
-    names = table.column_names
-    _check_names(names, path.name)
-    label, said = _label_of(names, label, path.name)
+    _check_names(table.column_names, path.name)
     if len(table) == 0:
         raise ValueError(f"{path.name} holds names and no rows")
-    numbers = {name: torch.from_numpy(_column_numbers(table[name], name, cells)) for name in names}
-    y = numbers.pop(label)
-    return Table(torch.stack(list(numbers.values()), dim=1), y, tuple(numbers), said, (*cells.notes, *notes))
+    return cells, table, (*cells.notes, *notes)
+
+# %% ../../nbs/35_tables.ipynb #1cc9ee75
+def _stacked(table, names: Sequence[str], cells) -> Tensor:
+    "These columns as numbers."
+    return torch.from_numpy(np.stack([_column_numbers(table[name], name, cells) for name in names], axis=1))
+
+
+def read_table(path: Path, kind: str, label: str | None, classes: bool | None = False) -> Table:
+    "Inputs and label of a table; the label as classes if asked for, or where it is no number if None."
+    cells, table, notes = _open_table(path, kind, [label])
+    label, said = _label_of(table.column_names, label, path.name)
+    names = [name for name in table.column_names if name != label]
+    column = _decoded(table[label])
+    if classes or (classes is None and _is_class(column)):
+        y, found = _counted(column.to_pylist(), lambda row: cells.place(row, label))
+    else:
+        y, found = _column_numbers(column, label, cells), ()
+    return Table(_stacked(table, names, cells), torch.from_numpy(y), tuple(names), said, notes, label, found)
 
 # %% ../../nbs/35_tables.ipynb #check-file-code
 def _check_file(path: str) -> None:
@@ -412,19 +456,44 @@ def _check_file(path: str) -> None:
         raise FileNotFoundError(f"{path} is {what}, not a file")
 
 # %% ../../nbs/35_tables.ipynb #24625654
-def read_file(path: str | Path, label: str | None = None) -> Table:
-    "`read_data` with the names of the columns."
+def _kind_of(path: str | Path) -> str:
+    "How a file ends; an error for one that is not there, or is no table."
     _check_file(str(path))
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv", ".parquet"):
         raise ValueError(f"--data must end in .npz, .csv or .parquet, got {path.name!r}")
-    table = _read_npz(path, label) if kind == ".npz" else read_table(path, kind, label)
+    return kind
+
+
+def read_file(path: str | Path, label: str | None = None, classes: bool | None = False) -> Table:
+    "`read_data` with the names of the columns, and with classes as `read_table` finds them."
+    kind, path = _kind_of(path), Path(path)
+    table = (_read_npz(path, label, bool(classes)) if kind == ".npz"
+             else read_table(path, kind, label, classes))
     try:
         X, y = check_data(table.X, table.y)
     except ValueError as error:
         raise ValueError(f"{path.name}: {error}") from None
     return replace(table, X=X, y=y)
+
+# %% ../../nbs/35_tables.ipynb #read-inputs-code
+def read_inputs(path: str | Path, names: Sequence[str]) -> tuple[Tensor, list[str]]:
+    "The columns of these names, and the names of the others; those of a .npz file are x0, x1 and so on."
+    kind, path, cells, table = _kind_of(path), Path(path), None, None
+    if kind == ".npz":
+        X = torch.from_numpy(_array_numbers(_npz_arrays(path, ["X"])[0], f"X in {path.name}"))
+        if X.ndim != 2:
+            raise ValueError(f"X in {path.name} must have shape (n, d), got {tuple(X.shape)}")
+        found = [f"x{k}" for k in range(X.shape[1])]
+    else:
+        cells, table, _ = _open_table(path, kind, names)
+        found = table.column_names
+    if missing := [repr(name) for name in names if name not in found]:
+        raise ValueError(
+            f"{path.name} must have all columns of the fit, and lacks {', '.join(missing)[:200]}")
+    X = X[:, [found.index(name) for name in names]] if table is None else _stacked(table, names, cells)
+    return X, [name for name in found if name not in names]
 
 # %% ../../nbs/35_tables.ipynb #read-data-code
 def read_data(

@@ -18,8 +18,8 @@ from ..gate import machine_bytes
 from ..problem.losses import LOSSES, Loss
 
 # %% auto #0
-__all__ = ['MANY', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder', 'columns', 'fold', 'say',
-           'digits', 'short']
+__all__ = ['MANY', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder', 'check_place', 'columns',
+           'fold', 'say', 'digits', 'short']
 
 # %% ../../nbs/37_words.ipynb #parser-code
 class Parser(argparse.ArgumentParser):
@@ -95,6 +95,15 @@ def check_folder(option: str, folder: Path | None) -> None:
             raise ValueError(
                 f"{option} must be a folder, got "
                 f"{'the file ' if path == folder else f'{folder}, which is below the file '}{path}")
+
+
+def check_place(option: str, path: Path, *read: Path | str | None) -> None:
+    "A `ValueError` unless a file can be put there, and is none of those that are read."
+    if path.is_dir() or not path.parent.is_dir():
+        raise ValueError(f"{option} must be a file in a folder that is there, got {path}")
+    if any(other is not None and path.exists() and Path(other).exists() and path.samefile(other)
+           for other in read):
+        raise ValueError(f"{option} would replace {path}, which is read")
 
 # %% ../../nbs/37_words.ipynb #columns
 def columns(stream) -> int:

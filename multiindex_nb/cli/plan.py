@@ -8,19 +8,20 @@ from __future__ import annotations
 import argparse
 import math
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from .source import DRAWN
+from .source import DRAWN, add_raw_option, white_inputs
 from .tables import label_lines, read_file
 from .words import Subcommand, check_bytes, digits, fill, refuse, say, short
 from ..problem.losses import LOSSES, as_loss
 from ..problem.rows import HopelessWarning
 from ..problem.targets import Target
-from ..problem.white import ConstantColumnWarning, is_white, whiten
+from ..problem.white import ConstantColumnWarning
 from ..theory.amp import weak_recovery
 from ..theory.prediction import (
     count_directions, predict_neurons, predict_spectrum, seen_outliers, slope_law)
@@ -28,7 +29,7 @@ from ..theory.samples import (RANGES, SampleNeed, best_of_family, best_ratio, pr
                                           samples_needed)
 
 # %% auto #0
-__all__ = ['PREDICT']
+__all__ = ['PLAN', 'add_plan_options']
 
 # %% ../../nbs/56_forecast.ipynb #need-line
 def _need_line(need: SampleNeed) -> str:
@@ -101,15 +102,15 @@ def _outlier_lines(X: Tensor, y: Tensor, loss: str, cosine: float) -> tuple[list
             for k, text in enumerate(columns)], [f"{loss}: {w.message}" for w in seen]
 
 # %% ../../nbs/56_forecast.ipynb #30c318b9
-def _data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: float) -> list[str]:
+def _data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: float,
+                notes: Sequence[str] = ()) -> list[str]:
     "What the outliers of S of a file's rows say, for each loss."
     n, d = X.shape
     lines = [f"data    {name}: n = {n}, d = {d}, n/d = {n / d:.1f}", "",
              f"{'loss':14s} {'outlier':>9s} {'cosine now':>11s} {'critical n/d':>13s} "
              f"{'n/d for ' + format(cosine, 'g'):>12s} {'rows':>9s}"]
-    notes = [] if is_white(X) else [
-        "the inputs are far from centred and white, which the theory assumes: try --whiten"]
-    notes += ["one-parameter extrapolation from each outlier (chapter 29), right to a factor of about two"]
+    notes = [*notes, "one-parameter extrapolation from each outlier (chapter 29), right to a factor of about "
+             "two"]
     for loss in losses:
         found, said = _outlier_lines(X, y, loss, cosine)
         lines += found
@@ -117,43 +118,42 @@ def _data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: floa
     return lines + [f"note: {note}" for note in dict.fromkeys(notes)]
 
 # %% ../../nbs/56_forecast.ipynb #options
-def _add_predict_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex predict`."
+_LOSSES = ["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"]
+
+
+def add_plan_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex plan`."
     p.add_argument("--target", help="link in h_k(z_i), z_i, numbers, + - * ** (default h4(z1)+h4(z2))")
     p.add_argument("--d", type=int, help="input dimension (default 100)")
     p.add_argument("--n-per-d", type=float, metavar="N", help="also predict spectrum and neurons at this n/d")
-    p.add_argument("--loss", nargs="+",
-                   default=["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"],
-                   metavar="LOSS",
+    p.add_argument("--loss", nargs="+", metavar="LOSS",
                    help=f"losses to compare: {', '.join(LOSSES)}; parameter after a colon, in units of y: "
                         f"huber:0.5 (default six of them)")
     p.add_argument("--noise", type=float,
                    help="standard deviation of the label noise, in units of y (default 0)")
-    p.add_argument("--cosine", type=float, default=0.9,
-                   help="wanted cosine of every direction (default %(default)s)")
+    p.add_argument("--cosine", type=float, help="wanted cosine of every direction (default 0.9)")
     p.add_argument("--tune", action="store_true",
                    help="also find the best parameter of each named family of losses")
-    p.add_argument("--data", metavar="FILE", help="predict from real X and y instead: .npz, .csv or .parquet")
+    p.add_argument("--data", metavar="FILE", help="plan from real X and y instead: .npz, .csv or .parquet")
     p.add_argument("--label", metavar="NAME", help="label's column in a table (default y, else the last)")
-    p.add_argument("--whiten", action="store_true", help="centre and whiten the inputs of --data")
+    add_raw_option(p)
 
 # %% ../../nbs/56_forecast.ipynb #predict-file-code
-def _predict_file(args: argparse.Namespace, losses: list[str]) -> None:
+def _plan_file(args: argparse.Namespace, losses: list[str]) -> None:
     "By the rows of a file."
     refuse(args, ("target", "d", "noise", "n_per_d", "tune"), "with --data")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", HopelessWarning)  # a note says it
         warnings.simplefilter("ignore", ConstantColumnWarning)
         table = read_file(args.data, args.label)
-        X = whiten(table.X)[0] if args.whiten else table.X
-    first, *lines = _data_lines(Path(args.data).name, X, table.y, losses, args.cosine)
-    say("\n".join([first, *label_lines(table.label, table.names), *lines,
-                   *(f"note: {note}" for note in table.notes)]))
+        X, said, _ = white_inputs(table.X, slice(None), args.raw)
+    first, *lines = _data_lines(Path(args.data).name, X, table.y, losses, args.cosine, table.notes + said)
+    say("\n".join([first, *label_lines(table.label, table.names), *lines]))
 
 # %% ../../nbs/56_forecast.ipynb #run-file
-def _predict_target(args: argparse.Namespace, losses: list[str]) -> None:
+def _plan_target(args: argparse.Namespace, losses: list[str]) -> None:
     "By theory alone."
-    refuse(args, ("label", "whiten"), "without --data")
+    refuse(args, ("label", "raw", "whiten"), "without --data")
     fill(args, {k: DRAWN[k] for k in ("target", "d", "noise")})
     target, d, noise = Target.parse(args.target), args.d, args.noise
     if args.n_per_d is not None and not 1e-3 <= args.n_per_d <= 1e9:
@@ -182,13 +182,14 @@ _KEY = (
        "~: rests on a few large labels, an order of magnitude only. Chapters 28 and 29 derive all this.")
 
 
-def _run_predict(args: argparse.Namespace) -> None:
-    "`multiindex predict`."
+def _run_plan(args: argparse.Namespace) -> None:
+    "`multiindex plan`."
+    fill(args, {"loss": _LOSSES, "cosine": 0.9})
     if not 0 < args.cosine < 1:
         raise ValueError(f"--cosine must be in (0, 1), got {args.cosine}")
     losses = [short(as_loss(text)) for text in args.loss]
-    (_predict_target if args.data is None else _predict_file)(args, losses)
+    (_plan_target if args.data is None else _plan_file)(args, losses)
 
 # %% ../../nbs/56_forecast.ipynb #run-predict-end-code
 _ABOUT = "Say by theory alone how many rows each loss needs, and what spectrum and neurons to expect."
-PREDICT = Subcommand("predict", _ABOUT, _add_predict_options, _run_predict, epilog=_KEY)
+PLAN = Subcommand("plan", _ABOUT, add_plan_options, _run_plan, epilog=_KEY)
