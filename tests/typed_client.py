@@ -93,6 +93,9 @@ def estimator(target: mi.Target, U: Tensor, rows: np.ndarray, labels: np.ndarray
     fitted = assert_type(model.fit(rows, labels), mi.MultiIndexRegressor)
     assert_type((fitted.predict(rows), fitted.transform(rows), fitted.n_indices_),
                 tuple[np.ndarray, np.ndarray, int])
+    found = assert_type(mi.direction_intervals(fitted, rows, labels, level=0.9, seed=0), mi.Directions)
+    assert_type((found.loadings, found.p_value, found.angle), tuple[np.ndarray, np.ndarray, float])
+    mi.plot_model(fitted, rows, labels)
     sides = assert_type(mi.MultiIndexClassifier(1, rounds=0).fit(rows, labels > 0, labels**2),
                         mi.MultiIndexClassifier)
     assert_type((sides.predict_proba(rows), sides.predict(rows), sides.n_indices_),
