@@ -989,6 +989,7 @@ def _standardised(model: BaseEstimator, y: Float[Tensor, "n"],
 def _set_whitening(model: BaseEstimator, part: Float[Tensor, "k d"], whitening: Callable) -> None:
     "Scores if asked for, mean and root of the inputs; `whitening` is called where it is needed."
     model.scores_ = normal_scores(part) if model.whiten == "gauss" else None
+    model.spread_ = in_scores(model, part).std(dim=0).numpy()
     white = not is_white(part) if model.whiten == "auto" else bool(model.whiten)
     model.mean_, model.whitening_ = whitening() if white else (torch.zeros(part.shape[1]).double(), None)
 
@@ -1192,6 +1193,12 @@ class OnIndices(TransformerMixin, BaseEstimator):
     n_indices_: int
     n_features_in_: int
 
+    @property
+    def loadings_(self) -> Float[np.ndarray, "r d"]:
+        "`components_` per standard deviation of each column (chapter 5a); `NotFittedError` before `fit`."
+        check_is_fitted(self)
+        return self.components_ * self.spread_
+
     @undisturbed
     def outside(self, X: Float[Array, "n d"]) -> Bool[np.ndarray, "n"]:
         """Rows with an index beyond those of `fit` by more than a quarter of their range; `NotFittedError`
@@ -1257,7 +1264,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and
     chapters 21 to 24).
 
-    After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs were white; `loss_`,
+    After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs were white;
+    `loadings_`, the same per standard deviation of each column (chapter 5a says how sure they are); `loss_`,
     the main loss of stage 1 in units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised
     labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
     error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
