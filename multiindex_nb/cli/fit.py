@@ -39,12 +39,12 @@ __all__ = ['FIT', 'PREDICT', 'Fitted', 'read_model']
 # %% ../../nbs/5b_fit.ipynb #named-code
 _MODULES = ("regressor", "classifier")  # of the estimator; what a file names is defined in one of them
 
-
+# %% ../../nbs/5b_fit.ipynb #named-code-2
 def _name_of(thing) -> str:
     "How a file names a function or class."
     return f"{thing.__module__.rpartition('.')[2]}.{thing.__name__}"
 
-
+# %% ../../nbs/5b_fit.ipynb #named-code-3
 def _named(name: str):
     "The function or class of this name; `ValueError` for any that is not defined in these modules."
     module, _, own = name.partition(".")
@@ -60,7 +60,7 @@ def _coefficients(link) -> dict:
     return {"degree": monomials.degree, "mean": scaler.mean_, "scale": scaler.scale_, "coef": line.coef_,
             "intercept": line.intercept_, "classes": line.classes_, "columns": monomials.n_features_in_}
 
-
+# %% ../../nbs/5b_fit.ipynb #pipeline-code-2
 def _link(degree: int, columns: int, mean, scale, coef, intercept, classes):
     "The link with these coefficients."
     from sklearn.linear_model import LogisticRegression
@@ -91,7 +91,7 @@ def _as_json(value):
         raise TypeError(f"a file for a model has no place for {type(value).__name__}")
     return {"link": _coefficients(value)}
 
-
+# %% ../../nbs/5b_fit.ipynb #json-code-2
 def _from_json(entry: dict):
     "The inverse, for one dict."
     if "dtype" in entry:
@@ -109,7 +109,7 @@ _FORMAT = "multiindex model"
 _STATE = ("model_", "mean_", "whitening_", "scores_", "y_mean_", "y_scale_", "classes_", "components_",
           "n_indices_", "n_features_in_", "_n_features_out", "held_out_")  # it answers by these
 
-
+# %% ../../nbs/5b_fit.ipynb #fitted-code-2
 @dataclass(frozen=True)
 class Fitted:
     "An estimator, and what its columns are called."
@@ -143,7 +143,7 @@ def _checked_body(path: Path) -> tuple[dict, str]:
         raise ValueError(f"{path} is damaged: fit it again")
     return head, body
 
-
+# %% ../../nbs/5b_fit.ipynb #read-model-code-2
 def read_model(
     path: str | Path,  # what `multiindex fit` wrote
 ) -> Fitted:
@@ -180,7 +180,7 @@ def _error_line(model, classes: bool) -> str:
     errors = ", ".join(f"{kind} {error:.3g}" for kind, error in found)
     return f"errors  {errors}\n        ({over}, cross-validated)"
 
-
+# %% ../../nbs/5b_fit.ipynb #summary-code-2
 def _fit_lines(fitted: Fitted, table: Table, notes: Sequence[str]) -> list[str]:
     "What was fitted, how good it is, and what it saw."
     model, kind, r = fitted.model, fitted.model.model_.kind, fitted.model.n_indices_
@@ -229,7 +229,7 @@ def _add_fit_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, default=Path("model"), metavar="FILE",
                    help="file for the model, replaced if it exists (default %(default)s)")
 
-
+# %% ../../nbs/5b_fit.ipynb #run-fit-code-2
 def _run_fit(args: argparse.Namespace) -> None:
     "`multiindex fit`."
     check_place("--out", args.out, args.data)
@@ -246,7 +246,7 @@ def _run_fit(args: argparse.Namespace) -> None:
         say("\n".join(_fit_lines(fitted, table, notes)))
     say(f"wrote {args.out}")
 
-
+# %% ../../nbs/5b_fit.ipynb #run-fit-code-3
 FIT = Subcommand("fit", "Fit a regressor or classifier to your table; print what it found, write the model.",
                  _add_fit_options, _run_fit)
 
@@ -260,13 +260,13 @@ def _predictions(fitted: Fitted, X: Tensor) -> tuple[list[list], int]:
         columns += model.predict_proba(X).T.tolist()
     return [[*head, "outside"], *map(list, zip(*columns, out.astype(int).tolist()))], int(out.sum())
 
-
+# %% ../../nbs/5b_fit.ipynb #predict-code-2
 def _write_rows(rows: list[list], path: Path) -> None:
     "As CSV."
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
-
+# %% ../../nbs/5b_fit.ipynb #predict-code-3
 def _predict(args: argparse.Namespace) -> None:
     "`multiindex predict --model`."
     if args.out is not None:
@@ -293,7 +293,7 @@ def _add_predict_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--out", type=Path, metavar="FILE",
                    help="file for the predictions, replaced if it exists (default: standard output)")
 
-
+# %% ../../nbs/5b_fit.ipynb #run-predict-code-2
 def _run_predict(args: argparse.Namespace) -> None:
     "`multiindex predict`, and `plan` by its old name."
     if args.model is None:
@@ -305,7 +305,7 @@ def _run_predict(args: argparse.Namespace) -> None:
         raise ValueError("--model needs --data, the rows to predict")
     return _predict(args)
 
-
+# %% ../../nbs/5b_fit.ipynb #run-predict-code-3
 _NAME_OF_OLD = "Without --model this is `multiindex plan`, by its name of old."
 PREDICT = Subcommand("predict", "Predict rows with a model that `multiindex fit` wrote.",
                      _add_predict_options, _run_predict, epilog=_NAME_OF_OLD)
