@@ -18,7 +18,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, as_tensor, check_finite, count, flag, gated, real, shown, tensor
+from ..gate import Array, as_tensor, check_finite, count, flag, gated, muted, real, shown, tensor
 from .activations import as_activation
 from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import (
@@ -222,9 +222,8 @@ def _run(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss | str, 
     if checkpoint is not None and not is_lazy(D1[0]):
         raise ValueError("checkpoint is for X as a Dask array, got rows in memory: leave it out")
     hide, loss = None if progress is None else not progress, as_loss(loss)
-    with passes(checkpoint, progress), warnings.catch_warnings(), tqdm(
+    with passes(checkpoint, progress), muted(FewSamplesWarning), tqdm(  # said once, by check_learn_data
             total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
-        warnings.simplefilter("ignore", FewSamplesWarning)  # said once, by check_learn_data
         spectrum = empirical_spectrum(*D1, loss, seed=seed)
         lr, decay, engine = how
         history = train_first_layer(net, *D1, loss, choice.steps, lr, decay, engine, progress=progress,
