@@ -231,7 +231,7 @@ CALLS = {
 # made by others, or without arguments
 RESULTS = {"Loss", "MSE", "L1", "History", "RecoveryReport", "ReadoutReport", "LearnResult", "LearnedMany",
            "Plan", "Refinement", "Polish", "Advice", "SpectrumPrediction", "NeuronPrediction", "SampleNeed",
-           "FamilyBest", "Explorer", "ThirdOrder"}
+           "FamilyBest", "Explorer", "ThirdOrder", "Directions"}
 
 NOTHING = [Odd(), object(), object, dict(a=1), {1, 2}, lambda: 0, datetime.datetime(2026, 1, 1), b"abc",
            range, NotImplemented, mi.MSE, iter([1.0])]

@@ -1036,7 +1036,8 @@ def _paired_labels(X, y) -> np.ndarray:
 # %% ../../nbs/24_regressor.ipynb #24counted
 def _checked_weights(w) -> Float[np.ndarray, "n"]:
     "Weights over the largest, in float32's digits: the same whatever their unit."
-    w = tensor(None)(off_graph(w, "sample_weight"), "sample_weight").double().numpy()
+    with blamed("sample_weight"):
+        w = tensor(None)(off_graph(w, "sample_weight"), "sample_weight").double().numpy()
     if w.min(initial=0) < 0:
         raise ValueError(f"sample_weight must not be negative, got {w.min():.3g} in row {w.argmin()}")
     w = (w / (w.max(initial=0) or 1)).astype(np.float32).astype(float)
@@ -1265,14 +1266,14 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     chapters 21 to 24).
 
     After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs were white;
-    `loadings_`, the same per standard deviation of each column (chapter 5a says how sure they are); `loss_`,
-    the main loss of stage 1 in units of y; `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised
-    labels, largest magnitude first; `advice_`, what each loss sees (print it); `held_out_`, cross-validated
-    error of each kind over the variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant
-    beyond the indices that `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the
-    directions are those of the columns' normal scores, not of the columns. `third_order_` is what third order
-    shows, where nothing else did and rows were enough to ask (chapter 52). Weights enter plane, function
-    and their choice; whitening and what stage 1 sees (`advice_` to `third_order_`) take rows alike.
+    `loadings_`, the same per standard deviation of each column; `loss_`, that of stage 1 in units of y;
+    `steps_` (T1); `spectrum_` (d,), eigenvalues of S for standardised labels, largest magnitude first;
+    `advice_`, what each loss sees (print it); `held_out_`, cross-validated error of each kind over the
+    variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant beyond the indices that
+    `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the directions are those
+    of the columns' normal scores, not of the columns. `third_order_` is what third order shows, where
+    nothing else did and rows were enough to ask (chapter 52). Weights enter plane, function and their
+    choice; whitening and what stage 1 sees (`advice_` to `third_order_`) take rows alike.
     """
 
     @undisturbed
