@@ -1262,8 +1262,7 @@ class _Parameters(BaseEstimator):
 
 # %% ../../nbs/24_regressor.ipynb #850af559
 class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters):
-    """Learn y = g(Ux): the subspace, its dimension and the function, chosen by the data (arXiv 2511.15120 and
-    chapters 21 to 24).
+    """Learn y = g(Ux): subspace, dimension and function, by the data (arXiv 2511.15120, chapters 21 to 24).
 
     After `fit`: `n_indices_` (r); `components_` (r, d), orthonormal rows where inputs were white;
     `loadings_`, the same per standard deviation of each column; `loss_`, that of stage 1 in units of y;
