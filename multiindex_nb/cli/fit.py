@@ -26,7 +26,7 @@ from torch import Tensor
 import multiindex_nb
 from .plan import PLAN, add_plan_options
 from .stop import complain
-from .tables import Table, label_lines, read_file, read_inputs
+from .tables import Table, check_file, label_lines, read_file, read_inputs
 from .words import Subcommand, check_place, refuse, say
 from ..gate import check_int
 from ..problem.rows import HopelessWarning
@@ -106,8 +106,9 @@ def _from_json(entry: dict):
 
 # %% ../../nbs/5b_fit.ipynb #fitted-code
 _FORMAT = "multiindex model"
-_STATE = ("model_", "mean_", "whitening_", "scores_", "y_mean_", "y_scale_", "classes_", "components_",
-          "n_indices_", "n_features_in_", "_n_features_out", "held_out_")  # it answers by these
+# an estimator answers by these
+_STATE = ("model_", "mean_", "spread_", "whitening_", "scores_", "y_mean_", "y_scale_", "classes_",
+          "components_", "n_indices_", "n_features_in_", "_n_features_out", "held_out_")
 
 # %% ../../nbs/5b_fit.ipynb #fitted-code-2
 @dataclass(frozen=True)
@@ -148,9 +149,8 @@ def read_model(
     path: str | Path,  # what `multiindex fit` wrote
 ) -> Fitted:
     "A fitted estimator; nothing that the file says is run. `ValueError` for a file that cannot be used."
+    check_file(str(path))
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
     head, body = _checked_body(path)
     try:
         stored = json.loads(body, object_hook=_from_json)
@@ -162,10 +162,9 @@ def read_model(
                          f"{multiindex_nb.__version__} ({error})") from None
 
 # %% ../../nbs/5b_fit.ipynb #directions-code
-def _direction_lines(components: np.ndarray, table: Table, names: Sequence[str]) -> list[str]:
+def _direction_lines(loadings: np.ndarray, names: Sequence[str]) -> list[str]:
     "For each direction the five columns that weigh most."
-    sizes = components * table.X.std(dim=0).numpy()
-    sizes = sizes / np.linalg.norm(sizes, axis=1, keepdims=True).clip(min=1e-300)
+    sizes = loadings / np.linalg.norm(loadings, axis=1, keepdims=True).clip(min=1e-300)
     return [f"direction {k + 1}  " + ", ".join(
         f"{names[j]} {row[j]:+.2f}" for j in np.argsort(-abs(row))[:5] if abs(row[j]) >= 0.005)
             for k, row in enumerate(sizes)]
@@ -191,7 +190,7 @@ def _fit_lines(fitted: Fitted, table: Table, notes: Sequence[str]) -> list[str]:
     return [f"data    {len(table.y)} rows, {len(fitted.names)} columns",
             *label_lines(table.label, fitted.names), *classes, f"fitted  {what}",
             _error_line(model, bool(table.classes)),
-            *(_direction_lines(model.components_, table, fitted.names) if kind != "constant" else []),
+            *(_direction_lines(model.loadings_, fitted.names) if kind != "constant" else []),
             *(f"note: {note}" for note in [*table.notes, *notes])]
 
 # %% ../../nbs/5b_fit.ipynb #fit-code

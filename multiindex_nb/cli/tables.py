@@ -26,8 +26,8 @@ from ..gate import EXACT
 from ..problem.rows import check_data
 
 # %% auto #0
-__all__ = ['Table', 'separator', 'parse', 'hint', 'check_finite', 'label_lines', 'read_table', 'read_file', 'read_inputs',
-           'read_data']
+__all__ = ['Table', 'separator', 'parse', 'hint', 'check_finite', 'label_lines', 'read_table', 'check_file', 'read_file',
+           'read_inputs', 'read_data']
 
 # %% ../../nbs/35_tables.ipynb #12table
 @dataclass(frozen=True)
@@ -447,7 +447,7 @@ def read_table(path: Path, kind: str, label: str | None, classes: bool | None = 
     return Table(_stacked(table, names, cells), torch.from_numpy(y), tuple(names), said, notes, label, found)
 
 # %% ../../nbs/35_tables.ipynb #check-file-code
-def _check_file(path: str) -> None:
+def check_file(path: str) -> None:
     "A `FileNotFoundError` for what is no regular file."
     if path == "" or not Path(path).exists():
         raise FileNotFoundError(f"no such file: {path or 'its name is empty'}")
@@ -458,7 +458,7 @@ def _check_file(path: str) -> None:
 # %% ../../nbs/35_tables.ipynb #24625654
 def _kind_of(path: str | Path) -> str:
     "How a file ends; an error for one that is not there, or is no table."
-    _check_file(str(path))
+    check_file(str(path))
     path = Path(path)
     kind = path.suffix.lower()
     if kind not in (".npz", ".csv", ".parquet"):
