@@ -96,6 +96,22 @@ def _table(model: MultiIndexRegressor, X: Float[Array, "n d"],
     rows, labels = quiet_check(checked_inputs(model, in_memory(X, "X"), reset=False), y)
     return rows, labels.double()
 
+# %% ../../nbs/5a_meaning.ipynb #intervals-code
+def _intervals(model: MultiIndexRegressor, rows: Float[Tensor, "n d"], labels: Float[Tensor, "n"],
+               level: float = 0.95, seed: int = 0) -> Directions:
+    "`direction_intervals` of rows and labels that belong to the model."
+    from scipy.stats import chi2, norm
+
+    (C, N), size = _spread(model, rows, labels), rows.std(dim=0).numpy()
+    A = np.eye(len(size)) if model.whitening_ is None else model.whitening_.numpy()
+    B, moved = model.components_ * size, N @ (A.T * size)  # loadings, and what Delta does to them
+    between = np.einsum("iajb,ac,bc->cij", C, moved, moved)  # (d, r, r)
+    half = norm.ppf((1 + level) / 2) * np.sqrt(np.einsum("cii->ic", between))
+    wald = np.einsum("ic,cij,jc->c", B, np.linalg.pinv(between, hermitian=True), B)
+    columns = getattr(model, "feature_names_in_", [f"x{j}" for j in range(len(size))])
+    return Directions(tuple(map(str, columns)), B, B - half, B + half, chi2.sf(wald, len(B)),
+                      _largest_angle(C, level, seed), level)
+
 # %% ../../nbs/5a_meaning.ipynb #intervals
 @gated(model=instance(MultiIndexRegressor), level=real(0, 1, strict=True), seed=seed_gate)
 def direction_intervals(
@@ -107,18 +123,7 @@ def direction_intervals(
 ) -> Directions:
     """Loadings per standard deviation of each column with intervals, formulas (1) and (2); `ValueError` for
     bad input and where the rows do not determine them."""
-    from scipy.stats import chi2, norm
-
-    rows, labels = _table(model, X, y)
-    (C, N), size = _spread(model, rows, labels), rows.std(dim=0).numpy()
-    A = np.eye(len(size)) if model.whitening_ is None else model.whitening_.numpy()
-    B, moved = model.components_ * size, N @ (A.T * size)  # loadings, and what Delta does to them
-    between = np.einsum("iajb,ac,bc->cij", C, moved, moved)  # (d, r, r)
-    half = norm.ppf((1 + level) / 2) * np.sqrt(np.einsum("cii->ic", between))
-    wald = np.einsum("ic,cij,jc->c", B, np.linalg.pinv(between, hermitian=True), B)
-    columns = getattr(model, "feature_names_in_", [f"x{j}" for j in range(len(size))])
-    return Directions(tuple(map(str, columns)), B, B - half, B + half, chi2.sf(wald, len(B)),
-                      _largest_angle(C, level, seed), level)
+    return _intervals(model, *_table(model, X, y), level, seed)
 
 # %% ../../nbs/5a_meaning.ipynb #cell
 def _meaning_rows(link: str, noise: float, inputs: str, seed: int) -> tuple[np.ndarray, ...]:
@@ -187,7 +192,8 @@ def plot_model(
     y: Float[Array, "n"],  # their labels
 ):  # matplotlib Figure
     "Labels, partial dependence and loadings of each index; `ValueError` for bad input."
-    found, (rows, labels) = direction_intervals(model, X, y), _table(model, X, y)
+    rows, labels = _table(model, X, y)
+    found = _intervals(model, rows, labels)
     Z = (in_white(model, rows) @ model.model_.subspace.double().T).numpy()
     grid, means = _dependence(model, rows)
     fig, axes = panels((len(grid), 2), (7, 2.4 * len(grid)), squeeze=False)
