@@ -41,7 +41,8 @@ __all__ = ['PAIRS', 'FEW', 'MOST', 'SMALL', 'MODELS', 'PUBLISHED', 'published_sw
            'Model', 'bounded', 'Search', 'Settings', 'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance',
            'anew', 'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows',
            'in_order', 'look_deeper', 'in_white', 'set_model', 'off_graph', 'counted', 'seed_of', 'blamed',
-           'checked_inputs', 'whole_table', 'FallbackWarning', 'OnIndices', 'MultiIndexRegressor', 'measured']
+           'checked_inputs', 'whole_table', 'FallbackWarning', 'fit_both', 'OnIndices', 'MultiIndexRegressor',
+           'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
 PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 for more
@@ -783,9 +784,10 @@ def in_scores(model: object, X):
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 
-from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin
+from sklearn.base import (BaseEstimator, ClassNamePrefixFeaturesOutMixin, RegressorMixin, TransformerMixin,
+                          clone)
 from sklearn.metrics import r2_score
 from sklearn.utils import (
     _safe_indexing, check_array, check_consistent_length, check_random_state, column_or_1d)
@@ -793,7 +795,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 
 from multiindex_nb.gate import (
     MANY, Array, as_tensor, at_once, check_int, check_kept, count, either, flag, muted, real, tensor,
-    undisturbed)
+    undisturbed, warn)
 from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
                                         check_paired, in_double, take_rows)
 
@@ -801,7 +803,7 @@ from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chun
 _SETTINGS = {
     "n_indices": count(1, MANY, "auto"), "loss": lambda value, name: value if value == "auto"
     else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
-    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto", "gauss"),
+    "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto", "gauss", "best"),
     "level": real(0, 1, strict=True), "rounds": count(0, 1000),
     "memory": count(1, 2**62),
 }
@@ -1157,7 +1159,6 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     set_model(model, found, X)
     model.advice_ = _in_user_units(advice, model.y_scale_, model.whitening_)
     model.loss_, model.spectrum_ = in_units_of(loss, model.y_scale_), _spectrum_under(X, y, loss)
-    _warn_of(model, advice, len(y), told)
     return s
 
 # %% ../../nbs/24_regressor.ipynb #24warn
@@ -1165,16 +1166,32 @@ class FallbackWarning(HopelessWarning):
     "A line predicts better than the indices that were asked for."
 
 
-def _warn_of(model: BaseEstimator, advice: Advice, n: int, told: bool) -> None:
+def _warn_of(model: BaseEstimator, n: int) -> None:
     "Say that the mean is predicted, or a line where indices were asked for."
-    kind = model.model_.kind
+    kind, advice, told = model.model_.kind, model.advice_, model.n_indices != "auto"
     if kind == "constant" or (advice.rank == 0 and not model.refine):
         said = _hopeless(advice, n, model.refine, told, model.third_order_ is not None)
-        warnings.warn(said, NoOutlierWarning, stacklevel=6)
+        warn(said, NoOutlierWarning, stacklevel=5)
     elif kind == "linear" and model.n_indices not in ("auto", 1):
-        warnings.warn(
-            f"ridge regression predicts rows not seen better than functions of {model.n_indices} indices: "
-            f"`predict` is that line", FallbackWarning, stacklevel=6)
+        warn(f"ridge regression predicts rows not seen better than functions of {model.n_indices} indices: "
+             f"`predict` is that line", FallbackWarning, stacklevel=5)
+
+# %% ../../nbs/24_regressor.ipynb #24both
+_E = TypeVar("_E", bound=BaseEstimator)
+
+
+def fit_both(model: _E, X, y, sample_weight) -> _E:
+    "The copy of `model` that predicts rows not seen better, of one fitted on columns and one on scores."
+    if not getattr(model, "refine", True):
+        raise ValueError("whiten must not be 'best' with refine=False, which looks at no rows not seen")
+    fits = []
+    with muted(NoOutlierWarning, FallbackWarning):  # the caller speaks for the better one
+        for how in ("auto", "gauss"):
+            fits.append(clone(model).set_params(whiten=how).fit(X, y, sample_weight))
+    best = min(fits, key=lambda fit: min(fit.held_out_.values())).set_params(whiten="best")
+    # what a pipeline of scikit-learn has put there, and looks for when it has fitted
+    vars(best).update({name: value for name, value in vars(model).items() if name.startswith("_")})
+    return best
 
 # %% ../../nbs/24_regressor.ipynb #24use
 def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings,
@@ -1249,8 +1266,9 @@ class _Parameters(BaseEstimator):
         width: int = 512,  # neurons m, even
         # False: the two stages alone; with loss and steps="rule" given, those of the paper
         refine: bool = True,
-        # whiten the inputs first; "auto": where they are not white; "gauss": as normal scores of their ranks
-        whiten: bool | Literal["auto", "gauss"] = "auto",
+        # whiten the inputs first; "auto": where they are not white; "gauss": as normal scores of their ranks;
+        # "best": "auto" or "gauss", whichever predicts rows not seen better, in twice the time
+        whiten: bool | Literal["auto", "gauss", "best"] = "auto",
         level: float = 0.01,  # chance that unrelated data show a direction
         rounds: int = 2,  # of the search for two or three directions, forty random planes each
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn
@@ -1284,6 +1302,10 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         sample_weight: Float[Array, "n"] | None = None,  # one over each label's noise variance, in any unit
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
+        if self.whiten == "best":
+            self = fit_both(self, X, y, sample_weight)
+            _warn_of(self, _num_samples(y))
+            return self
         X, y, w = counted(X, y, sample_weight)
         rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
         w = _row_weights(self, w, len(labels))
@@ -1292,6 +1314,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         with muted(FewSamplesWarning, NotWhiteWarning):
             s = _choose_all(self, part, labels[few], w[few])
             _use_all_rows(self, rows, labels, part, s, w)
+        _warn_of(self, len(labels))
         return self
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
