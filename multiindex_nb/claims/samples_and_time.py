@@ -121,7 +121,10 @@ class LazyGaussian:
         for P, Z in other:
             new += P @ (Z.T @ q - P.T @ new)
         mine.append((q, new))
-        return torch.stack([Y @ (Q.T @ V) for Q, Y in mine]).sum(dim=0)
+        out = new.new_zeros(len(new), V.shape[1])
+        for Q, Y in mine:
+            out.addmm_(Y, Q.T @ V)
+        return out
 
 # %% ../../nbs/12_samples_and_time.ipynb #lazy-steps
 def lazy_steps(
