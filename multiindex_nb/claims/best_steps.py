@@ -205,7 +205,7 @@ CLAIMS = (
           "says", _c3_sweep, _c3_judge, _c3_draw,
           source="the paper: T1 of order sqrt(log d)",
           ran="the power limit, m = 64, readout on 1000 noisy rows, beside chapter 28's prediction",
-          reservation="to d = 20 000 the prediction itself is far from its limit, sqrt(log d) along a growing "
-                      "n/d; along a fixed n/d it is log d",
+          reservation="to d = 20 000 the prediction itself is far from its limit, sqrt(log d) along a "
+                      "growing n/d; along a fixed n/d it is log d",
           world=_shifted, truth=_foretold),
 )

@@ -121,10 +121,7 @@ class LazyGaussian:
         for P, Z in other:
             new += P @ (Z.T @ q - P.T @ new)
         mine.append((q, new))
-        out = new.new_zeros(len(new), V.shape[1])
-        for Q, Y in mine:
-            out.addmm_(Y, Q.T @ V)
-        return out
+        return sum((Y @ (Q.T @ V) for Q, Y in mine), start=new.new_zeros(()))
 
 # %% ../../nbs/12_samples_and_time.ipynb #lazy-steps
 def lazy_steps(

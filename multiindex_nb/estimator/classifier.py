@@ -228,18 +228,19 @@ def _columns(whitening: Float[Tensor, "d d"] | None) -> Float[np.ndarray, "d d"]
     return np.linalg.pinv(W / np.linalg.norm(W, axis=1, keepdims=True).clip(min=1e-300)).T
 
 # %% ../../nbs/53_classes.ipynb #class-warn
-def _warn_of(model: MultiIndexClassifier, n: int) -> None:
-    "Say that class frequencies are predicted, or a line where indices were asked for."
+def _warn_of(model: MultiIndexClassifier, n: int, level: int = 5) -> MultiIndexClassifier:
+    "The model, having said that it predicts class frequencies, or a line where indices were asked for."
     d = model.n_features_in_
     if model.model_.kind == "constant":
         warn(
             f"no plane and no line tells classes of rows not seen apart at level {model.level:g} in n = {n} "
             f"rows of d = {d} columns: `predict` is the most frequent class, `predict_proba` frequencies; "
-            f"what would help: more rows (now n/d = {n / d:.1f})", NoOutlierWarning, stacklevel=5)
+            f"what would help: more rows (now n/d = {n / d:.1f})", NoOutlierWarning, stacklevel=level)
     elif model.model_.kind == "linear" and model.n_indices != "auto":
         warn(
             f"logistic regression on all columns predicts rows not seen better than functions of "
-            f"{model.n_indices} indices: `predict` is that line", FallbackWarning, stacklevel=5)
+            f"{model.n_indices} indices: `predict` is that line", FallbackWarning, stacklevel=level)
+    return model
 
 # %% ../../nbs/53_classes.ipynb #class-answers
 class _Classes(ClassifierMixin, OnIndices):
@@ -309,9 +310,7 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         check_paired(in_memory(X, "X"), y)
         if self.whiten == "best":
-            self = fit_both(self, X, y, sample_weight)
-            _warn_of(self, len(y))
-            return self
+            return fit_both(self, X, y, sample_weight, _warn_of)
         X, y, w = counted(X, y, sample_weight)
         self.classes_, codes = _codes(y)
         rows = whole_table(self, X, codes)[0]
@@ -321,5 +320,4 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
                                                 else self.n_indices, _columns(self.whitening_),
                                                 1.0 if w is None else w)
         set_model(self, found, rows)
-        _warn_of(self, len(codes))
-        return self
+        return _warn_of(self, len(codes))

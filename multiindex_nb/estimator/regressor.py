@@ -1162,36 +1162,37 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     return s
 
 # %% ../../nbs/24_regressor.ipynb #24warn
+_E = TypeVar("_E", bound=BaseEstimator)
+
+
 class FallbackWarning(HopelessWarning):
     "A line predicts better than the indices that were asked for."
 
 
-def _warn_of(model: BaseEstimator, n: int) -> None:
-    "Say that the mean is predicted, or a line where indices were asked for."
+def _warn_of(model: _E, n: int, level: int = 5) -> _E:
+    "The model, having said that it predicts the mean, or a line where indices were asked for."
     kind, advice, told = model.model_.kind, model.advice_, model.n_indices != "auto"
     if kind == "constant" or (advice.rank == 0 and not model.refine):
         said = _hopeless(advice, n, model.refine, told, model.third_order_ is not None)
-        warn(said, NoOutlierWarning, stacklevel=5)
+        warn(said, NoOutlierWarning, stacklevel=level)
     elif kind == "linear" and model.n_indices not in ("auto", 1):
         warn(f"ridge regression predicts rows not seen better than functions of {model.n_indices} indices: "
-             f"`predict` is that line", FallbackWarning, stacklevel=5)
+             f"`predict` is that line", FallbackWarning, stacklevel=level)
+    return model
 
 # %% ../../nbs/24_regressor.ipynb #24both
-_E = TypeVar("_E", bound=BaseEstimator)
-
-
-def fit_both(model: _E, X, y, sample_weight) -> _E:
+def fit_both(model: _E, X, y, sample_weight, warn_of: Callable) -> _E:
     "The copy of `model` that predicts rows not seen better, of one fitted on columns and one on scores."
     if not getattr(model, "refine", True):
         raise ValueError("whiten must not be 'best' with refine=False, which looks at no rows not seen")
     fits = []
-    with muted(NoOutlierWarning, FallbackWarning):  # the caller speaks for the better one
+    with muted(NoOutlierWarning, FallbackWarning):  # it is the better one that is spoken for
         for how in ("auto", "gauss"):
             fits.append(clone(model).set_params(whiten=how).fit(X, y, sample_weight))
     best = min(fits, key=lambda fit: min(fit.held_out_.values())).set_params(whiten="best")
     # what a pipeline of scikit-learn has put there, and looks for when it has fitted
     vars(best).update({name: value for name, value in vars(model).items() if name.startswith("_")})
-    return best
+    return warn_of(best, _num_samples(y), level=6)
 
 # %% ../../nbs/24_regressor.ipynb #24use
 def _use_all_rows(model: BaseEstimator, X, y, part: Float[Tensor, "k d"], s: Settings,
@@ -1303,19 +1304,14 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     ) -> MultiIndexRegressor:  # self
         "Fit; `ValueError` or `TypeError` for bad input, `HopelessWarning` where nothing can be found."
         if self.whiten == "best":
-            self = fit_both(self, X, y, sample_weight)
-            _warn_of(self, _num_samples(y))
-            return self
+            return fit_both(self, X, y, sample_weight, _warn_of)
         X, y, w = counted(X, y, sample_weight)
         rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
         w = _row_weights(self, w, len(labels))
         labels = _standardised(self, labels, w)
-        # few samples were said above, and whitening is this estimator's own business
         with muted(FewSamplesWarning, NotWhiteWarning):
-            s = _choose_all(self, part, labels[few], w[few])
-            _use_all_rows(self, rows, labels, part, s, w)
-        _warn_of(self, len(labels))
-        return self
+            _use_all_rows(self, rows, labels, part, _choose_all(self, part, labels[few], w[few]), w)
+        return _warn_of(self, len(labels))
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
 # k, n
