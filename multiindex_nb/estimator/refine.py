@@ -29,7 +29,7 @@ from ..problem.rows import check_data, in_memory
 # %% auto #0
 __all__ = ['EXACT', 'refine_sweep', 'exponents', 'hermite_table', 'features', 'residual', 'minimise_plane', 'descend',
            'search_span', 'informed_span', 'unit_rows', 'project_rows', 'Refinement', 'unknowns', 'usable_degrees',
-           'gcv_score', 'check_plane', 'refine_subspace']
+           'gcv_score', 'check_plane', 'refine_subspace', 'plane_bounds']
 
 # %% ../../nbs/21_refine.ipynb #023e0890
 def exponents(
@@ -430,3 +430,24 @@ def _draw_refine(rows: list[dict]):
     right.set(xlabel="n/d", ylabel="subspace error of stage 1", ylim=(0, 1.03))
     left.legend(fontsize=7)
     return fig
+
+# %% ../../nbs/21_refine.ipynb #plane-bound
+def plane_bounds(
+    link: Target,  # a polynomial, its coefficients unknown but not its degree
+    U: Float[Tensor, "r d"],  # the plane, orthonormal rows
+    X: Float[Tensor, "n d"],  # inputs
+    noise: float,  # standard deviation of the label noise
+) -> tuple[float, float]:  # root mean squares of the Frobenius norm of what lies off the plane
+    "The two bounds (4): given the rows, and as if there were many; `ValueError` for what is no polynomial."
+    if link.degree is None:
+        raise ValueError(f"link must be a polynomial, got {link}")
+    z = (X @ U.T).requires_grad_()
+    slopes = torch.autograd.grad(link(z).sum(), z)[0]
+    across = X @ torch.linalg.svd(U)[2][link.r :].T
+    turns = (across[:, None] * slopes[:, :, None]).flatten(1)
+    A = exponents(link.r, link.degree)
+    Phi = torch.from_numpy(features(hermite_table((X @ U.T).numpy(), A.max()), A))
+    J, k = torch.cat([turns, Phi.T], dim=1), turns.shape[1]
+    given = torch.linalg.inv(J.T @ J).diagonal()[:k].sum()
+    many = across.shape[1] * torch.linalg.inv(slopes.T @ slopes).trace()
+    return noise * given.sqrt().item(), noise * many.sqrt().item()
