@@ -445,8 +445,8 @@ def plane_bounds(
     slopes = torch.autograd.grad(link(z).sum(), z)[0]
     across = X @ torch.linalg.svd(U)[2][link.r :].T
     turns = (across[:, None] * slopes[:, :, None]).flatten(1)
-    A = exponents(link.r, link.degree)
-    Phi = torch.from_numpy(features(hermite_table((X @ U.T).numpy(), A.max()), A))
+    H, A = hermite_table(z.detach().numpy(), link.degree), exponents(link.r, link.degree)
+    Phi = torch.from_numpy(features(H, A))
     J, k = torch.cat([turns, Phi.T], dim=1), turns.shape[1]
     given = torch.linalg.inv(J.T @ J).diagonal()[:k].sum()
     many = across.shape[1] * torch.linalg.inv(slopes.T @ slopes).trace()
