@@ -151,10 +151,10 @@ def passes(
         _NOW.reset(token)
 
 # %% ../../nbs/42_blocks.ipynb #x-cut
-def _cut(rows: tuple[int, ...], columns: Sequence[Tensor], parallel: bool) -> tuple[list[list], list]:
+def _cut(rows: tuple[int, ...], columns: Sequence[Tensor], far: bool) -> tuple[list[list], list]:
     "For each column its part for each chunk: a view, or the name of a task that holds it; and these tasks."
     known, edges = _NOW.get().known, np.cumsum((0, *rows)).tolist()
-    if not parallel or _NOW.get() is _OUTSIDE:
+    if not far or _NOW.get() is _OUTSIDE:
         return [[c.numpy()[low:high] for low, high in zip(edges, edges[1:])] for c in columns], []
     import dask.array as da
     from dask.core import flatten
@@ -172,13 +172,14 @@ def lazy_sums(X, columns: Sequence[Tensor], zeros: Callable[[], Totals], add: Ca
     a chain."""
     from uuid import uuid4
 
-    from dask import base, compute
+    from dask import base, compute, local, threaded
     from dask.delayed import Delayed
     from dask.highlevelgraph import HighLevelGraph
 
-    name, parallel = f"row-sums-{uuid4().hex}", bool(base.get_scheduler())
+    name, get = f"row-sums-{uuid4().hex}", base.get_scheduler()
+    parallel, far = bool(get), get not in (None, threaded.get, local.get_sync)  # far: in other processes
     plan: dict = {(name, "sums"): partial(_chunk_sums, zeros=zeros, add=add)}
-    cuts, sent = _cut(X.chunks[0], columns, parallel)
+    cuts, sent = _cut(X.chunks[0], columns, far)
     keys = [row[0] for row in X.__dask_keys__()]
     length = 1 if parallel else math.isqrt(len(keys)) + 1  # of chains: one chain of all would be slow to plan
     for k, (key, rows) in enumerate(zip(keys, X.chunks[0])):

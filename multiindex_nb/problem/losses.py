@@ -314,9 +314,11 @@ def empirical_spectrum(
     X, y = check_data(X, y)
     gen = generator(seed, "permutations")
     check_bytes(8 * (1 + permutations) * len(y), f"permutations = {permutations} of {len(y)} labels")
-    weights = label_slope(y, loss).repeat(1 + permutations, 1)
-    for null in weights[1:]:
-        null.copy_(null[torch.randperm(len(y), generator=gen)])
+    weights = y.new_empty(1 + permutations, len(y))
+    weights[0] = label_slope(y, loss)
+    for null in weights[1:]:  # with nothing held beside: there may be many labels
+        torch.index_select(weights[0], 0, torch.randperm(len(y), generator=gen).to(y.device),
+                           out=null)
     # of a Dask array all matrices in one pass; otherwise one in memory at a time
     S, *matrices = weighted_grams(X, weights) if is_lazy(X) else (weighted_gram(X, w) for w in weights)
     edge = max(torch.linalg.eigvalsh(null).abs().max().item() for null in matrices)
