@@ -14,10 +14,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from multiindex_nb.problem.losses import Loss
 
 # %% auto #0
 __all__ = ['MANY', 'DRAWN', 'COMMANDS', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder',
@@ -332,8 +328,8 @@ def digits(number: float) -> str:
     return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
-def short(loss: Loss) -> str:
-    "The text that `as_loss` reads: 'huber:1'."
+def short(loss) -> str:
+    "The text that `as_loss` reads for this `Loss`: 'huber:1'."
     from multiindex_nb.problem.losses import LOSSES
 
     name = next(k for k, v in LOSSES.items() if type(loss) is v)
