@@ -17,58 +17,9 @@ __all__ = ['hermite', 'Target', 'random_subspace', 'sample', 'HopelessWarning', 
            'samples_needed', 'best_of_family', 'best_loss', 'best_ratio', 'critical_ratio', 'SampleNeed', 'FamilyBest',
            'plot_neurons', 'plot_errors', 'animate_neurons', 'Explorer']
 
-# %% ../nbs/api.ipynb #early-stop-code
-def _heed_interrupt() -> None:
-    "In the command `multiindex`, let Ctrl-C end the imports below in one line."
-    import os
-    import signal
-    import sys
-    import threading
-
-    def leave(*_):
-        try:
-            os.write(2, b"multiindex: interrupted\n")
-        finally:
-            os._exit(130)
-
-    name = os.path.basename(next(iter(sys.argv), ""))
-    # joblib's workers have the words of the command too
-    ours = name in ("multiindex", "multiindex.exe") and sys.argv[0] in sys.orig_argv
-    if ours and threading.current_thread() is threading.main_thread() and signal.getsignal(
-        signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, leave)
-
-
-_heed_interrupt()
-
 # %% ../nbs/api.ipynb #79d4502f
+from importlib import import_module
 from typing import TYPE_CHECKING
-
-from .estimator.adviser import Advice, advise_loss, plot_advice
-from .engine.cost import Plan, plan_run
-from .explorer import Explorer
-from .problem.hermite import hermite
-from .engine.learner import LearnedMany, LearnResult, learn, learn_many, oracle, relative_error
-from .problem.losses import (L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss,
-                                          empirical_spectrum, plot_spectrum, population_spectrum,
-                                          second_order_matrix)
-from .engine.network import TwoLayerNet, alignment, coverage, symmetric_init
-from .engine.out_of_core import lazy_sample
-from .view.pictures import animate_neurons, plot_errors, plot_neurons
-from .estimator.polish import Polish, polish_subspace
-from .engine.power_iteration import DivergenceError, History, plot_history, train_first_layer
-from .engine.readout import NotConvergedWarning, ReadoutReport, train_readout
-from .engine.recovery import (BlindLossWarning, NoOutlierWarning, RecoveryReport, check_recovery,
-                                           recovered_subspace, subspace_error)
-from .estimator.refine import Refinement, refine_subspace
-from .estimator.third_order import ThirdOrder, third_order_directions
-from .theory.samples import (FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio,
-                                          critical_ratio, samples_needed)
-from .problem.rows import FewSamplesWarning, HopelessWarning
-from .problem.targets import Target, random_subspace, sample
-from multiindex_nb.theory.prediction import (
-    NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons, predict_spectrum,
-    slope_law)
 
 # %% ../nbs/api.ipynb #8c552d12
 _all_ = [
@@ -94,17 +45,56 @@ _all_ = [
 
 # %% ../nbs/api.ipynb #a14c3fb6
 if TYPE_CHECKING:
+    from multiindex_nb.estimator.adviser import Advice, advise_loss, plot_advice
+    from multiindex_nb.engine.cost import Plan, plan_run
+    from multiindex_nb.explorer import Explorer
+    from multiindex_nb.problem.hermite import hermite
+    from multiindex_nb.engine.learner import (LearnedMany, LearnResult, learn, learn_many, oracle,
+                                              relative_error)
+    from multiindex_nb.problem.losses import (L1, MSE, Expectile, Huber, LogCosh, Loss, Pinball, as_loss,
+                                              empirical_spectrum, plot_spectrum, population_spectrum,
+                                              second_order_matrix)
+    from multiindex_nb.engine.network import TwoLayerNet, alignment, coverage, symmetric_init
+    from multiindex_nb.engine.out_of_core import lazy_sample
+    from multiindex_nb.view.pictures import animate_neurons, plot_errors, plot_neurons
+    from multiindex_nb.estimator.polish import Polish, polish_subspace
+    from multiindex_nb.engine.power_iteration import DivergenceError, History, plot_history, train_first_layer
+    from multiindex_nb.engine.readout import NotConvergedWarning, ReadoutReport, train_readout
+    from multiindex_nb.engine.recovery import (
+        BlindLossWarning, NoOutlierWarning, RecoveryReport, check_recovery, recovered_subspace,
+        subspace_error)
+    from multiindex_nb.estimator.refine import Refinement, refine_subspace
+    from multiindex_nb.estimator.third_order import ThirdOrder, third_order_directions
+    from multiindex_nb.theory.samples import (FamilyBest, SampleNeed, best_loss, best_of_family, best_ratio,
+                                              critical_ratio, samples_needed)
+    from multiindex_nb.problem.rows import FewSamplesWarning, HopelessWarning
+    from multiindex_nb.problem.targets import Target, random_subspace, sample
+    from multiindex_nb.theory.prediction import (
+        NeuronPrediction, SpectrumPrediction, plot_prediction, predict_errors, predict_neurons,
+        predict_spectrum, slope_law)
+    from multiindex_nb.estimator.regressor import MultiIndexRegressor
     from multiindex_nb.estimator.classifier import MultiIndexClassifier
     from multiindex_nb.estimator.meaning import Directions, direction_intervals, plot_model
-    from multiindex_nb.estimator.regressor import MultiIndexRegressor
-else:
+
+# %% ../nbs/api.ipynb #lazy-names
+_PLACES = (
+    "problem.hermite", "problem.targets", "problem.rows", "problem.losses", "engine.network",
+    "engine.power_iteration", "engine.recovery", "engine.readout", "engine.learner", "engine.cost",
+    "engine.out_of_core", "estimator.refine", "estimator.polish", "estimator.adviser",
+    "estimator.third_order", "theory.prediction", "theory.samples", "view.pictures", "explorer",
+    "estimator.regressor", "estimator.classifier", "estimator.meaning")
+
+
+if not TYPE_CHECKING:
 
     def __getattr__(name: str):
-        "The estimators, loaded on first use."
-        from importlib import import_module
-
-        places = {"MultiIndexRegressor": "regressor", "MultiIndexClassifier": "classifier",
-                  "direction_intervals": "meaning", "Directions": "meaning", "plot_model": "meaning"}
-        if name not in places:
+        "A public name, from the first module that defines it."
+        if name not in __all__:
             raise AttributeError(f"module 'multiindex_nb' has no attribute {name!r}")
-        return getattr(import_module(f"multiindex_nb.estimator.{places[name]}"), name)
+        modules = (import_module(f"multiindex_nb.{place}") for place in _PLACES)
+        return globals().setdefault(name, getattr(next(m for m in modules if name in m.__all__), name))
+
+
+def __dir__() -> list[str]:
+    "What is there, and what will be when it is used."
+    return sorted({*globals(), *__all__})

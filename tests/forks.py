@@ -14,7 +14,8 @@ from pathlib import Path
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     ["torch", "scipy.optimize", "scipy.stats", "sklearn.ensemble", "matplotlib.pyplot", "execnb.shell",
-     "pyarrow.parquet", "fastcore.test", "dask.array", "distributed", "multiindex_nb.cli"])
+     "pyarrow.parquet", "fastcore.test", "dask.array", "distributed", "multiindex_nb.cli.bench",
+     "multiindex_nb.cli.fit", "multiindex_nb.cli.learn", "multiindex_nb.cli.reproduce"])
 
 
 # what a signal does in a process that a shell starts

@@ -24,7 +24,7 @@ import sys, time
 start = time.process_time()
 import torch
 middle = time.process_time()
-import multiindex_nb
+from multiindex_nb import learn
 share = (time.process_time() - middle) / (middle - start)
 import json, random
 print(json.dumps([share, [m for m in {HEAVY!r} if m in sys.modules], random.random()]))
@@ -43,6 +43,30 @@ def test_import_takes_less_than_torch_by_far_and_loads_nothing_heavy():
     probes = [probe() for _ in range(3)]
     assert min(share for share, *_ in probes) < 0.6
     assert probes[0][1] == []
+
+
+LIGHT = """
+import contextlib, io, sys
+import multiindex_nb
+from multiindex_nb.cli import main
+from multiindex_nb.cli.words import COMMANDS
+for name in [command.name for command in COMMANDS]:
+    for words in (["--help"], ["--nosuch"], []) if name == "fit" else (["--help"], ["--nosuch"]):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            try:
+                main([name, *words])
+            except SystemExit as stop:
+                assert stop.code == (0 if words == ["--help"] else 2), (name, words)
+        print(name, *words, *{"torch", "numpy", "scipy", "pandas", "sklearn", "pyarrow"} & set(sys.modules))
+"""
+
+
+def test_help_and_a_usage_error_load_nothing_heavy():
+    "Of no subcommand; nor does the package before one of its names is used."
+    done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 15 and all(line.endswith(("--help", "--nosuch", "fit")) for line in lines), lines
 
 
 def test_imports_go_one_way_between_the_parts():

@@ -15,7 +15,6 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from copy import deepcopy
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,8 +23,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from .stop import NOTHING, no_orphans
-from .words import (MANY, Subcommand, check_bytes, check_folder, columns, fill, fold, refuse,
-                                     say)
+from .words import MANY, check_bytes, check_folder, columns, fill, fold, refuse, say
 from ..compare.peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
 from ..engine.cost import PATHS, measure_machine, median_seconds, peak_memory, speed_cell
 from ..engine.power_iteration import auto_steps
@@ -34,7 +32,7 @@ from ..sweeps import (DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, 
                                   product, run_sweep, write_table)
 
 # %% auto #0
-__all__ = ['BENCH']
+__all__ = ['run_bench']
 
 # %% ../../nbs/57_bench.ipynb #speed-check
 def _check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: list[int],
@@ -54,6 +52,8 @@ def _check_speed(dims: list[int], n_per_d: list[int], widths: list[int], steps: 
 # %% ../../nbs/57_bench.ipynb #speed-problems-code
 def _speed_problems(dims, n_per_d, widths, steps, paths, device: str) -> list[dict]:
     "Every combination; `ValueError` for what cannot be run, before any work."
+    if unknown := [path for path in paths if path not in (*PATHS, "learn")]:
+        raise ValueError(f"unknown path {unknown[0]!r}, choose from {', '.join(PATHS)}, learn")
     _check_speed(dims, n_per_d, widths, steps, device)
     once = (dict.fromkeys(values) for values in (dims, n_per_d, widths, steps))
     problems = list(product(**dict(zip(("d", "n_per_d", "width", "steps"), once))))
@@ -223,47 +223,6 @@ def _bench_lines(rows: list[dict]) -> list[str]:
 _SPEED = {"width": [512], "steps": [4], "path": [*PATHS, "learn"], "device": "cpu"}
 _AGAINST = {"target": ["h4(z1)+h4(z2)"], "noise": 0.0, "seeds": 3}
 
-
-def _add_speed_options(p: argparse.ArgumentParser) -> None:
-    "Those of our own paths."
-    speed = p.add_argument_group("our own paths (without --peers)")
-    speed.add_argument("--width", type=int, nargs="+", metavar="M", help="neurons (default 512)")
-    speed.add_argument("--steps", type=int, nargs="+", metavar="T1", help="steps of stage 1 (default 4)")
-    speed.add_argument("--path", nargs="+", choices=(*PATHS, "learn"), metavar="PATH",
-                       help=f"paths to time: {', '.join(PATHS)}, learn (default all); 32 is float32, learn "
-                            f"is both stages")
-    speed.add_argument("--matrix-free", action="store_true",
-                       help="give the step size, so that no d x d matrix is formed for it")
-    speed.add_argument("--device", help="cpu or cuda (default cpu)")
-
-# %% ../../nbs/57_bench.ipynb #add-peer-options-code
-def _add_peer_options(p: argparse.ArgumentParser) -> None:
-    "Those of the comparison with others."
-    peers = p.add_argument_group("other methods (with --peers)")
-    peers.add_argument("--peers", action="store_true",
-                       help="compare with other packages and ordinary training, tuned on the same data")
-    peers.add_argument("--target", nargs="+", metavar="G",
-                       help=f"polynomials, or {', '.join(t for t in PEER_TARGETS if PEER_TARGETS[t].degree is None)} (default h4(z1)+h4(z2))")  # noqa: E501
-    peers.add_argument("--noise", type=float, help="label noise, in standard deviations of y (default 0)")
-    peers.add_argument("--seeds", type=int, help="data sets to draw (default 3)")
-    peers.add_argument("--peer", nargs="+", metavar="NAME",
-                       help=f"some of {', '.join(PEERS)} (default all that are installed but RSDR, which is "
-                            f"slow)")
-
-# %% ../../nbs/57_bench.ipynb #add-bench-options-code
-def _add_bench_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex bench`."
-    p.add_argument("--d", type=int, nargs="+", metavar="D",
-                   help="input dimensions (default 1000; one only with --peers, default 50)")
-    p.add_argument("--n-per-d", type=int, nargs="+", default=[20], metavar="N",
-                   help="rows, in units of d (default 20; one only with --peers)")
-    p.add_argument("--out", type=Path, metavar="DIR",
-                   help="folder for results (default none); --peers goes on from what is there")
-    p.add_argument("--calls", action="store_true",
-                   help="time what users call instead, at n, 4 n and 16 n rows (d = 50 by default)")
-    _add_speed_options(p)
-    _add_peer_options(p)
-
 # %% ../../nbs/57_bench.ipynb #run-speed
 def _run_speed(args: argparse.Namespace) -> None:
     """`multiindex bench` without peers; each problem's table is printed, and the rows are written, as soon as
@@ -323,14 +282,8 @@ def _run_peers(args: argparse.Namespace) -> None:
     say("\n".join(_bench_lines(rows)))
 
 # %% ../../nbs/57_bench.ipynb #run-bench-code
-def _run_bench(args: argparse.Namespace) -> None:
+def run_bench(args: argparse.Namespace) -> None:
     "`multiindex bench`."
     check_folder("--out", args.out)
     with no_orphans(args.out, NOTHING if args.out is None else f"what is finished is kept in {args.out}"):
         (_run_calls if args.calls else _run_peers if args.peers else _run_speed)(args)
-
-# %% ../../nbs/57_bench.ipynb #run-bench-end-code
-_ABOUT = (
-    "Time every path through stage 1 against the machine's own speed; or, with --calls, what users call; or, "
-    "with --peers, compare with other methods.")
-BENCH = Subcommand("bench", _ABOUT, _add_bench_options, _run_bench)

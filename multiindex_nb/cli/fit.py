@@ -24,17 +24,17 @@ import torch
 from torch import Tensor
 
 import multiindex_nb
-from .plan import PLAN, add_plan_options
+from .plan import run_plan
 from .stop import complain
 from .tables import Table, check_file, label_lines, read_file, read_inputs
-from .words import Subcommand, check_place, refuse, say
+from .words import check_place, refuse, say
 from ..gate import check_int
 from ..problem.rows import HopelessWarning
 from ..problem.white import ConstantColumnWarning
 from ..sweeps import write_whole
 
 # %% auto #0
-__all__ = ['FIT', 'PREDICT', 'Fitted', 'read_model']
+__all__ = ['Fitted', 'read_model', 'run_fit', 'run_predict']
 
 # %% ../../nbs/5b_fit.ipynb #named-code
 _MODULES = ("regressor", "classifier")  # of the estimator; what a file names is defined in one of them
@@ -217,19 +217,8 @@ def _keep(path: Path, write: Callable[[Path], object]) -> None:
         spare = write_whole(Path(tempfile.mkdtemp()) / path.name, write)
         raise OSError(f"{path} cannot be written ({error}); it is kept as {spare}") from None
 
-# %% ../../nbs/5b_fit.ipynb #run-fit-code
-def _add_fit_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex fit`."
-    p.add_argument("--data", metavar="FILE", required=True, help="the table: .csv, .parquet or .npz")
-    p.add_argument("--label", metavar="NAME", help="label's column (default y, else the last)")
-    p.add_argument("--classes", action="store_true", help="the label is a class though it is a number")
-    p.add_argument("--r", type=int, help="number of directions (default: chosen by the data)")
-    p.add_argument("--seed", type=int, default=0, help="seed of everything drawn (default 0)")
-    p.add_argument("--out", type=Path, default=Path("model"), metavar="FILE",
-                   help="file for the model, replaced if it exists (default %(default)s)")
-
 # %% ../../nbs/5b_fit.ipynb #run-fit-code-2
-def _run_fit(args: argparse.Namespace) -> None:
+def run_fit(args: argparse.Namespace) -> None:
     "`multiindex fit`."
     check_place("--out", args.out, args.data)
     check_int(args.seed, "--seed", 0, 2**32 - 1)
@@ -244,10 +233,6 @@ def _run_fit(args: argparse.Namespace) -> None:
     finally:
         say("\n".join(_fit_lines(fitted, table, notes)))
     say(f"wrote {args.out}")
-
-# %% ../../nbs/5b_fit.ipynb #run-fit-code-3
-FIT = Subcommand("fit", "Fit a regressor or classifier to your table; print what it found, write the model.",
-                 _add_fit_options, _run_fit)
 
 # %% ../../nbs/5b_fit.ipynb #predict-code
 def _predictions(fitted: Fitted, X: Tensor) -> tuple[list[list], int]:
@@ -281,30 +266,14 @@ def _predict(args: argparse.Namespace) -> None:
     else:
         _keep(args.out, partial(_write_rows, rows))
 
-# %% ../../nbs/5b_fit.ipynb #run-predict-code
-def _add_predict_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex predict`; those of `plan` are understood, and not shown."
-    add_plan_options(p)
-    for action in p._actions:
-        action.help = {"help": action.help, "data": "the rows to predict: .csv, .parquet or .npz"}.get(
-            action.dest, argparse.SUPPRESS)
-    p.add_argument("--model", metavar="FILE", help="what `multiindex fit` wrote")
-    p.add_argument("--out", type=Path, metavar="FILE",
-                   help="file for the predictions, replaced if it exists (default: standard output)")
-
 # %% ../../nbs/5b_fit.ipynb #run-predict-code-2
-def _run_predict(args: argparse.Namespace) -> None:
+def run_predict(args: argparse.Namespace) -> None:
     "`multiindex predict`, and `plan` by its old name."
     if args.model is None:
         refuse(args, ["out"], "without --model")
-        return PLAN.run(args)
-    refuse(args, [name for name in vars(args) if name not in ("model", "data", "out", "run", "command")],
+        return run_plan(args)
+    refuse(args, [name for name in vars(args) if name not in ("model", "data", "out", "load", "command")],
            "with --model")
     if args.data is None:
         raise ValueError("--model needs --data, the rows to predict")
     return _predict(args)
-
-# %% ../../nbs/5b_fit.ipynb #run-predict-code-3
-_NAME_OF_OLD = "Without --model this is `multiindex plan`, by its name of old."
-PREDICT = Subcommand("predict", "Predict rows with a model that `multiindex fit` wrote.",
-                     _add_predict_options, _run_predict, epilog=_NAME_OF_OLD)

@@ -18,20 +18,18 @@ from pathlib import Path
 import torch
 
 import multiindex_nb
-from .source import Problem, add_source_options, make_problem
+from .source import Problem, make_problem
 from .stop import NOTHING
 from .tables import label_lines
-from .words import MANY, Subcommand, auto_or, check_folder, say, short
-from ..engine.activations import ACTIVATIONS
-from ..engine.gradients import ENGINES
+from .words import MANY, check_folder, say, short
 from ..engine.learner import LearnResult, learn, oracle, relative_error
 from ..engine.power_iteration import plot_history
-from ..problem.losses import LOSSES, Loss, as_loss, empirical_spectrum, plot_spectrum
+from ..problem.losses import Loss, as_loss, empirical_spectrum, plot_spectrum
 from ..problem.rows import HopelessWarning
 from ..sweeps import STYLE, write_whole
 
 # %% auto #0
-__all__ = ['LEARN', 'run_loss', 'best_error', 'summary', 'draw', 'record', 'plain']
+__all__ = ['run_loss', 'best_error', 'summary', 'draw', 'record', 'plain', 'run_learn']
 
 # %% ../../nbs/55_one_run.ipynb #run-code
 @dataclass(frozen=True)
@@ -206,32 +204,6 @@ def _write_outputs(folder: Path, figure: Callable, data: dict) -> tuple[list[Pat
             raise
     return written, failed
 
-# %% ../../nbs/55_one_run.ipynb #options
-def _add_learn_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex learn`."
-    add_source_options(p)
-    method = p.add_argument_group("the method")
-    method.add_argument("--loss", nargs="+", default=["huber"], metavar="LOSS",
-                        help=f"one or more of {', '.join(LOSSES)}; parameter after a colon, in units of y: "
-                             f"huber:0.5")
-    method.add_argument("--steps", type=auto_or(int), default="auto",
-                        help="T1 (default auto, ceil(1.5 sqrt(log d)))")
-    method.add_argument("--width", type=int, default=512, help="neurons, even (default %(default)s)")
-    method.add_argument("--lr", type=auto_or(float), default="auto", help="eta1 (default auto)")
-    method.add_argument("--weight-decay", type=auto_or(float), default="auto",
-                        help="beta1 (default auto, 1/eta1)")
-    method.add_argument("--engine", choices=("auto", *ENGINES), default="auto",
-                        help="how gradients are taken")
-    method.add_argument("--activation", choices=tuple(ACTIVATIONS), default="cosine",
-                        help="s (default %(default)s)")
-    method.add_argument("--readout-loss", default="mse", metavar="LOSS", help="loss of stage 2 (default mse)")
-    method.add_argument("--faithful", action="store_true",
-                        help="the paper's letter: a stage sees half of the rows, e0 tiny, ceil(sqrt(log d)) "
-                             "steps, neurons of one length")
-    method.add_argument("--seed", type=int, default=0, help="seed of everything drawn (default 0)")
-    p.add_argument("--out", type=Path, default=Path("results"), metavar="DIR",
-                   help="folder for learn.png and learn.json (default %(default)s)")
-
 # %% ../../nbs/55_one_run.ipynb #pooled
 def _pooled(problem: Problem) -> Problem:
     "All rows for both stages."
@@ -249,7 +221,7 @@ def _check_labels(problem: Problem) -> None:
                 f"more rows, or another --seed")
 
 # %% ../../nbs/55_one_run.ipynb #84556991
-def _run_learn(args: argparse.Namespace) -> None:
+def run_learn(args: argparse.Namespace) -> None:
     "`multiindex learn`."
     losses = [as_loss(text) for text in args.loss]
     if args.steps != "auto" and args.steps > MANY:
@@ -263,7 +235,7 @@ def _run_learn(args: argparse.Namespace) -> None:
     runs = [run_loss(problem, loss, settings) for loss in losses]
     best, trivial = best_error(problem, args), _trivial_error(problem)
     options = {k: str(v) if isinstance(v, Path) else v
-               for k, v in vars(args).items() if k not in ("run", "command", "whiten")}
+               for k, v in vars(args).items() if k not in ("load", "command", "whiten")}
     written, failed = _write_outputs(args.out, lambda: draw(problem, runs),
                                      record(problem, runs, best, trivial, options))
     say(summary(problem, runs, best, trivial))
@@ -271,8 +243,3 @@ def _run_learn(args: argparse.Namespace) -> None:
         say("wrote " + " and ".join(map(str, written)))
     if failed:
         raise OSError("; ".join(dict.fromkeys(f"not written: {error}" for error in failed)))
-
-# %% ../../nbs/55_one_run.ipynb #run-learn-end-code
-LEARN = Subcommand("learn",
-                   "Run both stages on a synthetic target or on your data; print a table, write a picture "
-                   "and a record.", _add_learn_options, _run_learn)

@@ -15,10 +15,10 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
-from .source import DRAWN, add_raw_option, white_inputs
+from .source import white_inputs
 from .tables import label_lines, read_file
-from .words import Subcommand, check_bytes, digits, fill, refuse, say, short
-from ..problem.losses import LOSSES, as_loss
+from .words import DRAWN, check_bytes, digits, fill, refuse, say, short
+from ..problem.losses import as_loss
 from ..problem.rows import HopelessWarning
 from ..problem.targets import Target
 from ..problem.white import ConstantColumnWarning
@@ -29,7 +29,7 @@ from ..theory.samples import (RANGES, SampleNeed, best_of_family, best_ratio, pr
                                           samples_needed)
 
 # %% auto #0
-__all__ = ['PLAN', 'add_plan_options']
+__all__ = ['run_plan']
 
 # %% ../../nbs/56_forecast.ipynb #need-line
 def _need_line(need: SampleNeed) -> str:
@@ -117,27 +117,6 @@ def _data_lines(name: str, X: Tensor, y: Tensor, losses: list[str], cosine: floa
         notes += said
     return lines + [f"note: {note}" for note in dict.fromkeys(notes)]
 
-# %% ../../nbs/56_forecast.ipynb #options
-_LOSSES = ["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"]
-
-
-def add_plan_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex plan`."
-    p.add_argument("--target", help="link in h_k(z_i), z_i, numbers, + - * ** (default h4(z1)+h4(z2))")
-    p.add_argument("--d", type=int, help="input dimension (default 100)")
-    p.add_argument("--n-per-d", type=float, metavar="N", help="also predict spectrum and neurons at this n/d")
-    p.add_argument("--loss", nargs="+", metavar="LOSS",
-                   help=f"losses to compare: {', '.join(LOSSES)}; parameter after a colon, in units of y: "
-                        f"huber:0.5 (default six of them)")
-    p.add_argument("--noise", type=float,
-                   help="standard deviation of the label noise, in units of y (default 0)")
-    p.add_argument("--cosine", type=float, help="wanted cosine of every direction (default 0.9)")
-    p.add_argument("--tune", action="store_true",
-                   help="also find the best parameter of each named family of losses")
-    p.add_argument("--data", metavar="FILE", help="plan from real X and y instead: .npz, .csv or .parquet")
-    p.add_argument("--label", metavar="NAME", help="label's column in a table (default y, else the last)")
-    add_raw_option(p)
-
 # %% ../../nbs/56_forecast.ipynb #predict-file-code
 def _plan_file(args: argparse.Namespace, losses: list[str]) -> None:
     "By the rows of a file."
@@ -174,22 +153,13 @@ def _plan_target(args: argparse.Namespace, losses: list[str]) -> None:
         say("\n" + "\n".join(_spectrum_lines(slope_law(target, loss, noise), loss, args.n_per_d, d)))
 
 # %% ../../nbs/56_forecast.ipynb #run
-_KEY = (
-    "critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d "
-    "for 0.9: at which gradient descent finds "
-       "every direction with that cosine. rows, T1: rows and steps of stage 1; stage 2 needs its own rows. "
-       "-: never, or unknown: see the notes. "
-       "~: rests on a few large labels, an order of magnitude only. Chapters 28 and 29 derive all this.")
+_LOSSES = ["mse", "huber:1", "l1", "logcosh:1", "pinball:0.9", "expectile:0.9"]
 
 
-def _run_plan(args: argparse.Namespace) -> None:
+def run_plan(args: argparse.Namespace) -> None:
     "`multiindex plan`."
     fill(args, {"loss": _LOSSES, "cosine": 0.9})
     if not 0 < args.cosine < 1:
         raise ValueError(f"--cosine must be in (0, 1), got {args.cosine}")
     losses = [short(as_loss(text)) for text in args.loss]
     (_plan_target if args.data is None else _plan_file)(args, losses)
-
-# %% ../../nbs/56_forecast.ipynb #run-predict-end-code
-_ABOUT = "Say by theory alone how many rows each loss needs, and what spectrum and neurons to expect."
-PLAN = Subcommand("plan", _ABOUT, add_plan_options, _run_plan, epilog=_KEY)

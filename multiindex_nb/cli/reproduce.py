@@ -8,27 +8,13 @@ from __future__ import annotations
 import argparse
 import os
 from contextlib import nullcontext
-from pathlib import Path
 
 from .stop import no_orphans, unheard
-from .words import Subcommand, check_folder, say
+from .words import check_folder, say
 from ..reproduce import find_claims, not_judged, reproduce
 
 # %% auto #0
-__all__ = ['REPRODUCE']
-
-# %% ../../nbs/58_verdicts.ipynb #options
-def _add_reproduce_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex reproduce`."
-    p.add_argument("--claim", nargs="+", metavar="C", help="claims to test, such as C1 C6 (default all)")
-    p.add_argument("--scale", choices=("small", "full"), default="small",
-                   help="size of the grids (default %(default)s)")
-    p.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR",
-                   help="folder for figures and report (default %(default)s)")
-    p.add_argument("--store", type=Path, metavar="DIR",
-                   help="folder for results, read and completed (default DIR/results)")
-    p.add_argument("--jobs", type=int, default=-1,
-                   help="worker processes, -1 (default) or at least 1; -1 is one for each core")
+__all__ = ['run_reproduce']
 
 # %% ../../nbs/58_verdicts.ipynb #check-jobs-code
 def _check_jobs(jobs: int) -> None:
@@ -38,7 +24,7 @@ def _check_jobs(jobs: int) -> None:
         raise ValueError(f"--jobs must be -1 or in [1, {most}], four for each core, got {jobs}")
 
 # %% ../../nbs/58_verdicts.ipynb #84556991
-def _run_reproduce(args: argparse.Namespace) -> None:
+def run_reproduce(args: argparse.Namespace) -> None:
     "`multiindex reproduce`."
     from joblib import parallel_config
 
@@ -58,8 +44,3 @@ def _run_reproduce(args: argparse.Namespace) -> None:
         raise ValueError(
             f"{', '.join(left)} not judged, for cells that failed: the report says why, and the same command "
             f"computes those again")
-
-# %% ../../nbs/58_verdicts.ipynb #run-reproduce-end-code
-REPRODUCE = Subcommand("reproduce",
-                       "Test the claims of the paper: sweep, judge, draw, and write REPRODUCTION.md.",
-                       _add_reproduce_options, _run_reproduce)

@@ -12,10 +12,9 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 
 import multiindex_nb
-from .words import Subcommand
 
 # %% auto #0
-__all__ = ['EXPLORE']
+__all__ = ['run_explore']
 
 # %% ../../nbs/36_serve.ipynb #page
 class _Page(SimpleHTTPRequestHandler):
@@ -60,14 +59,8 @@ def _listen(port: int) -> _Server:
         why = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
         raise OSError(f"port {port} {why}, choose another with --port") from None
 
-# %% ../../nbs/36_serve.ipynb #options
-def _add_explore_options(p: argparse.ArgumentParser) -> None:
-    "The options of `multiindex explore`."
-    p.add_argument("--port", type=int, default=8866, help="port on 127.0.0.1 (default %(default)s)")
-    p.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
-
 # %% ../../nbs/36_serve.ipynb #84556991
-def _run_explore(args: argparse.Namespace) -> None:
+def run_explore(args: argparse.Namespace) -> None:
     "`multiindex explore`."
     import threading
     import webbrowser
@@ -85,8 +78,3 @@ def _run_explore(args: argparse.Namespace) -> None:
             if error.args:  # a signal, not Ctrl-C
                 raise
             print()
-
-# %% ../../nbs/36_serve.ipynb #run-explore-end-code
-EXPLORE = Subcommand("explore",
-                     "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it.",
-                     _add_explore_options, _run_explore)

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from .tables import Table, read_file
-from .words import check_bytes, fill, refuse
+from .words import DRAWN, check_bytes, fill, refuse
 from ..problem.rows import HopelessWarning
 from ..problem.targets import Target, generator, random_subspace, sample
 from ..problem.white import ConstantColumnWarning, is_white, whiten
 
 # %% auto #0
-__all__ = ['DRAWN', 'Problem', 'synthetic_problem', 'white_inputs', 'add_raw_option', 'add_source_options', 'make_problem']
+__all__ = ['Problem', 'synthetic_problem', 'white_inputs', 'make_problem']
 
 # %% ../../nbs/39_source.ipynb #c7aeb19d
 @dataclass(frozen=True)
@@ -94,36 +94,6 @@ def _file_problem(path: str, label: str | None, r: int | None, raw: bool, seed: 
     D1, D2, test = ((X[rows], table.y[rows]) for rows in parts)
     return Problem(f"{name} (r = {r})", r, D1, D2, test, None, notes + said, table.label, table.names,
                    whitening)
-
-# %% ../../nbs/39_source.ipynb #options
-DRAWN = {"target": "h4(z1)+h4(z2)", "d": 100, "n_per_d": 40, "noise": 0.0, "condition": 1.0}
-
-
-def add_raw_option(p) -> None:
-    "Whether the inputs of a file stay as they are; `--whiten`, the default, is understood."
-    either = p.add_mutually_exclusive_group()
-    either.add_argument("--raw", action="store_true",
-                        help="leave the inputs of --data as they are (default: standardise and whiten them)")
-    either.add_argument("--whiten", action="store_true", help=argparse.SUPPRESS)
-
-
-def add_source_options(p: argparse.ArgumentParser) -> None:
-    "Where the rows come from."
-    source = p.add_argument_group("the problem")
-    source.add_argument("--target",
-                        help=f"link in h_k(z_i), z_i, numbers, + - * ** (default {DRAWN['target']})")
-    source.add_argument("--d", type=int, help=f"input dimension (default {DRAWN['d']})")
-    source.add_argument("--n-per-d", type=int, metavar="N",
-                        help=f"rows for each stage, in units of d (default {DRAWN['n_per_d']})")
-    source.add_argument("--noise", type=float,
-                        help="standard deviation of the label noise, in units of y (default 0)")
-    source.add_argument("--condition", type=float, help="condition number of U (default 1)")
-    source.add_argument("--data", metavar="FILE",
-                        help="real X and y instead of a target: .npz, .csv or .parquet")
-    source.add_argument("--label", metavar="NAME",
-                        help="label's column in a table (default y, else the last)")
-    source.add_argument("--r", type=int, help="number of directions to look for; needed with --data")
-    add_raw_option(source)
 
 # %% ../../nbs/39_source.ipynb #check-drawn-code
 def _check_drawn(args: argparse.Namespace) -> None:

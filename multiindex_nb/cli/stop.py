@@ -10,12 +10,12 @@ import signal
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['NOTHING', 'stop', 'stoppable', 'no_orphans', 'unheard', 'reason', 'complain', 'calm', 'stopped']
+__all__ = ['NOTHING', 'stop', 'stoppable', 'no_orphans', 'unheard', 'reason', 'complain', 'calm', 'stopped', 'leave']
 
 # %% ../../nbs/38_stop.ipynb #stops-code
 def _heeded() -> list[int]:
@@ -34,16 +34,18 @@ def stop(number, frame):
 
 # %% ../../nbs/38_stop.ipynb #stoppable-code
 @contextmanager
-def stoppable() -> Iterator[None]:
+def stoppable(
+    answer: Callable | None = None,  # what a signal does instead
+) -> Iterator[None]:
     """Inside, SIGINT, SIGTERM and SIGHUP raise `KeyboardInterrupt`, the last two with their number, unless
     they are ignored."""
-    before = {number: signal.signal(number, signal.default_int_handler if number == signal.SIGINT else stop)
-              for number in _heeded()}
+    usual = lambda number: signal.default_int_handler if number == signal.SIGINT else stop
+    before = {number: signal.signal(number, answer or usual(number)) for number in _heeded()}
     try:
         yield
     finally:
-        for number, answer in before.items():
-            signal.signal(number, answer)
+        for number, old in before.items():
+            signal.signal(number, old)
 
 # %% ../../nbs/38_stop.ipynb #running
 def _running(number: int) -> bool:
@@ -150,3 +152,11 @@ def stopped(command: str, error: KeyboardInterrupt) -> int:
     how = f"ended by {signal.Signals(number).name}" if error.args else "interrupted"
     complain(command, f"{how}, {'; '.join(getattr(error, '__notes__', [NOTHING]))}")
     return 128 + number
+
+# %% ../../nbs/38_stop.ipynb #leave-code
+def leave(number, frame):
+    "The answer to a signal before there is anything to close: one line, and the end of the process."
+    try:
+        stopped("", KeyboardInterrupt(*[number] * (number != signal.SIGINT)))
+    finally:
+        os._exit(128 + number)

@@ -12,14 +12,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
-from ..gate import machine_bytes
-from ..problem.losses import LOSSES, Loss
-
 # %% auto #0
-__all__ = ['MANY', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder', 'check_place', 'columns',
-           'fold', 'say', 'digits', 'short']
+__all__ = ['MANY', 'DRAWN', 'COMMANDS', 'Parser', 'auto_or', 'Subcommand', 'refuse', 'fill', 'check_bytes', 'check_folder',
+           'check_place', 'add_source_options', 'add_learn_options', 'add_plan_options', 'add_fit_options',
+           'add_predict_options', 'add_bench_options', 'add_reproduce_options', 'columns', 'fold', 'say', 'digits',
+           'short']
 
 # %% ../../nbs/37_words.ipynb #parser-code
 class Parser(argparse.ArgumentParser):
@@ -50,7 +50,7 @@ class Subcommand:
     name: str
     about: str  # its help, in one sentence
     options: Callable[[argparse.ArgumentParser], None]  # adds them to its parser
-    run: Callable[[argparse.Namespace], None]  # the work; raises whatever a user can cause
+    module: str  # of the command; its function `run_` and the name does the work
     epilog: str | None = None  # the last words of its help
 
     def add_to(self, commands) -> None:
@@ -59,7 +59,11 @@ class Subcommand:
         parser = commands.add_parser(self.name, usage=usage, help=self.about, description=self.about,
                                      epilog=self.epilog)
         self.options(parser)
-        parser.set_defaults(run=self.run)
+        parser.set_defaults(load=self.load)
+
+    def load(self) -> Callable[[argparse.Namespace], None]:
+        "The work, which raises whatever a user can cause."
+        return getattr(import_module(f"multiindex_nb.cli.{self.module}"), f"run_{self.name}")
 
 # %% ../../nbs/37_words.ipynb #limits-code
 def refuse(args: argparse.Namespace, names: Sequence[str], where: str) -> None:
@@ -81,6 +85,8 @@ MANY = 10**6  # no option that counts steps or data sets may be larger
 
 def check_bytes(needed: int, options: str) -> None:
     "A `ValueError` that names `options` if numbers of so many bytes would fill the memory of this machine."
+    from multiindex_nb.gate import machine_bytes
+
     have = machine_bytes()
     if needed > 0.7 * have:
         raise ValueError(
@@ -104,6 +110,191 @@ def check_place(option: str, path: Path, *read: Path | str | None) -> None:
     if any(other is not None and path.exists() and Path(other).exists() and path.samefile(other)
            for other in read):
         raise ValueError(f"{option} would replace {path}, which is read")
+
+# %% ../../nbs/37_words.ipynb #source-options
+DRAWN = {"target": "h4(z1)+h4(z2)", "d": 100, "n_per_d": 40, "noise": 0.0, "condition": 1.0}
+
+# %% ../../nbs/37_words.ipynb #raw-option
+def _add_raw_option(p) -> None:
+    "Whether the inputs of a file stay as they are; `--whiten`, the default, is understood."
+    either = p.add_mutually_exclusive_group()
+    either.add_argument("--raw", action="store_true",
+                        help="leave the inputs of --data as they are (default: standardise and whiten them)")
+    either.add_argument("--whiten", action="store_true", help=argparse.SUPPRESS)
+
+# %% ../../nbs/37_words.ipynb #source-options-2
+def add_source_options(p: argparse.ArgumentParser) -> None:
+    "Where the rows come from."
+    source = p.add_argument_group("the problem")
+    source.add_argument("--target",
+                        help=f"link in h_k(z_i), z_i, numbers, + - * ** (default {DRAWN['target']})")
+    source.add_argument("--d", type=int, help=f"input dimension (default {DRAWN['d']})")
+    source.add_argument("--n-per-d", type=int, metavar="N",
+                        help=f"rows for each stage, in units of d (default {DRAWN['n_per_d']})")
+    source.add_argument("--noise", type=float,
+                        help="standard deviation of the label noise, in units of y (default 0)")
+    source.add_argument("--condition", type=float, help="condition number of U (default 1)")
+    source.add_argument("--data", metavar="FILE",
+                        help="real X and y instead of a target: .npz, .csv or .parquet")
+    source.add_argument("--label", metavar="NAME",
+                        help="label's column in a table (default y, else the last)")
+    source.add_argument("--r", type=int, help="number of directions to look for; needed with --data")
+    _add_raw_option(source)
+
+# %% ../../nbs/37_words.ipynb #learn-options
+_LOSSES = "mse, huber, l1, logcosh, pinball, expectile"
+
+# %% ../../nbs/37_words.ipynb #learn-options-2
+def add_learn_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex learn`."
+    add_source_options(p)
+    method = p.add_argument_group("the method")
+    method.add_argument("--loss", nargs="+", default=["huber"], metavar="LOSS",
+                        help=f"one or more of {_LOSSES}; parameter after a colon, in units of y: "
+                             f"huber:0.5")
+    method.add_argument("--steps", type=auto_or(int), default="auto",
+                        help="T1 (default auto, ceil(1.5 sqrt(log d)))")
+    method.add_argument("--width", type=int, default=512, help="neurons, even (default %(default)s)")
+    method.add_argument("--lr", type=auto_or(float), default="auto", help="eta1 (default auto)")
+    method.add_argument("--weight-decay", type=auto_or(float), default="auto",
+                        help="beta1 (default auto, 1/eta1)")
+    method.add_argument("--engine", default="auto", metavar="{auto,autograd,fused,power}",
+                        help="how gradients are taken")
+    method.add_argument("--activation", default="cosine", metavar="{cosine,logcosh,root}",
+                        help="s (default %(default)s)")
+    method.add_argument("--readout-loss", default="mse", metavar="LOSS", help="loss of stage 2 (default mse)")
+    method.add_argument("--faithful", action="store_true",
+                        help="the paper's letter: a stage sees half of the rows, e0 tiny, ceil(sqrt(log d)) "
+                             "steps, neurons of one length")
+    method.add_argument("--seed", type=int, default=0, help="seed of everything drawn (default 0)")
+    p.add_argument("--out", type=Path, default=Path("results"), metavar="DIR",
+                   help="folder for learn.png and learn.json (default %(default)s)")
+
+# %% ../../nbs/37_words.ipynb #plan-options
+def add_plan_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex plan`."
+    p.add_argument("--target", help="link in h_k(z_i), z_i, numbers, + - * ** (default h4(z1)+h4(z2))")
+    p.add_argument("--d", type=int, help="input dimension (default 100)")
+    p.add_argument("--n-per-d", type=float, metavar="N", help="also predict spectrum and neurons at this n/d")
+    p.add_argument("--loss", nargs="+", metavar="LOSS",
+                   help=f"losses to compare: {_LOSSES}; parameter after a colon, in units of y: "
+                        f"huber:0.5 (default six of them)")
+    p.add_argument("--noise", type=float,
+                   help="standard deviation of the label noise, in units of y (default 0)")
+    p.add_argument("--cosine", type=float, help="wanted cosine of every direction (default 0.9)")
+    p.add_argument("--tune", action="store_true",
+                   help="also find the best parameter of each named family of losses")
+    p.add_argument("--data", metavar="FILE", help="plan from real X and y instead: .npz, .csv or .parquet")
+    p.add_argument("--label", metavar="NAME", help="label's column in a table (default y, else the last)")
+    _add_raw_option(p)
+
+# %% ../../nbs/37_words.ipynb #fit-options
+def add_fit_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex fit`."
+    p.add_argument("--data", metavar="FILE", required=True, help="the table: .csv, .parquet or .npz")
+    p.add_argument("--label", metavar="NAME", help="label's column (default y, else the last)")
+    p.add_argument("--classes", action="store_true", help="the label is a class though it is a number")
+    p.add_argument("--r", type=int, help="number of directions (default: chosen by the data)")
+    p.add_argument("--seed", type=int, default=0, help="seed of everything drawn (default 0)")
+    p.add_argument("--out", type=Path, default=Path("model"), metavar="FILE",
+                   help="file for the model, replaced if it exists (default %(default)s)")
+
+# %% ../../nbs/37_words.ipynb #predict-options
+def add_predict_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex predict`; those of `plan` are understood, and not shown."
+    add_plan_options(p)
+    for action in p._actions:
+        action.help = {"help": action.help, "data": "the rows to predict: .csv, .parquet or .npz"}.get(
+            action.dest, argparse.SUPPRESS)
+    p.add_argument("--model", metavar="FILE", help="what `multiindex fit` wrote")
+    p.add_argument("--out", type=Path, metavar="FILE",
+                   help="file for the predictions, replaced if it exists (default: standard output)")
+
+# %% ../../nbs/37_words.ipynb #speed-options
+def _add_speed_options(p: argparse.ArgumentParser) -> None:
+    "Those of our own paths."
+    speed = p.add_argument_group("our own paths (without --peers)")
+    speed.add_argument("--width", type=int, nargs="+", metavar="M", help="neurons (default 512)")
+    speed.add_argument("--steps", type=int, nargs="+", metavar="T1", help="steps of stage 1 (default 4)")
+    speed.add_argument("--path", nargs="+", metavar="PATH",
+                       help="paths to time: autograd, fused, power, fused32, power32, learn (default all); "
+                            "32 is float32, learn is both stages")
+    speed.add_argument("--matrix-free", action="store_true",
+                       help="give the step size, so that no d x d matrix is formed for it")
+    speed.add_argument("--device", help="cpu or cuda (default cpu)")
+
+# %% ../../nbs/37_words.ipynb #peer-options
+def _add_peer_options(p: argparse.ArgumentParser) -> None:
+    "Those of the comparison with others."
+    peers = p.add_argument_group("other methods (with --peers)")
+    peers.add_argument("--peers", action="store_true",
+                       help="compare with other packages and ordinary training, tuned on the same data")
+    peers.add_argument("--target", nargs="+", metavar="G",
+                       help="polynomials, or sign(z1*z2), |z1|+|z2|, relu(z1)+relu(z2), tanh(2z1)*z2, "
+                            "sign(z1)+|z2|, sin(2z1)+z2^2 (default h4(z1)+h4(z2))")
+    peers.add_argument("--noise", type=float, help="label noise, in standard deviations of y (default 0)")
+    peers.add_argument("--seeds", type=int, help="data sets to draw (default 3)")
+    peers.add_argument("--peer", nargs="+", metavar="NAME",
+                       help="some of SIR, SAVE, PHD, CORE, DR, RFM, RSDR, psdr, one-step, joint-Adam, MLP "
+                            "(default all that are installed but RSDR, which is slow)")
+
+# %% ../../nbs/37_words.ipynb #bench-options
+def add_bench_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex bench`."
+    p.add_argument("--d", type=int, nargs="+", metavar="D",
+                   help="input dimensions (default 1000; one only with --peers, default 50)")
+    p.add_argument("--n-per-d", type=int, nargs="+", default=[20], metavar="N",
+                   help="rows, in units of d (default 20; one only with --peers)")
+    p.add_argument("--out", type=Path, metavar="DIR",
+                   help="folder for results (default none); --peers goes on from what is there")
+    p.add_argument("--calls", action="store_true",
+                   help="time what users call instead, at n, 4 n and 16 n rows (d = 50 by default)")
+    _add_speed_options(p)
+    _add_peer_options(p)
+
+# %% ../../nbs/37_words.ipynb #reproduce-options
+def add_reproduce_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex reproduce`."
+    p.add_argument("--claim", nargs="+", metavar="C", help="claims to test, such as C1 C6 (default all)")
+    p.add_argument("--scale", choices=("small", "full"), default="small",
+                   help="size of the grids (default %(default)s)")
+    p.add_argument("--out", type=Path, default=Path("reproduction"), metavar="DIR",
+                   help="folder for figures and report (default %(default)s)")
+    p.add_argument("--store", type=Path, metavar="DIR",
+                   help="folder for results, read and completed (default DIR/results)")
+    p.add_argument("--jobs", type=int, default=-1,
+                   help="worker processes, -1 (default) or at least 1; -1 is one for each core")
+
+# %% ../../nbs/37_words.ipynb #explore-options
+def _add_explore_options(p: argparse.ArgumentParser) -> None:
+    "The options of `multiindex explore`."
+    p.add_argument("--port", type=int, default=8866, help="port on 127.0.0.1 (default %(default)s)")
+    p.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+
+# %% ../../nbs/37_words.ipynb #all-commands
+_KEY = (
+    "critical n/d: rows over dimension at which every direction first shows in the spectrum of stage 1. n/d "
+    "for 0.9: at which gradient descent finds every direction with that cosine. rows, T1: rows and steps of "
+    "stage 1; stage 2 needs its own rows. -: never, or unknown: see the notes. ~: rests on a few large "
+    "labels, an order of magnitude only. Chapters 28 and 29 derive all this.")
+
+# %% ../../nbs/37_words.ipynb #all-commands-2
+COMMANDS = (
+    Subcommand("fit", "Fit a regressor or classifier to your table; print what it found, write the model.",
+               add_fit_options, "fit"),
+    Subcommand("predict", "Predict rows with a model that `multiindex fit` wrote.", add_predict_options,
+               "fit", "Without --model this is `multiindex plan`, by its name of old."),
+    Subcommand("learn", "Run both stages on a synthetic target or on your data; print a table, write a "
+               "picture and a record.", add_learn_options, "learn"),
+    Subcommand("plan", "Say by theory alone how many rows each loss needs, and what spectrum and neurons to "
+               "expect.", add_plan_options, "plan", _KEY),
+    Subcommand("reproduce", "Test the claims of the paper: sweep, judge, draw, and write REPRODUCTION.md.",
+               add_reproduce_options, "reproduce"),
+    Subcommand("bench", "Time every path through stage 1 against the machine's own speed; or, with --calls, "
+               "what users call; or, with --peers, compare with other methods.", add_bench_options, "bench"),
+    Subcommand("explore", "Serve the explorer on this machine and open it in the browser; Ctrl-C ends it.",
+               _add_explore_options, "serve"),
+)
 
 # %% ../../nbs/37_words.ipynb #columns
 def columns(stream) -> int:
@@ -137,7 +328,9 @@ def digits(number: float) -> str:
     return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
-def short(loss: Loss) -> str:
-    "The text that `as_loss` reads: 'huber:1'."
+def short(loss) -> str:
+    "The text that `as_loss` reads for this `Loss`: 'huber:1'."
+    from multiindex_nb.problem.losses import LOSSES
+
     name = next(k for k, v in LOSSES.items() if type(loss) is v)
     return ":".join([name, *map(digits, vars(loss).values())])
