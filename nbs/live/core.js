@@ -216,14 +216,14 @@ const WORDS = {  // a number is a constant, a name reads a local variable, with 
   'v.load': [0xfd, 0, 0], 'v.store': [0xfd, 11, 0], '4.+': [0xfd, 0xe4, 1], '4.*': [0xfd, 0xe6, 1], '4.lane': [0xfd, 0x1f], '2.two': [0xfd, 0x5d, 0], '2.double': [0xfd, 0x5f], '2.all': [0xfd, 0x14], '2.+': [0xfd, 0xf0, 1], '2.-': [0xfd, 0xf1, 1], '2.*': [0xfd, 0xf2, 1], '2.lane': [0xfd, 0x21],
 };
 
-/** Sums over a block of 4 rows at a times 2 rows at b, added to the numbers at out; then the next two rows, as far as last. */
+/** Sums over a block of 4 rows at a times 2 rows at b, added to 4 x 2 numbers at out, whose rows are `pitch` apart; then the next two rows, as far as last. */
 function strip(lanes) {
   const cells = Array.from({ length: 8 }, (_, k) => `v${k}`), each = f => cells.map(f).join(' '), lane = k => lanes === 2 ? `2.lane:${k}` : `4.lane:${k} double`;
-  return ['a b bytes last out', `loop ${each(v => `vzero ${v}=`)} a x= b y= a bytes + stop= loop
+  return ['a b bytes last out pitch', `loop ${each(v => `vzero ${v}=`)} a x= b y= a bytes + stop= loop
     y v.load:0 vy= y v.load:${PITCH} vz= ${each((v, k) => `${k % 2 ? '' : `x v.load:${k / 2 * PITCH} vx=`} vx ${k % 2 ? 'vz' : 'vy'} ${lanes}.* ${v} ${lanes}.+ ${v}=`)}
     x 16 + x= y 16 + y= x stop < again end
-    ${each((v, k) => `out out f.load:${8 * k} ${Array.from({ length: lanes }, (_, l) => `${v} ${lane(l)} f.+`).join(' ')} f.store:${8 * k}`)}
-    out 64 + out= b ${2 * PITCH} + b= b last < again end`];
+    out o= ${each((v, k) => `o o f.load:${k % 2 * 8} ${Array.from({ length: lanes }, (_, l) => `${v} ${lane(l)} f.+`).join(' ')} f.store:${k % 2 * 8} ${k % 2 ? 'o pitch + o=' : ''}`)}
+    out 16 + out= b ${2 * PITCH} + b= b last < again end`];
 }
 
 /** Rows at b, as far as last, times w entry by entry. */
@@ -274,9 +274,9 @@ function assemble() {
 /** The same in plain code. @param {ArrayBuffer} buffer */
 function plain(buffer) {
   const I = new Int32Array(buffer), F = new Float32Array(buffer), D = new Float64Array(buffer);
-  const tiles = (M, size) => (a, b, bytes, last, out) => {
-    const pitch = PITCH / size, n = bytes / size;
-    for (let p = b / size, o = out / 8; p < last / size; p += 2 * pitch, o += 8) for (let k = 0; k < 8; k++) D[o + k] += rowDot(M, a / size + (k >> 1) * pitch, M, p + (k & 1) * pitch, n);
+  const tiles = (M, size) => (a, b, bytes, last, out, pitch) => {
+    const row = PITCH / size, n = bytes / size;
+    for (let p = b / size, o = out / 8; p < last / size; p += 2 * row, o += 2) for (let k = 0; k < 8; k++) D[o + (k >> 1) * pitch / 8 + (k & 1)] += rowDot(M, a / size + (k >> 1) * row, M, p + (k & 1) * row, n);
   };
   const weighed = (M, size) => (b, w, a, bytes, last) => { for (; b < last; b += PITCH, a += PITCH) for (let k = 0; k < bytes / size; k++) M[a / size + k] = M[b / size + k] * M[w / size + k]; };
   return {
@@ -332,9 +332,9 @@ export function product(A, p, B, q, n, w = null) {
       if (!same) for (let i = 0; i < p; i++) copy(A, i * n, a0 + i * PITCH);
       for (let j = 0; j < wide; j++) copy(B, (j0 + j) * n, b0 + j * PITCH);
       if (w) copy(w, 0, w0), weigh(b0, w0, a0, bytes, last);
-      for (let i = 0; i < high; i += 4) { const j = same ? i : 0; if (j < wide) strip(a0 + i * PITCH, b0 + j * PITCH, bytes, last, o0 + 8 * (i * chunk + 4 * j)); }
+      for (let i = 0; i < high; i += 4) { const j = same ? i : 0; if (j < wide) strip(a0 + i * PITCH, b0 + j * PITCH, bytes, last, o0 + 8 * (i * chunk + j), 8 * chunk); }
     }
-    for (let i = 0; i < p; i++) for (let j = 0; j < wide; j++) out[i * q + j0 + j] = D[o0 / 8 + (i & ~3) * chunk + 4 * (j & ~1) + 2 * (i & 3) + (j & 1)];
+    for (let i = 0, at = o0 / 8; i < p; i++, at += chunk) out.set(D.subarray(at, at + wide), i * q + j0);
   }
   if (same) for (let i = 0; i < p; i++) for (let j = 0; j < i; j++) out[i * q + j] = out[j * q + i];
   return out;
