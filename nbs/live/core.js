@@ -3,6 +3,7 @@
 // Rows are kept by column: entry i of column k of X, n rows in d columns, is X[k * n + i].
 
 /** @typedef {Float64Array} Vec */
+/** @typedef {Float64Array | Float32Array} Rows */
 /** @typedef {{name: string, p: number, slope: (t: number, y: number) => number, location: (y: Vec) => number}} Loss */
 
 // --- Random numbers: sfc32 (Doty-Humphrey), normal by the ziggurat of Marsaglia and Tsang (2000) in 128 layers.
@@ -38,27 +39,32 @@ function bits(s) {
 
 const uniform = s => ((bits(s) >>> 0) + 0.5) / 2 ** 32;
 
-/** Fill with standard normal numbers. @param {Vec} out @param {Int32Array} s */
+/** Fill with standard normal numbers, rounded to single precision. @template {Rows} T @param {T} out @param {Int32Array} s */
 export function gaussian(out, s) {
-  for (let i = 0; i < out.length; i++) {
-    for (;;) {
-      const u = bits(s), layer = u & 127, h = u >> 7, x = h * wn[layer];
-      if (Math.abs(h) < kn[layer]) { out[i] = x; break; }
-      if (layer === 0) {
-        let far, y;
-        do { far = -Math.log(uniform(s)) / TAIL; y = -Math.log(uniform(s)); } while (2 * y < far * far);
-        out[i] = h > 0 ? TAIL + far : -TAIL - far;
-        break;
-      }
-      if (fn[layer] + uniform(s) * (fn[layer - 1] - fn[layer]) < Math.exp(-x * x / 2)) { out[i] = x; break; }
+  const { I, F, normal } = workbench(BASE + 4 * ROOM);
+  I.set(s);
+  for (let from = 0; from < out.length; from += ROOM) {
+    const size = Math.min(ROOM, out.length - from), stop = BASE + 4 * size;
+    for (let at = BASE; at < stop;) {
+      normal(at, stop);
+      at = I[5];
+      if ((I[4] & 127) === 0 && Math.abs(I[4] >> 7) >= kn[0]) F[at / 4 - 1] = Math.sign(I[4]) * tail(I);
     }
+    out.set(F.subarray(BASE / 4, BASE / 4 + size), from);
   }
+  s.set(I.subarray(0, 4));
   return out;
+}
+
+function tail(s) {
+  let far, y;
+  do { far = -Math.log(uniform(s)) / TAIL; y = -Math.log(uniform(s)); } while (2 * y < far * far);
+  return TAIL + far;
 }
 
 /** n standard normal rows in d columns; more rows begin with the same ones. */
 export function normalRows(n, d, seed, stream) {
-  const X = new Float64Array(n * d);
+  const X = new Float32Array(n * d);
   for (let k = 0; k < d; k++) gaussian(X.subarray(k * n, k * n + n), generator(seed, stream * 65536 + k));
   return X;
 }
@@ -93,7 +99,7 @@ const dot = (u, v) => rowDot(u, 0, v, 0, u.length);
 /** @param {number} k @param {number} z */
 export function hermite(k, z) {
   let below = 0, here = 1;
-  for (let j = 0; j < k; j++) [below, here] = [here, (z * here - Math.sqrt(j) * below) / Math.sqrt(j + 1)];
+  for (let j = 0; j < k; j++) { const next = (z * here - Math.sqrt(j) * below) / Math.sqrt(j + 1); below = here, here = next; }
   return here;
 }
 
@@ -169,7 +175,7 @@ export function parseLoss(text) {
     pinball: (t, y) => (Math.sign(t - y) + 1) / 2 - p, expectile: (t, y) => (t < y ? p : 1 - p) * (t - y),
   }[name];
   if (!slope) throw new Error(`unknown loss "${name}"`);
-  const location = { mse: y => y.reduce((a, b) => a + b, 0) / y.length, l1: y => quantile(y, 0.5), pinball: y => quantile(y, p) }[name] ?? (y => root(c => y.reduce((sum, v) => sum + slope(c, v), 0), ...extent(y)));
+  const location = { mse: y => y.reduce((a, b) => a + b, 0) / y.length, l1: y => quantile(y, 0.5), pinball: y => quantile(y, p) }[name] ?? (y => root(c => { let sum = 0; for (let i = 0; i < y.length; i++) sum += slope(c, y[i]); return sum; }, ...extent(y)));
   return { name, p, slope, location };
 }
 
@@ -200,94 +206,142 @@ export function labelWeights(y, loss) {
   return { c, w: y.map(v => loss.slope(c, v)) };
 }
 
-// --- Matrix products. A tile of 4 x 2 sums runs over blocks of 256 entries: in WebAssembly, two at a time, where there is SIMD, else in plain code.
+// --- Inner loops: in WebAssembly, which is fast from its first call on, where there is SIMD; else in plain code.
 
-const BLOCK = 256, PITCH = BLOCK + 8, CHUNK = 256;
+const PITCH = 2048 + 64, CHUNK = 256, ROOM = 16384, BASE = 8192, WN = 64, KN = WN + 8 * LAYERS, FN = KN + 8 * LAYERS, GN = FN + 8 * LAYERS;  // in bytes, but for CHUNK rows and ROOM numbers
 
-/** The bytes of `tile(a, b)`: sums over a block of 4 rows at a times 2 rows at b, written to address 0; an unrolled loop, put together here so that it can be read. */
+const WORDS = {  // a number is a constant, a name reads a local variable, with = behind it writes one; op:5 has the offset or lane 5
+  loop: [3, 0x40], again: [0x0d, 0], end: [0x0b], block: [2, 0x40], if: [4, 0x40], leave: [0x0d, 2], exp: [0x10, 0], '!': [0x45], '+': [0x6a], '-': [0x6b], '&': [0x71], '^': [0x73], '<<': [0x74], '>>': [0x75], '>>>': [0x76], rotl: [0x77], '<': [0x49],
+  load: [0x28, 0], store: [0x36, 0], 'f.load': [0x2b, 0], 'f.store': [0x39, 0], 'f.+': [0xa0], 'f.*': [0xa2], 'f.<': [0x63], 'f.abs': [0x99], 'f.int': [0xb7], 'f.whole': [0xb8], 's.store': [0x38, 0], single: [0xb6], double: [0xbb],
+  'v.load': [0xfd, 0, 0], 'v.store': [0xfd, 11, 0], '4.+': [0xfd, 0xe4, 1], '4.*': [0xfd, 0xe6, 1], '4.lane': [0xfd, 0x1f], '2.two': [0xfd, 0x5d, 0], '2.double': [0xfd, 0x5f], '2.all': [0xfd, 0x14], '2.+': [0xfd, 0xf0, 1], '2.-': [0xfd, 0xf1, 1], '2.*': [0xfd, 0xf2, 1], '2.lane': [0xfd, 0x21],
+};
+
+/** Sums over a block of 4 rows at a times 2 rows at b, added to 4 x 2 numbers at out, whose rows are `pitch` apart; then the next two rows, as far as last. */
+function strip(lanes) {
+  const cells = Array.from({ length: 8 }, (_, k) => `v${k}`), each = f => cells.map(f).join(' '), lane = k => lanes === 2 ? `2.lane:${k}` : `4.lane:${k} double`;
+  return ['a b bytes last out pitch', `loop ${each(v => `vzero ${v}=`)} a x= b y= a bytes + stop= loop
+    y v.load:0 vy= y v.load:${PITCH} vz= ${each((v, k) => `${k % 2 ? '' : `x v.load:${k / 2 * PITCH} vx=`} vx ${k % 2 ? 'vz' : 'vy'} ${lanes}.* ${v} ${lanes}.+ ${v}=`)}
+    x 16 + x= y 16 + y= x stop < again end
+    out o= ${each((v, k) => `o o f.load:${k % 2 * 8} ${Array.from({ length: lanes }, (_, l) => `${v} ${lane(l)} f.+`).join(' ')} f.store:${k % 2 * 8} ${k % 2 ? 'o pitch + o=' : ''}`)}
+    out 16 + out= b ${2 * PITCH} + b= b last < again end`];
+}
+
+/** Rows at b, as far as last, times w entry by entry. */
+const weigh = lanes => ['b w a bytes last', `loop b x= w y= a z= b bytes + stop= loop z x v.load:0 y v.load:0 ${lanes}.* v.store:0 x 16 + x= y 16 + y= z 16 + z= x stop < again end
+  a ${PITCH} + a= b ${PITCH} + b= b last < again end`];
+
+/** The next bits of a generator (a, b, c, k). */
+const DRAW = 'a b + k + u= k 1 + k= b b 9 >>> ^ a= c c 3 << + b= c 21 rotl u + c= u';
+
+const ROUTINES = {
+  // normal numbers from at to stop, or up to one from the tail; state and bits at 0, place at 20
+  normal: ['at stop', `0 load:0 a= 0 load:4 b= 0 load:8 c= 0 load:12 k= block loop
+    ${DRAW} bits= bits 127 & 3 << layer= bits 7 >> f.int fh= fh layer f.load:${WN} f.* fx= at fx single s.store:0 at 4 + at=
+    fh f.abs layer f.load:${KN} f.< ! if layer ! leave
+      layer f.load:${FN} ${DRAW} f.whole layer f.load:${GN} f.* f.+ fx fx f.* 0 f.load:24 f.* exp f.< ! 2 << low= at low - at= end
+    at stop < again end end
+    0 a store:0 0 b store:4 0 c store:8 0 k store:12 0 bits store:16 0 at store:20`],
+  strip2: strip(2), strip4: strip(4), weigh2: weigh(2), weigh4: weigh(4),
+  // the numbers at x, in single precision, times the two at u, added to those at z and y
+  project: ['x u z y stop', `u f.load:0 2.all vu= u f.load:8 2.all vv= loop x 2.two:0 2.double vx=
+    z z v.load:0 vx vu 2.* 2.+ v.store:0 y y v.load:0 vx vv 2.* 2.+ v.store:0 x 8 + x= z 16 + z= y 16 + y= x stop < again end`],
+  // rows at a, as far as last, times v
+  times: ['a v out bytes pitch last', `loop vzero vs= a x= v y= a bytes + stop= loop x v.load:0 y v.load:0 2.* vs 2.+ vs= x 16 + x= y 16 + y= x stop < again end
+    out vs 2.lane:0 vs 2.lane:1 f.+ f.store:0 out 8 + out= a pitch + a= a last < again end`],
+  // row i at a becomes a_i - x_i p - y_i v
+  subtract: ['a x p y v bytes pitch last', `loop x f.load:0 2.all vx= y f.load:0 2.all vy= a i= p j= v k= a bytes + stop= loop
+    i i v.load:0 vx j v.load:0 2.* 2.- vy k v.load:0 2.* 2.- v.store:0 i 16 + i= j 16 + j= k 16 + k= i stop < again end
+    x 8 + x= y 8 + y= a pitch + a= a last < again end`],
+};
+
+/** The bytes of a module with these routines, whose arguments are whole numbers. Other variables: v... are vectors, f... numbers. */
 function assemble() {
-  const leb = n => { const out = []; do { out.push(n & 127 | (n > 127 ? 128 : 0)); n >>>= 7; } while (n); return out; };
-  const section = (id, body) => [id, ...leb(body.length), ...body], get = k => [0x20, k], set = k => [0x21, k];
-  const load = (p, row) => [...get(p), 0xfd, 0, 4, ...leb(8 * PITCH * row)], add = [0xfd, 0xf0, 1], mul = [0xfd, 0xf2, 1];  // f64x2
-  const A = 3, B = 4, S = 6;  // locals: 0, 1 pointers, 2 end, then 11 vectors
-  const cells = [0, 1, 2, 3].flatMap(i => [[i, 0], [i, 1]]);
-  const loop = [
-    ...load(1, 0), ...set(B), ...load(1, 1), ...set(B + 1),
-    ...cells.flatMap(([i, j]) => [...(j ? [] : [...load(0, i), ...set(A)]), ...get(A), ...get(B + j), ...mul, ...get(S + 2 * i + j), ...add, ...set(S + 2 * i + j)]),
-    ...[1, 0].flatMap(p => [...get(p), 0x41, 16, 0x6a, ...set(p)]), ...get(0), ...get(2), 0x49, 0x0d, 0];
-  const write = cells.flatMap(([i, j]) => [0x41, 0, ...[0, 1].flatMap(lane => [...get(S + 2 * i + j), 0xfd, 0x21, lane]), 0xa0, 0x39, 3, ...leb(8 * (2 * i + j))]);
-  const body = [1, 11, 0x7b, 0x03, 0x40, ...loop, 0x0b, ...write, 0x0b];
-  return new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0,
-    ...section(1, [1, 0x60, 3, 0x7f, 0x7f, 0x7f, 0]), ...section(2, [1, 1, 0x6d, 1, 0x6d, 2, 0, 1]), ...section(3, [1, 0]),
-    ...section(7, [1, 1, 0x74, 0, 0]), ...section(10, [1, ...leb(body.length), ...body])]);
+  const leb = n => { const out = []; do { out.push(n & 127 | (n > 127 ? 128 : 0)); n >>>= 7; } while (n); return out; }, whole = n => n < 64 ? [n] : [n & 127 | 128, ...whole(n >> 7)];
+  const section = (id, ...parts) => { const body = [...leb(parts.length), ...parts.flat()]; return [id, ...leb(body.length), ...body]; }, name = s => [s.length, ...new TextEncoder().encode(s)];
+  const codes = Object.values(ROUTINES).map(([given, text]) => {
+    const names = given.split(' '), count = names.length, place = s => { if (!names.includes(s)) names.push(s); return names.indexOf(s); };
+    const body = text.trim().split(/\s+/).flatMap(word => {
+      const [op, k] = word.split(':');
+      return WORDS[op] ? [...WORDS[op], ...(k ? leb(+k) : [])] : /^\d/.test(op) ? [0x41, ...whole(+op)] : op.endsWith('=') ? [0x21, place(op.slice(0, -1))] : [0x20, place(op)];
+    });
+    const own = names.slice(count).flatMap(s => [1, { v: 0x7b, f: 0x7c }[s[0]] ?? 0x7f]), all = [...leb(own.length / 2), ...own, ...body, 0x0b];
+    return { count, code: [...leb(all.length), ...all] };
+  });
+  return new Uint8Array([0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, ...section(1, [0x60, 1, 0x7c, 1, 0x7c], ...codes.map(({ count }) => [0x60, count, ...Array(count).fill(0x7f), 0])), ...section(2, [...name('m'), ...name('exp'), 0, 0], [...name('m'), ...name('m'), 2, 0, 1]),
+    ...section(3, ...codes.map((_, k) => k + 1)), ...section(7, ...Object.keys(ROUTINES).map((s, k) => [...name(s), 0, k + 1])), ...section(10, ...codes.map(({ code }) => code))]);
+}
+
+/** The same in plain code. @param {ArrayBuffer} buffer */
+function plain(buffer) {
+  const I = new Int32Array(buffer), F = new Float32Array(buffer), D = new Float64Array(buffer);
+  const tiles = (M, size) => (a, b, bytes, last, out, pitch) => {
+    const row = PITCH / size, n = bytes / size;
+    for (let p = b / size, o = out / 8; p < last / size; p += 2 * row, o += 2) for (let k = 0; k < 8; k++) D[o + (k >> 1) * pitch / 8 + (k & 1)] += rowDot(M, a / size + (k >> 1) * row, M, p + (k & 1) * row, n);
+  };
+  const weighed = (M, size) => (b, w, a, bytes, last) => { for (; b < last; b += PITCH, a += PITCH) for (let k = 0; k < bytes / size; k++) M[a / size + k] = M[b / size + k] * M[w / size + k]; };
+  return {
+    normal(at, stop) {
+      while (at < stop) {
+        const u = bits(I), layer = u & 127, x = (u >> 7) * wn[layer];
+        F[at / 4] = x, at += 4, I[4] = u;
+        if (Math.abs(u >> 7) < kn[layer]) continue;
+        if (!layer) break;
+        if (fn[layer] + uniform(I) * (fn[layer - 1] - fn[layer]) >= Math.exp(-x * x / 2)) at -= 4;
+      }
+      I[5] = at;
+    },
+    strip2: tiles(D, 8), strip4: tiles(F, 4), weigh2: weighed(D, 8), weigh4: weighed(F, 4),
+    project(x, u, z, y, stop) { for (; x < stop; x += 4, z += 8, y += 8) { D[z / 8] += D[u / 8] * F[x / 4]; D[y / 8] += D[u / 8 + 1] * F[x / 4]; } },
+    times(a, v, out, bytes, pitch, last) { for (; a < last; a += pitch, out += 8) D[out / 8] = rowDot(D, a / 8, D, v / 8, bytes / 8); },
+    subtract(a, x, p, y, v, bytes, pitch, last) { for (; a < last; a += pitch, x += 8, y += 8) for (let k = 0; k < bytes / 8; k++) D[a / 8 + k] -= D[x / 8] * D[p / 8 + k] + D[y / 8] * D[v / 8 + k]; },
+  };
 }
 
 let engine = null;
 
-/** Room for `rows` rows of a block, and the tile function; `fast` says whether it is WebAssembly. */
-function workbench(rows, fast = true) {
-  const pages = Math.ceil((64 + rows * PITCH * 8) / 65536) + 1;
-  if (fast && engine !== false) {
-    try {
-      if (!engine) {
-        const memory = new WebAssembly.Memory({ initial: pages });
-        const t = /** @type {(a: number, b: number, end: number) => void} */ (new WebAssembly.Instance(new WebAssembly.Module(assemble()), { m: { m: memory } }).exports.t);
-        engine = { memory, tile: (a, b, length) => t(8 * a, 8 * b, 8 * (a + length)) };
-      }
-      const lack = pages - engine.memory.buffer.byteLength / 65536;
-      if (lack > 0) engine.memory.grow(lack);
-      return { M: new Float64Array(engine.memory.buffer), tile: engine.tile };
-    } catch { engine = false; }  // no WebAssembly, no SIMD, or a policy against it
-  }
-  const M = new Float64Array(8 + rows * PITCH);
-  return { M, tile: (a, b, length) => plainTile(M, a, b, length) };
-}
-
-function plainTile(M, a, b, length) {
-  let s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
-  for (const end = a + length; a < end; a++, b++) {
-    const p = M[b], q = M[b + PITCH], x0 = M[a], x1 = M[a + PITCH], x2 = M[a + 2 * PITCH], x3 = M[a + 3 * PITCH];
-    s0 += x0 * p; s1 += x0 * q; s2 += x1 * p; s3 += x1 * q; s4 += x2 * p; s5 += x2 * q; s6 += x3 * p; s7 += x3 * q;
-  }
-  M[0] = s0; M[1] = s1; M[2] = s2; M[3] = s3; M[4] = s4; M[5] = s5; M[6] = s6; M[7] = s7;
-}
-
-function addTile(out, at, q, M, rows, both) { for (let u = 0; u < rows; u++, at += q) { out[at] += M[2 * u]; if (both) out[at + 1] += M[2 * u + 1]; } }
-
-function fillRow(M, to, from, at, size, w, k) {
-  if (w) for (let i = 0; i < size; i++) M[to + i] = w[k + i] * from[at + i]; else for (let i = 0; i < size; i++) M[to + i] = from[at + i];
+/** Routines and a memory of so many bytes, whose first hold a generator and its tables. `fast`: whether in WebAssembly. @param {number} bytes */
+export function workbench(bytes, fast = engine?.fast ?? true) {
+  if (engine?.fast === fast && engine.D.byteLength >= bytes) return engine;
+  const pages = Math.ceil(Math.max(bytes, BASE) / 65536);
+  let memory, routines;
+  try {
+    if (!fast) throw 0;
+    ({ memory, routines } = engine?.memory ? engine : { memory: new WebAssembly.Memory({ initial: 64 }), routines: null });
+    routines ??= new WebAssembly.Instance(new WebAssembly.Module(assemble()), { m: { m: memory, exp: Math.exp } }).exports;
+    memory.grow(Math.max(0, pages - memory.buffer.byteLength / 65536));
+  } catch { fast = false; }  // no WebAssembly, no SIMD, or a policy against it
+  const buffer = fast ? memory.buffer : new ArrayBuffer(65536 * pages), D = new Float64Array(buffer);
+  engine = { fast, memory, routines, ...(fast ? routines : plain(buffer)), I: new Int32Array(buffer), F: new Float32Array(buffer), D };
+  D.set([-0.5], 3), D.set([wn, kn, fn.map((v, k) => v + (fn[k - 1] - v) / 2 ** 33), fn.map((v, k) => (fn[k - 1] - v) / 2 ** 32)].flatMap(v => [...v]), WN / 8);
+  return engine;
 }
 
 /**
- * sum_k w_k A_ik B_jk, p x q, for A of p and B of q rows of length n; only i <= j, mirrored, if B is A.
- * @param {Vec} A @param {number} p @param {Vec} B @param {number} q @param {number} n @param {Vec | null} w @returns {Vec}
+ * sum_k w_k A_ik B_jk, p x q, for A of p and B of q rows of length n; only i <= j, mirrored, if B is A. Weights are for B = A. Sums over a block are in single precision if A is.
+ * @param {Rows} A @param {number} p @param {Rows} B @param {number} q @param {number} n @param {Vec | null} w @returns {Vec}
  */
-export function product(A, p, B, q, n, w = null, fast = true) {
-  const same = A === B, high = Math.ceil(p / 4) * 4, { M, tile } = workbench(high + CHUNK, fast), out = new Float64Array(p * q), b0 = 8 + high * PITCH;
-  for (let k = 0; k < n; k += BLOCK) {
-    const size = Math.min(BLOCK, n - k), even = size + (size & 1);
-    const copy = (from, row, to, weights) => {
-      if (from) fillRow(M, to, from, row * n + k, size, weights, k);
-      if (!from || even > size) M.fill(0, to + (from ? size : 0), to + even);
-    };
-    for (let i = 0; i < high; i++) copy(i < p ? A : null, i, 8 + i * PITCH, w);
-    for (let j0 = 0; j0 < q; j0 += CHUNK) {
-      const wide = Math.min(CHUNK, q - j0);
-      for (let j = 0; j < wide + (wide & 1); j++) copy(j < wide ? B : null, j0 + j, b0 + j * PITCH, null);
-      for (let i = 0; i < p; i += 4) {
-        for (let j = same ? Math.max(0, i - j0) : 0; j < wide; j += 2) {
-          tile(8 + i * PITCH, b0 + j * PITCH, even);
-          addTile(out, i * q + j0 + j, q, M, Math.min(4, p - i), j + 1 < wide);
-        }
-      }
+export function product(A, p, B, q, n, w = null) {
+  const same = A === B, high = Math.ceil(p / 4) * 4, chunk = same ? high : CHUNK, unit = A instanceof Float32Array ? 4 : 8, block = 2048 / unit, b0 = BASE + (high + 1) * PITCH, w0 = BASE + high * PITCH, o0 = b0 + chunk * PITCH;
+  const E = workbench(o0 + high * chunk * 8), { D } = E, [M, strip, weigh] = unit === 4 ? [E.F, E.strip4, E.weigh4] : [D, E.strip2, E.weigh2], out = new Float64Array(p * q), a0 = same && !w ? b0 : BASE;
+  for (let j0 = 0; j0 < q; j0 += chunk) {
+    const wide = Math.min(chunk, q - j0), last = b0 + (wide + (wide & 1)) * PITCH;
+    D.fill(0, o0 / 8, o0 / 8 + high * chunk);
+    for (let k = 0; k < n; k += block) {
+      const size = Math.min(block, n - k), bytes = Math.ceil(size * unit / 16) * 16;
+      const copy = (from, at, to) => { M.set(from.subarray(at + k, at + k + size), to / unit); if (size < block) M.fill(0, to / unit + size, (to + bytes) / unit); };
+      if (!same) for (let i = 0; i < p; i++) copy(A, i * n, a0 + i * PITCH);
+      for (let j = 0; j < wide; j++) copy(B, (j0 + j) * n, b0 + j * PITCH);
+      if (w) copy(w, 0, w0), weigh(b0, w0, a0, bytes, last);
+      for (let i = 0; i < high; i += 4) { const j = same ? i : 0; if (j < wide) strip(a0 + i * PITCH, b0 + j * PITCH, bytes, last, o0 + 8 * (i * chunk + j), 8 * chunk); }
     }
+    for (let i = 0, at = o0 / 8; i < p; i++, at += chunk) out.set(D.subarray(at, at + wide), i * q + j0);
   }
   if (same) for (let i = 0; i < p; i++) for (let j = 0; j < i; j++) out[i * q + j] = out[j * q + i];
   return out;
 }
 
-/** S = (1/n) sum_i w_i x_i x_i^T. @param {Vec} X @param {number} n @param {number} d @param {Vec} w */
-export const secondOrder = (X, n, d, w, fast = true) => product(X, d, X, d, n, w.map(v => v / n), fast);
+/** S = (1/n) sum_i w_i x_i x_i^T. @param {Rows} X @param {number} n @param {number} d @param {Vec} w */
+export const secondOrder = (X, n, d, w) => product(X, d, X, d, n, w.map(v => v / n));
 
 /** The transpose of p rows of length q. */
 export function transpose(A, p, q) {
@@ -306,8 +360,6 @@ function rowDot(A, at, B, from, n) {  // four sums, so that none waits for the o
   for (; at < end; at++, from++) s0 += A[at] * B[from];
   return s0 + s1 + (s2 + s3);
 }
-function subtract(A, at, x, p, y, v, from, n) { for (let j = from; j < n; j++) A[at + j] -= x * p[j] + y * v[j]; }
-function project(Z, n, X, at, u, v) { for (let i = 0; i < n; i++) { const x = X[at + i]; Z[i] += u * x; Z[n + i] += v * x; } }
 function rotate(Q, at, n, c, s) { for (let x = at, y = at + n, end = y; x < end; x++, y++) { const t = Q[y], u = Q[x]; Q[y] = s * u + c * t; Q[x] = c * u - s * t; } }
 
 /**
@@ -315,34 +367,35 @@ function rotate(Q, at, n, c, s) { for (let x = at, y = at + n, end = y; x < end;
  * @param {Vec} S @param {number} n @returns {{diag: Vec, off: Vec, Q: Vec}}
  */
 export function tridiagonal(S, n) {
-  const A = S.slice(), off = new Float64Array(n), p = new Float64Array(n), Q = new Float64Array(n * n), kept = [];
-  for (let k = 0; k < n - 2; k++) {  // column k below the diagonal becomes (off_k, 0, ..., 0)
-    const v = new Float64Array(n);
-    let size = 0;
-    for (let i = k + 1; i < n; i++) size += (v[i] = A[i * n + k]) ** 2;
-    size = Math.sqrt(size);
-    off[k] = v[k + 1] > 0 ? -size : size;
-    if (!size) { kept.push(null); continue; }
-    v[k + 1] -= off[k];
-    const scale = Math.sqrt(2 / dot(v, v));
-    for (let i = k + 1; i < n; i++) v[i] *= scale;  // H = I - v v^T
-    let inner = 0;
-    for (let i = k + 1; i < n; i++) {
-      p[i] = rowDot(A, i * n + k + 1, v, k + 1, n - k - 1);
-      inner += p[i] * v[i];
-    }
-    for (let i = k + 1; i < n; i++) p[i] -= inner / 2 * v[i];
-    for (let i = k + 1; i < n; i++) subtract(A, i * n, v[i], p, p[i], v, k + 1, n);
-    kept.push(v);
+  const pitch = n + (n & 1), size = n * pitch, { D, times, subtract } = workbench(BASE + 8 * (2 * size + 2 * pitch)), off = new Float64Array(n), Q = new Float64Array(n * n);
+  const A = BASE / 8, V = A + size, p = V + size, zero = p + pitch;  // V: the vectors of the reflections, row k zero as far as entry k
+  D.fill(0, A, zero + pitch);
+  for (let i = 0; i < n; i++) D.set(S.subarray(i * n, i * n + n), A + i * pitch);
+  const below = k => ({ from: k + 1 & ~1, v: V + k * pitch, a: 8 * (A + (k + 1) * pitch + (k + 1 & ~1)), bytes: 8 * (pitch - (k + 1 & ~1)), last: 8 * (A + size) });
+  for (let k = 0; k < n - 2; k++) {  // row k beyond the diagonal becomes (off_k, 0, ..., 0)
+    const { from, v, a, bytes, last } = below(k), row = A + k * pitch, length = Math.sqrt(rowDot(D, row + k + 1, D, row + k + 1, n - k - 1));
+    off[k] = D[row + k + 1] > 0 ? -length : length;
+    if (!length) continue;
+    const scale = 1 / Math.sqrt(length * (length + Math.abs(D[row + k + 1])));  // H = I - v v^T, v^T v = 2
+    for (let i = k + 1; i < n; i++) D[v + i] = D[row + i] * scale;
+    D[v + k + 1] -= off[k] * scale;
+    D[p + from] = 0;
+    times(a, 8 * (v + from), 8 * (p + k + 1), bytes, 8 * pitch, last);
+    const inner = rowDot(D, p + k + 1, D, v + k + 1, n - k - 1) / 2;
+    for (let i = k + 1; i < n; i++) D[p + i] -= inner * D[v + i];
+    subtract(a, 8 * (v + k + 1), 8 * (p + from), 8 * (p + k + 1), 8 * (v + from), bytes, 8 * pitch, last);
   }
-  if (n > 1) off[n - 2] = A[(n - 1) * n + n - 2];
-  for (let i = 0; i < n; i++) Q[i * n + i] = 1;
+  if (n > 1) off[n - 2] = D[A + (n - 1) * pitch + n - 2];
+  const diag = off.map((_, i) => D[A + i * pitch + i]);
+  D.fill(0, A, V);
+  for (let i = 0; i < n; i++) D[A + i * pitch + i] = 1;
   for (let k = n - 3; k >= 0; k--) {
-    const v = kept[k];
-    if (!v) continue;
-    for (let i = k + 1; i < n; i++) subtract(Q, i * n, rowDot(Q, i * n + k + 1, v, k + 1, n - k - 1), v, 0, v, k + 1, n);
+    const { from, v, a, bytes, last } = below(k);
+    times(a, 8 * (v + from), 8 * (p + k + 1), bytes, 8 * pitch, last);
+    subtract(a, 8 * (p + k + 1), 8 * (v + from), 8 * (zero + k + 1), 8 * (v + from), bytes, 8 * pitch, last);
   }
-  return { diag: p.map((_, i) => A[i * n + i]), off, Q };
+  for (let i = 0; i < n; i++) Q.set(D.subarray(A + i * pitch, A + i * pitch + n), i * n);
+  return { diag, off, Q };
 }
 
 /**
@@ -395,7 +448,7 @@ export function bulkEdges(w, ratio) {
   const most = Math.max(Math.abs(sorted[0]), Math.abs(sorted[N - 1]));
   const edge = side => {
     const extreme = side < 0 ? sorted[N - 1] : -sorted[0], end = extreme > 0 ? side / extreme * (1 - 1e-12) : side * 1e9 / most;
-    const excess = u => ratio * t.reduce((sum, v, i) => sum + p[i] * (v * u / (1 + v * u)) ** 2, 0) - 1;
+    const excess = u => { let sum = 0; for (let i = 0; i < t.length; i++) { const x = t[i] * u / (1 + t[i] * u); sum += p[i] * x * x; } return ratio * sum - 1; };
     if (!(excess(end) >= 0)) return 0;
     const u = side * Math.exp(root(x => excess(side * Math.exp(x)), Math.log(1e-9 / most), Math.log(Math.abs(end))));
     return -1 / (ratio * u) + t.reduce((sum, v, i) => sum + p[i] * v / (1 + u * v), 0);
@@ -421,13 +474,13 @@ function timesS({ diag, off }, C, at, n, scale) {
  */
 export function powerSteps(basis, W, a, U, T) {
   const d = basis.diag.length, h = a.length, r = U.length / d, C = product(W, h, basis.Q, d, d), V = product(U, r, basis.Q, d, d);
+  const size = new Float64Array(h).fill(1);
   return Array.from({ length: T + 1 }, (_, t) => {
     const out = new Float64Array(h * r);
     for (let j = 0; j < h; j++) {
-      if (t) timesS(basis, C, j * d, d, -a[j]);
-      const scale = 1 / (Math.sqrt(rowDot(C, j * d, C, j * d, d)) || 1);
-      for (let k = j * d; k < j * d + d; k++) C[k] *= scale;
-      for (let i = 0; i < r; i++) out[j * r + i] = rowDot(C, j * d, V, i * d, d);
+      if (t) timesS(basis, C, j * d, d, -a[j] / size[j]);
+      size[j] = Math.sqrt(rowDot(C, j * d, C, j * d, d)) || 1;
+      for (let i = 0; i < r; i++) out[j * r + i] = rowDot(C, j * d, V, i * d, d) / size[j];
     }
     return out;
   });
@@ -446,7 +499,7 @@ export const median = v => v.slice().sort()[(v.length - 1) >> 1];
 
 /** Median alignment: the length of a neuron's part in the plane. @param {Vec} P h x r */
 export function alignment(P, r) {
-  return median(new Float64Array(P.length / r).map((_, j) => Math.min(1, Math.hypot(...P.subarray(j * r, j * r + r)))));
+  return median(new Float64Array(P.length / r).map((_, j) => Math.min(1, Math.sqrt(rowDot(P, j * r, P, j * r, r)))));
 }
 
 /** Coverage: r times the smallest share of the squared length in any direction. @param {Vec} P h x r */
@@ -536,10 +589,22 @@ export function relativeError(f, y) {
 
 /** @typedef {{target: string, loss: string, d: number, ratio: number, noise: number, seed: number, m: number, T: number}} Setting */
 
+/** The rows of X along two directions, the rows of U. @param {Rows} X @returns {Vec} */
+function along(X, n, d, U) {
+  const even = n + (n & 1), x = BASE + 16, z = x + 8 * even, { D, F, project } = workbench(z + 16 * even);
+  D.fill(0, BASE / 8, z / 8 + 2 * even);
+  for (let k = 0; k < d; k++) {
+    F.set(X.subarray(k * n, k * n + n), x / 4), D[BASE / 8] = U[k], D[BASE / 8 + 1] = U[d + k];
+    project(x, BASE, z, z + 8 * even, x + 4 * even);
+  }
+  const Z = new Float64Array(2 * n);
+  for (const k of [0, 1]) Z.set(D.subarray(z / 8 + k * even, z / 8 + k * even + n), k * n);
+  return Z;
+}
+
 /** Rows, labels and hidden directions of a setting; X may be at hand. @param {Setting} s */
 export function draw(s, stream = 0, n = Math.round(s.ratio * s.d), X = normalRows(n, s.d, s.seed, stream)) {
-  const { g } = parseTarget(s.target), U = orthonormal(2, s.d, s.seed), Z = new Float64Array(2 * n);
-  for (let k = 0; k < s.d; k++) project(Z, n, X, k * n, U[k], U[s.d + k]);
+  const { g } = parseTarget(s.target), U = orthonormal(2, s.d, s.seed), Z = along(X, n, s.d, U);
   const e = s.noise ? gaussian(new Float64Array(n), generator(s.seed, -3 - stream)) : null;
   return { U, X, n, y: labels(g, Z, n, s.noise, e) };
 }

@@ -16,12 +16,13 @@ function close(found, wanted, what, eps = 1e-6) {
   x.forEach((v, i) => assert.ok(Math.abs(v - y[i]) <= eps * size, `${what}: entry ${i} is ${v}, Python has ${y[i]}`));
 }
 
-for (const c of F.cases) {
-  test(`${c.target}, ${c.loss}`, () => {
+for (const fast of [false, true]) for (const c of F.cases) {
+  test(`${c.target}, ${c.loss}, ${fast ? 'WebAssembly' : 'plain'}`, () => {
+    assert.equal(core.workbench(0, fast).fast, fast);
     const loss = core.parseLoss(c.loss), { c: at, w } = core.labelWeights(label(c.target, F.X), loss), S = core.secondOrder(X, n, d, w), basis = core.tridiagonal(S, d), P = core.powerSteps(basis, W, a, U, 6);
     close(at, c.c, 'location');
     close(S, c.S, 'S');
-    close(core.secondOrder(X, n, d, w, false), c.S, 'S without WebAssembly');
+    close(core.secondOrder(Float32Array.from(X), n, d, w), c.S, 'S in single precision');
     close(core.eigenpairs(basis, basis.Q).values, c.values, 'eigenvalues');
     close(core.bulkEdges(w, n / d), c.edges, 'edge');
     close(P.map(p => core.alignment(p, 2)), c.alignment, 'alignment');
@@ -74,7 +75,10 @@ test('eigenpairs and products of other sizes', () => {
     close(core.product(rows, size, core.product(rows, size, A, size, size), size, size), A.map((_, i) => i % (size + 1) ? 0 : values[i / (size + 1)]), `V A V^T, ${size}`, 1e-12 * size);
   }
   const A = core.gaussian(new Float64Array(7 * 601), core.generator(1)), B = core.gaussian(new Float64Array(300 * 601), core.generator(2));
-  close(core.product(A, 7, B, 300, 601), core.product(A, 7, B, 300, 601, null, false), 'fast and plain', 1e-13);
+  const both = f => [true, false, true].map(fast => { core.workbench(0, fast); return f(); });
+  close(...both(() => core.product(A, 7, B, 300, 601)).slice(1), 'fast and plain', 1e-13);
+  const [fast, plain] = both(() => core.normalRows(40000, 1, 3, 0));
+  assert.deepEqual(fast, plain);
   assert.equal(core.eigenpairs(core.tridiagonal(new Float64Array(9), 3), new Float64Array(0)).values[2], 0);
 });
 

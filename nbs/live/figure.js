@@ -210,7 +210,7 @@ class Figure {
     input.addEventListener('change', () => { this.dragging = null; });
     for (const event of ['pointerenter', 'focus']) input.addEventListener(event, () => {
       const others = this.near(key);
-      if (others.length) this.sides.forEach(S => S.fresh && S.worker?.postMessage({ id: this.ids, s: S.asked, others, known: true }));
+      if (others.length) this.sides.forEach((S, side) => S.fresh && S.worker?.postMessage({ id: this.ids, side, s: S.asked, others, known: true }));
     });
     this.inputs[key] = { write, input };
     return element('label', {}, element('span', {}, label, show), input, ...(key === 'target' ? [this.lists] : []));
@@ -288,17 +288,17 @@ class Figure {
     const id = ++this.ids, begun = performance.now();
     this.broken = false;
     this.sign('computing …');
-    for (const S of this.sides) {
+    this.sides.forEach((S, side) => {
       const { t, left, ...state } = this.state, s = { ...state, ...S.own, T: STEPS };
       if (s.loss === 'left') s.loss = left;
       if (!S.worker) {
-        S.worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
-        S.worker.onmessage = e => this.answer(S, e.data);
-        S.worker.onerror = e => { e.preventDefault?.(); S.worker.terminate(); S.worker = null; this.broken = true; this.sign('could not compute here; change a knob to try again'); };
+        const worker = S.worker = this.kind.errors || !side ? new Worker(new URL('./worker.js', import.meta.url), { type: 'module' }) : this.sides[0].worker;  // the same rows are drawn once; with test errors two are sooner
+        worker.onmessage = e => this.answer(this.sides[e.data.side], e.data);
+        worker.onerror = e => { e.preventDefault?.(); worker.terminate(); for (const o of this.sides) if (o.worker === worker) o.worker = null; this.broken = true; this.sign('could not compute here; change a knob to try again'); };
       }
       Object.assign(S, { wanted: id, asked: s, fresh: false, begun });
-      S.worker.postMessage({ id, s, errors: this.kind.errors && [t, ...range(STEPS + 1).filter(i => i !== t)], others: this.near(this.dragging) });
-    }
+      S.worker.postMessage({ id, side, s, errors: this.kind.errors && [t, ...range(STEPS + 1).filter(i => i !== t)], others: this.near(this.dragging) });
+    });
   }
 
   answer(S, { id, L, t, error, fault, ms }) {

@@ -1,8 +1,8 @@
-// One panel of a figure, off the page's thread. The newest request wins; every request that is still the newest is answered, if only by an error.
+// One or both panels of a figure, off the page's thread. The newest request wins; every request that is still the newest is answered, if only by an error.
 import * as core from './core.js';
 
 let newest = 0;
-const MOST = { rows: 4, data: 4, look: 30, error: 500 }, stores = { rows: new Map(), data: new Map(), look: new Map(), error: new Map() };  // the last few results by setting
+const MOST = { rows: 4, data: 8, look: 60, error: 500 }, stores = { rows: new Map(), data: new Map(), look: new Map(), error: new Map() };  // the last few results by setting
 const pause = () => new Promise(go => setTimeout(go));  // lets a newer request in
 
 function keep(kind, key, make) {
@@ -18,7 +18,7 @@ function data(s, stream) {
 }
 
 /** Answers for the setting, then the errors after some steps; last, other places of the knob in hand are looked at, in case they are asked for. */
-async function answer({ id, s, errors = [], others = [], known }) {
+async function answer({ id, side, s, errors = [], others = [], known }) {
   const start = performance.now(), name = s => [s.target, s.d, s.ratio, s.noise, s.seed, s.loss, s.m].join();
   const look = async s => {
     if (!stores.look.has(name(s))) data(s, 0), await pause();
@@ -27,7 +27,7 @@ async function answer({ id, s, errors = [], others = [], known }) {
   const L = await look(s);
   if (!L) return;
   const { basis, W, a, ...shown } = L;
-  if (!known) postMessage({ id, L: { ...shown, passed: core.passedOn(s.target, s.loss, L.c) }, ms: performance.now() - start });
+  if (!known) postMessage({ id, side, L: { ...shown, passed: core.passedOn(s.target, s.loss, L.c) }, ms: performance.now() - start });
   for (const t of errors) {
     for (const stream of [1, 2]) {
       await pause();
@@ -37,7 +37,7 @@ async function answer({ id, s, errors = [], others = [], known }) {
     const error = keep('error', `${name(s)} ${t}`, () => core.testError(s, L, data(s, 1), data(s, 2), t));
     await pause();
     if (id !== newest) return;
-    postMessage({ id, t, error });
+    postMessage({ id, side, t, error });
   }
   for (const other of others) {
     await pause();
@@ -47,5 +47,5 @@ async function answer({ id, s, errors = [], others = [], known }) {
 
 onmessage = ({ data: request }) => {
   newest = request.id;
-  answer(request).catch(error => postMessage({ id: request.id, fault: error.message }));
+  answer(request).catch(error => postMessage({ id: request.id, side: request.side, fault: error.message }));
 };
