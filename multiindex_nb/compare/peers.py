@@ -396,6 +396,7 @@ def peers_sweep(
 
 # %% ../../nbs/25_peers.ipynb #3628a62f
 _LEAST = 1e-3  # errors below count as this in factors and pictures
+_EQUAL = 1.001  # a factor up to which errors are equal: solvers that end at one minimum stop a little apart
 
 
 @dataclass(frozen=True)
@@ -440,8 +441,8 @@ def _standings(
                           for s in mine if s in errors[best]]).reshape(-1, 2)
         factor = float(np.median(pairs[:, 0] / pairs[:, 1])) if len(pairs) else float("nan")
         own = float(np.median(list(mine.values()))) if mine else float("nan")
-        out.append(_Standing(*key, best, median[best], own, factor, int((pairs[:, 1] <= pairs[:, 0]).sum()),
-                             len(pairs)))
+        no_worse = int((pairs[:, 1] <= _EQUAL * pairs[:, 0]).sum())
+        out.append(_Standing(*key, best, median[best], own, factor, no_worse, len(pairs)))
     return out
 
 # %% ../../nbs/25_peers.ipynb #f96a1a7f
