@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from multiindex_nb.cli.tables import read_data, read_file, read_inputs
+from multiindex_nb.cli import read_data
+from multiindex_nb.cli.tables import read_file, read_inputs
 
 # few rows are not the subject
 pytestmark = pytest.mark.filterwarnings("ignore::multiindex_nb.problem.rows.HopelessWarning")

@@ -76,3 +76,12 @@ def main(
         return stopped("", error)
     finally:
         flush()
+
+# %% ../../nbs/32_cli.ipynb #read-data
+def __getattr__(name: str):
+    "`read_data`, loaded when it is asked for: tables need NumPy."
+    if name != "read_data":
+        raise AttributeError(f"module 'multiindex_nb.cli' has no attribute {name!r}")
+    from multiindex_nb.cli.tables import read_data
+
+    return read_data
