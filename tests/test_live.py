@@ -218,8 +218,8 @@ def test_dragging(figure):
             while (figure.wait.textContent) await new Promise(go => setTimeout(go));
             times.push(performance.now() - start), work.push(+figure.box.dataset.work);
         }
-        return [times, work].map(v => v.sort((x, y) => x - y)[v.length >> 1]);
-    }""", [knob, places]) for knob, places in (("t", [*range(17)]), ("ratio", [8, 6, 5, 4, 3]), ("seed", [1, 2, 3, 4, 5]))}
+        return [times.sort((x, y) => x - y)[times.length >> 1], Math.min(...work)];
+    }""", [knob, places]) for knob, places in (("t", [*range(17)]), ("ratio", [8, 6, 5, 4, 3]), ("seed", [10, 30, 50, 70, 90]))}  # far apart: not ahead
     print(f"\nd = 200, n = 20 000, m = 512 in Chromium: both panels {first} ms, one worker {work} ms; products "
           f"{rate:.2f} a nanosecond, S by them {plain:.0f} ms, ratio {work / plain:.2f}; next picture, in the median: "
           + ", ".join(f"{knob} {time:.0f} ms, {time / plain:.3f}" for knob, (time, _) in drags.items()))
