@@ -36,7 +36,7 @@ const CSS = `.mi-live{--a:#0072b2;--b:#c14f00;--edge:color-mix(in srgb,currentCo
 .mi-knobs{display:grid;grid-template-columns:repeat(auto-fit,minmax(7.8rem,1fr));gap:.5rem 1rem;align-items:end}label{display:grid;gap:.1rem;font-size:.9em}label span{display:flex;justify-content:space-between;gap:.4rem}label b{font-variant-numeric:tabular-nums}
 input,select,button{width:100%;min-height:2rem;font:inherit;color:inherit;accent-color:var(--b)}select,input[list],button{border:1px solid var(--edge);border-radius:6px;background:transparent;padding:.15rem .5rem}option{color:#111;background:#fff}
 button{width:auto;cursor:pointer}button:disabled{opacity:.65;cursor:default}button[aria-pressed=true]{background:color-mix(in srgb,currentColor 15%,transparent)}.mi-play{background:var(--a);border-color:var(--a);color:#fff;font-weight:600}.quarto-dark & .mi-play{color:#111}
-&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{position:sticky;bottom:0;z-index:1001;border-top:1px solid var(--edge);padding:.4rem 0;background:var(--bs-body-bg,var(--jp-layout-color0,Canvas))}details{margin-top:.7rem;.mi-knobs{margin-top:.5rem}}:focus-visible{outline:3px solid var(--a);outline-offset:2px}@media(max-width:600px){&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{grid-template-columns:repeat(3,1fr);gap:.5rem;select{padding:0}}}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
+&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{position:sticky;bottom:0;z-index:1001;border-top:1px solid var(--edge);padding:.4rem 0;background:var(--bs-body-bg,var(--jp-layout-color0,Canvas))}details{margin-top:.7rem;.mi-knobs{margin-top:.5rem}}:focus-visible{outline:3px solid var(--a);outline-offset:2px}@media(max-width:600px){.mi-title+.mi-row{gap:.3rem;font-size:.8em}.mi-row+.mi-say{min-height:12.6em;font-size:.86em}&[data-figure=explore] .mi-row+.mi-say{min-height:15.4em}&:is([data-figure=losses],[data-figure=explore])>.mi-knobs{grid-template-columns:repeat(3,1fr);gap:.5rem;select{padding:0}}}@media print{.mi-knobs,.mi-row,details{display:none}}.quarto-dark &,[data-jp-theme-light=false] &{--a:#6cc0f5;--b:#ffa35c}}`;
 
 const fix = (v, k = 2) => (Math.abs(v) < 0.5 * 10 ** -k ? 0 : v).toFixed(k).replace('-', '−'), many = n => n.toLocaleString('en').replaceAll(',', '\u202f'), clip = (v, low, high) => Math.min(high, Math.max(low, v));
 const steps = t => t ? `after ${t} step${t === 1 ? '' : 's'}` : 'before the first step', range = n => Array.from({ length: n }, (_, i) => i), size = v => Math.max(...v.map(Math.abs));
@@ -233,7 +233,9 @@ class Figure {
     const tools = element('div', { className: 'mi-row' }, this.undo, button('Reset', () => this.go({ ...this.base })), this.share, element('span', { className: 'mi-row' }, 'Download', ...['SVG', 'PNG', 'CSV', 'JSON'].map(kind => button(kind, () => this.download(kind), { 'aria-label': `Download as ${kind}` }))));
     this.box.setAttribute('role', 'group');
     this.box.setAttribute('aria-label', `Live figure: ${this.kind.title}`);
-    this.box.replaceChildren(element('p', { className: 'mi-title' }, this.kind.title), this.about = element('p', { className: 'mi-note' }), ...(this.stories.length ? [element('div', { className: 'mi-row' }, this.play, ...this.stories.map(([e]) => e))] : []), this.pic, this.say,
+    this.about = element('p', { className: 'mi-note' });
+    const shown = this.stories.length ? [element('div', { className: 'mi-row' }, this.play, ...this.stories.map(([e]) => e)), this.say, this.pic, this.about] : [this.about, this.pic, this.say];  // the first screen has the sentence and the picture
+    this.box.replaceChildren(element('p', { className: 'mi-title' }, this.kind.title), ...shown,
       element('div', { className: 'mi-knobs' }, ...(plays && !this.stories.length ? [this.play] : []), ...this.kind.knobs.map(k => this.knob(k))),
       element('details', {}, element('summary', {}, 'More'), element('div', { className: 'mi-knobs' }, ...this.kind.more.map(k => this.knob(k)))), tools, element('p', { className: 'mi-note' }, this.kind.note));
     this.pause();
@@ -373,8 +375,6 @@ class Figure {
     this.svg.style.height = `${H}px`;
     const { s, asked } = this.sides[0], { target, loss, d, ratio } = s ?? asked, own = this.kind.sides[0].target, degrees = [...new Set(target.match(/(?<=h)\d+/g))].sort((a, b) => a - b);
     this.about.textContent = `${own ? 'Two targets' : `Labels y = ${target}`}, with z1 = u₁·x and z2 = u₂·x two hidden directions among ${d}; ${many(Math.round(ratio * d))} rows${own ? `, ${LOSSES[loss] ?? loss}` : ''}.${degrees.length && !own ? ` ${degrees.map(k => `h${k}`).join(' and ')}: the Hermite polynomial${degrees.length > 1 ? 's' : ''} of degree ${degrees.join(' and ')}.` : ''}`;
-    const above = this.stories.length && W > 500;  // the sentence belongs to the first screen; on a phone the picture does
-    if ((this.pic.previousSibling === this.say) !== above) this.pic[above ? 'before' : 'after'](this.say);
     if (!W || !this.sides.every(S => S.L)) return;
     this.svg.innerHTML = places.map(([chart, S, p]) => CHARTS[chart](p, S, this.t, this.sides)).join('');
     const words = SAY[this.name](this.sides, Math.round(this.t));
