@@ -422,6 +422,13 @@ def test_notebook(browser, tmp_path):
         assert "#" not in page.url
 
 
+def test_scripts_are_fetched_at_once(pages):
+    "All three, on pages with a figure and on no other."
+    for page in pages.values():
+        asked = {link["href"] for link in page.select("link[rel=modulepreload]")}
+        assert asked == {f"live/{name}.js" for name in ("core", "figure", "worker") if page.select(".mi-live")}
+
+
 def test_weight(site):
     "What a page loads for its figure."
     sizes = {p.name: p.stat().st_size for p in (site / "live").iterdir()}

@@ -388,6 +388,10 @@ def polish(site: Path) -> None:
         order_headings(soup)
         tabulate(soup)
         clear_pictures(soup, (site / name).parent)
+        for script in soup.select('script[src="live/figure.js"]'):
+            script["async"] = ""  # before the rest of the page is there
+            for part in ("worker", "core", "figure"):  # all fetched at once
+                soup.head.append(soup.new_tag("link", rel="modulepreload", href=f"live/{part}.js"))
         for footer in soup.select(".nav-footer-right"):
             footer.string = f"Version {settings['version']}"
         whole = re.sub("\1(\\d+)\1", lambda mark: parked[int(mark[1])], str(soup))
