@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from ..gate import Array, drawing, count, flag, gated, instance, real, shown, warn
 from ..problem.losses import Huber, LogCosh, Loss, as_loss
-from ..problem.blocks import Totals, add_gram, mirror, row_sums
+from ..problem.blocks import Totals, row_sums
 from ..problem.white import is_white
 from ..problem.rows import HopelessWarning, check_data, in_memory, is_lazy
 from ..problem.targets import generator, seed_gate
@@ -57,26 +57,47 @@ def _unit(X: Float[Tensor, "n d"]) -> float:
     return X.norm().item() / math.sqrt(X.numel()) or 1.0
 
 
+_TALL = 128  # rows of a strip
+
+
+def _strips(q: int, size: int, where: torch.device) -> list[Float[Tensor, "q tall wide"]]:
+    "Room for q symmetric matrices in float32: strips of rows, each from the diagonal on."
+    return [torch.zeros(q, min(_TALL, size - k), size - k, dtype=torch.float32, device=where)
+            for k in range(0, size, _TALL)]
+
+
 def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Shaped[Tensor, "m"],
-              out: Float[Tensor, "k"]) -> None:
-    "sum_i w_i (x_i, 1)(x_i, 1)^T in float32, flat, for x in this unit."
+              out: Sequence[Float[Tensor, "tall wide"]]) -> None:
+    "sum_i w_i (x_i, 1)(x_i, 1)^T for x in this unit, in strips."
     rows = torch.nn.functional.pad((X / unit).float(), (0, 1), value=1)
-    S = out.zero_().view(rows.shape[1], -1)
-    add_gram(S, rows, weights.float())
-    mirror(S)
+    weighted = (rows * weights[:, None].float()).T
+    for k, strip in enumerate(out):
+        torch.mm(weighted[k * _TALL :][:_TALL], rows[:, k * _TALL :], out=strip)
+
+
+def _whole(strips: Sequence[Float[Tensor, "q tall wide"]]) -> Float[Tensor, "q d d"]:
+    "The symmetric matrices that stand in these strips."
+    q, _, size = strips[0].shape
+    S = strips[0].new_empty(q, size, size)
+    for k, strip in zip(range(0, size, _TALL), strips):
+        S[:, k : k + _TALL, k:] = strip
+        S[:, k + _TALL :, k : k + _TALL] = strip[:, :, _TALL:].mT
+    return S
 
 # %% ../../nbs/23_adviser.ipynb #23second
 def _second_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
     "S for each row of T."
     q, (n, d), unit = len(T), X.shape, _unit(X)
-    S, gram = torch.zeros(2, q, (d + 1) ** 2, dtype=torch.float32, device=X.device)
+    S, grams = _strips(q, d + 1, X.device), _strips(q, d + 1, X.device)
     for rows in T.sum(dim=0).argsort(stable=True).tensor_split(_bins_of(n)):
         mix, size, weights = torch.linalg.svd(T[:, rows], full_matrices=False)
         k = int((size.square() > 1e-4 * n).sum())
-        for w, out in zip(weights[:k], gram):
+        for w, *out in zip(weights[:k], *grams):
             _bordered(X[rows], unit, w, out)
-        S.addmm_((mix[:, :k] * size[:k] / n).float(), gram[:k])
-    return S.view(q, d + 1, d + 1)[:, :d, :d].double() * unit**2
+        for strip, gram in zip(S, grams):
+            strip.flatten(1).addmm_((mix[:, :k] * (size[:k] * (unit**2 / n))).float(), gram[:k].flatten(1))
+    del grams
+    return _whole(S)[:, :d, :d]
 
 # %% ../../nbs/23_adviser.ipynb #23top
 def _top(S: Float[Tensor, "d d"], tol: float = 1e-6) -> tuple[Tensor, Float[Tensor, "d"]]:
@@ -126,20 +147,21 @@ def _shuffled_tops(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"],
     (n, d), bins, unit = X.shape, _bins_of(len(X)), _unit(X)
     named, parts, weights = _label_parts(T, bins)
     groups = torch.randperm(n, generator=gen)[: n // bins * bins].view(bins, -1)
-    grams = torch.zeros(parts.shape[1], (d + 1) ** 2, dtype=torch.float32, device=X.device)
-    S = torch.empty(len(T), d + 1, d + 1, dtype=torch.float32, device=X.device)
-    for rows, out in zip(groups.to(X.device), grams):
+    grams = _strips(parts.shape[1], d + 1, X.device)
+    for rows, *out in zip(groups.to(X.device), *grams):
         _bordered(X[rows], unit, torch.ones_like(rows), out)
     while True:
         place = torch.randperm(bins, generator=gen)  # of each bin of labels among the groups of rows
         order = torch.rand(groups.shape, generator=gen, dtype=torch.float32).argsort(dim=1)  # within a bin
         rows = groups[place].gather(1, order).to(X.device)
-        for j, w, out in zip(named, weights, grams[bins:]):
+        for j, w, *out in zip(named, weights, *(strip[bins:] for strip in grams)):
             _bordered(X[rows[j]], unit, w, out)
         moved = torch.cat([parts[:, place.argsort().to(X.device)], parts[:, bins:]], dim=1)
-        torch.mm(moved.float(), grams, out=S.view(len(T), -1))
-        sizes = torch.stack([_top(one[:d, :d], 0.02)[0].abs() for one in S])
-        yield torch.cat([sizes * unit**2, S[:, d, :d].norm(dim=1) * unit]).double()
+        mixed = (S for two in moved.float().split(2)
+                 for S in _whole([torch.tensordot(two, strip, 1) for strip in grams]))
+        tops = [torch.stack([_top(S[:d, :d], 0.02)[0].abs() * unit**2, S[d, :d].norm() * unit])
+                for S in mixed]
+        yield torch.stack(tops, dim=1).flatten().double()
 
 # %% ../../nbs/23_adviser.ipynb #23null2
 def _threshold(tops: Float[Tensor, "k tops"], level: float) -> Null:
@@ -190,7 +212,7 @@ class View:
     "One set of labels as all losses see it."
 
     labels: str  # "y" or "residual"
-    S: Float[Tensor, "q d d"]  # second-order matrices
+    S: Float[Tensor, "q d d"]  # second-order matrices, in float32
     v: Float[Tensor, "q d"]  # first-order averages
     null: Null  # thresholds
     orders: tuple[int, ...] = (2, 1)  # orders that may give directions
@@ -212,7 +234,7 @@ def _best_direction(view: View, names: Sequence[str], taken: Float[Tensor, "k d"
     rest = lambda M: M - (M @ taken.T) @ taken
     firsts = rest(view.v)
     for i, name in enumerate(names):
-        value, vector = _top(rest(rest(view.S[i]).T))
+        value, vector = _top(rest(rest(view.S[i].double()).T))
         pairs = ((2, value.abs(), vector, 1.0, i),
                  (1, firsts[i].norm(), firsts[i], math.sqrt(2) if len(taken) else 1.0, q + i))
         for order, size, w, margin, j in pairs:
@@ -296,7 +318,7 @@ def _table_rows(view: View, names: Sequence[str]) -> list[tuple[Row, Tensor]]:
     "Rows of the table with their spectra, best first."
     found, q = [], len(names)
     for i, name in enumerate(names):
-        values = torch.linalg.eigvalsh(view.S[i])
+        values = torch.linalg.eigvalsh(view.S[i].double())
         sizes = values.abs().sort(descending=True).values
         out = int((sizes > view.null.cut[i]).sum())
         score = sum(expected_cos2((s / view.null.typical[i]).item(), 2) for s in sizes[:out])
