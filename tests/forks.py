@@ -78,6 +78,22 @@ def be_module(name, words) -> None:
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 
 
+def be_script(path, words, out) -> None:
+    "`python path`, with all that it says in a file."
+    for number in (1, 2):
+        os.dup2(os.open(out, os.O_WRONLY | os.O_APPEND), number)
+    sys.argv = [path, *words]
+    runpy.run_path(path, run_name="__main__")
+
+
+def run_script(path, *words, seconds: float = 600) -> tuple[int, str]:
+    "Its exit code, and what it said."
+    with tempfile.NamedTemporaryFile(mode="r", encoding="utf-8") as said:
+        process = FORKS.Process(target=be_script, args=(str(path), words, said.name))
+        process.start()
+        return finished(process, seconds), said.read()
+
+
 def start_module(name, *words):
     "Its process."
     process = FORKS.Process(target=be_module, args=(name, [*map(str, words)]))

@@ -48,5 +48,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.modules["strict"] = sys.modules["__main__"]
+    sys.modules["strict"], sys.modules["jax"] = sys.modules["__main__"], None  # jax would shorten tracebacks
     main()

@@ -1,11 +1,9 @@
 """What may come in: every public function with hostile arguments, in a process of its own."""
 
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import hostile
+from forks import run_script
 
 import multiindex_nb as mi
 
@@ -34,6 +32,5 @@ def test_every_argument_is_in_the_table():
 def test_hostile_calls_are_refused_by_name_or_answered_rightly():
     """No other kind of error, no argument unnamed, no second lost, no gigabyte, no NaN, no mask or digit
     dropped, and the same answer for the same numbers."""
-    done = subprocess.run([sys.executable, Path(hostile.__file__), PAIRS, SEED], capture_output=True,
-                          text=True, timeout=600)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-5000:]
+    code, said = run_script(hostile.__file__, PAIRS, SEED)
+    assert code == 0, said[-5000:]

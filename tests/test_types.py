@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import typed_client
+from forks import run_script
 
 import multiindex_nb as mi
 
@@ -29,6 +30,5 @@ def test_client_calls_every_public_function():
 def test_what_the_client_does_can_be_done_in_the_shapes_that_are_promised():
     """Types that promise what the code refuses, and arrays of another shape or kind than an annotation says,
     inside the package too."""
-    done = subprocess.run([sys.executable, Path(__file__).with_name("strict.py")], capture_output=True,
-                          text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
+    code, said = run_script(Path(__file__).with_name("strict.py"))
+    assert code == 0, said[-3000:]

@@ -9,10 +9,10 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from .samples_and_time import weighed_points
-from ..problem.losses import (Huber, as_loss, leading_directions,
-                                          population_rule)
+from ..problem.losses import L1, Huber, as_loss, leading_directions, population_rule
 from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, panels, product,
                                   redraw, sign_test, significant, trade_names, values)
 from ..problem.targets import Target, random_subspace, sample
@@ -25,15 +25,23 @@ _TARGETS = ("h2(z1)+h2(z2)", "h4(z1)+h4(z2)", "h2(z1)+h4(z2)", "h3(z1)*z2", "h3(
 _LOSS_NAMES = ("mse", "huber:1", "l1", "logcosh", "pinball:0.9", "expectile:0.9")
 
 
+@functools.lru_cache(2)
+def _population(text: str, kinked: bool) -> tuple[Tensor, Tensor, Tensor]:
+    "Points, weights and labels, fine enough for squares of the weights too; the same for many losses."
+    target = Target.parse(text)
+    Z, w = population_rule(target, L1() if kinked else Huber())
+    return Z, w, target(Z)
+
+
 @functools.lru_cache
 def strengths(
     text: str,  # the target
     name: str,  # the loss
 ) -> tuple[float, ...]:  # one number a direction
     "Norm of each direction's row of the population matrix, over the standard deviation of the weights."
-    target, loss = Target.parse(text), as_loss(name)
-    # fine enough for squares of the weights too
-    Z, w, slope = weighed_points(target, loss, population_rule(target, loss if loss.kinked else Huber()))
+    loss = as_loss(name)
+    Z, w, y = _population(text, loss.kinked)
+    slope = loss.derivative(torch.tensor(loss.location(y, w), dtype=y.dtype), y)
     slope = slope - w @ slope
     M, spread = Z.T @ ((w * slope)[:, None] * Z), (w @ slope.square()).sqrt()
     return tuple((M.norm(dim=1) / spread).tolist())
