@@ -226,9 +226,11 @@ def clear(png: bytes) -> bytes:
     import numpy as np
     from PIL import Image
 
-    picture, out = Image.open(io.BytesIO(png)).convert("RGBA"), io.BytesIO()
-    white = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
-    few = white.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few, out = (picture := Image.open(io.BytesIO(png))).copy(), io.BytesIO()
+    if picture.mode != "P" or "transparency" in picture.info:  # else 256 colours already (tools/figures.py)
+        whole = picture.convert("RGBA")
+        white = Image.alpha_composite(Image.new("RGBA", whole.size, "white"), whole).convert("RGB")
+        few = white.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     ink = 255.0 - np.reshape(few.getpalette(), (-1, 3))
     alpha = ink.max(1, keepdims=True)
     few.putpalette((255 - 255 * ink / np.maximum(alpha, 1)).round().astype("uint8").tobytes())
