@@ -220,6 +220,7 @@ BAD_ESTIMATORS = [
     (dict(width=8.0), TypeError, "width must be"),
     (dict(refine="yes"), TypeError, "refine must be"),
     (dict(whiten="yes"), ValueError, "whiten must be"),
+    (dict(process=2), TypeError, "process must be"),
     (dict(level=0), ValueError, "level must be"),
     (dict(rounds=-1), ValueError, "rounds must be"),
     (dict(random_state="x"), ValueError, "seed"),

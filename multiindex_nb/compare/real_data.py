@@ -171,7 +171,7 @@ def ordered_directions(
     return np.where(D @ X.T @ (fit - fit.mean()) < 0, -1.0, 1.0)[:, None] * D
 
 # %% ../../nbs/26_real_data.ipynb #e76acd57
-_KINDS = ("constant", "network", "polynomial", "ridge functions", "linear")
+_KINDS = ("constant", "network", "polynomial", "ridge functions", "linear", "Gaussian process")
 
 
 def _what_it_found(fit, X, y, model: str, seed: int) -> dict:
@@ -431,6 +431,9 @@ def _inputs(name: str, q: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     return np.stack([_LAWS[law](p, *ends) for p, (law, *ends) in zip(q.T, _FUNCTIONS[name][1])], axis=1)
 
 # %% ../../nbs/26_real_data.ipynb #26englearn
+_TOO = "with process"  # ours, a process of all columns among its kinds
+
+
 def _learners(d: int, seed: int) -> dict:
     "Who takes part, for d inputs."
     from sklearn.ensemble import HistGradientBoostingRegressor
@@ -452,7 +455,8 @@ def _learners(d: int, seed: int) -> dict:
             "Gaussian process": _dressed(gauss, {}, seed),
             "process, rotated": _dressed(rotated, {}, seed),
             "xRFM": _dressed(rfm_regressor(iters=5), kernels, seed),
-            "normal scores": _dressed(MultiIndexRegressor(whiten="gauss", random_state=seed), {}, seed)}
+            "normal scores": _dressed(MultiIndexRegressor(whiten="gauss", random_state=seed), {}, seed),
+            _TOO: _dressed(MultiIndexRegressor(process=True, random_state=seed), {}, seed)}
 
 # %% ../../nbs/26_real_data.ipynb #26engcell
 def _engineering_cell(function: str, n_per_d: int, model: str, seed: int) -> dict:
@@ -477,6 +481,12 @@ def _engineering_sweep(n_per_d: int) -> Sweep:
             "model": [_OURS, "Gaussian process", "boosting", "xRFM",
                       *["normal scores", "process, rotated"] * few]}
     return Sweep(f"engineering-{n_per_d}", _engineering_cell, product(**axes), 8 if few else 1)
+
+
+def _process_sweep() -> Sweep:
+    "Ours with a process of all columns among its kinds, on the first three draws of ten rows an input."
+    return Sweep("engineering-process", _engineering_cell,
+                 product(n_per_d=[10], model=[_TOO], function=list(_FUNCTIONS)), 3)
 
 # %% ../../nbs/26_real_data.ipynb #26pub
 _PUBLISHED = {"Hitters": ("ISLR", "Salary", 0.216, 0.203), "Boston": ("MASS", "medv", 0.260, 0.299),

@@ -344,8 +344,15 @@ def _turned(f: Callable, R: Float[np.ndarray, "r k"], Z: Float[np.ndarray, "n r"
     "A function of other coordinates, z R."
     return f(Z @ R)
 
+
+def _shifted(f: Callable, middle: Float[np.ndarray, "d"], Z: Float[np.ndarray, "n d"]) -> np.ndarray:
+    "f of what is left when the middle is taken away."
+    return f(Z - middle)
+
 # %% ../../nbs/24_regressor.ipynb #24model
-_MARGIN = {False: 0.25, True: 1.0}  # of the range seen: for what is estimated, and for what is certified
+_PROCESS, _PROCESS_ROWS = "Gaussian process", 1000  # a kind of function, and the most rows for it
+# of the range seen: for what is estimated, and for what is certified or a process
+_MARGIN = {False: 0.25, True: 1.0}
 
 
 def _widened(ends: Float[np.ndarray, "2 ..."], share: float) -> Float[np.ndarray, "2 ..."]:
@@ -358,10 +365,11 @@ class Model:
     """One fitted function of the projected inputs, constant beyond a box of indices and within a range of
     labels."""
 
-    kind: str  # "constant", "linear", "polynomial", "ridge functions", or "network"
+    kind: str  # "constant", "linear", "polynomial", "ridge functions", "Gaussian process", or "network"
     subspace: Float[Tensor, "r d"]  # orthonormal rows, what is reported
     inner: Callable  # indices -> labels, standardised; a network takes the inputs
-    plane: Float[np.ndarray, "k d"]  # of the indices: the subspace but for a line or constant that stands in
+    # of the indices: the subspace but for a line or constant that stands in, and for a process every column
+    plane: Float[np.ndarray, "k d"]
     seen: Float[np.ndarray, "2 k"]  # least and largest value of each index in the rows of the fit
     labels: Float[np.ndarray, "2"]  # least and largest label
     degree: int | None = None  # of the polynomial
@@ -372,7 +380,8 @@ class Model:
         "f at these rows; only a network is not bounded."
         if self.kind == "network":
             return self.inner(X)
-        box, labels = (_widened(ends, _MARGIN[self.certified]) for ends in (self.seen, self.labels))
+        margin = _MARGIN[self.certified or self.kind == _PROCESS]
+        box, labels = (_widened(ends, margin) for ends in (self.seen, self.labels))
         return torch.from_numpy(np.clip(self.inner(np.clip(X.numpy() @ self.plane.T, *box)), *labels))
 
     def outside(self, X: Float[Tensor, "n d"]) -> Bool[np.ndarray, "n"]:
@@ -429,6 +438,78 @@ def _best_polynomial(X, y, V: Float[np.ndarray, "r d"], w=1.0) -> Model:
             return model
         found.append((gcv_score(value, n, unknowns(r, d, p)), p, model))
     return min(found, key=lambda entry: entry[:2])[2]
+
+# %% ../../nbs/24_regressor.ipynb #24process
+@dataclass(frozen=True)
+class _Process:
+    "The mean of a Gaussian process, as a function of standardised columns."
+
+    A: Float[np.ndarray, "d d"]  # from columns to directions over their lengths
+    h: Float[np.ndarray, "4"]  # logarithms of s², l², v and alpha of (6)
+    X: Float[np.ndarray, "n d"]  # rows of the fit
+    a: Float[np.ndarray, "n"]  # coefficients
+
+    def __call__(self, Z: Float[np.ndarray, "k d"]) -> Float[np.ndarray, "k"]:
+        s, l, _, alpha = np.exp(self.h)
+        return (1 + l * Z @ self.X.T + s * _far(Z @ self.A.T, self.X @ self.A.T, alpha) ** -alpha) @ self.a
+
+
+def _far(Z: Float[np.ndarray, "n d"], T: Float[np.ndarray, "k d"], alpha: float) -> Float[np.ndarray, "n k"]:
+    "1 + |z - t|² / 2 alpha for all pairs of rows."
+    square = np.square(Z).sum(axis=1)[:, None] + np.square(T).sum(axis=1) - 2 * Z @ T.T
+    return 1 + square.clip(min=0) / (2 * alpha)
+
+# %% ../../nbs/24_regressor.ipynb #24likelihood
+def _unlikely(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"], w,
+              scale: Float[np.ndarray, "d"]) -> tuple[float, Float[np.ndarray, "k"], np.ndarray | None]:
+    "Minus the log density of y under (6) and of A's prior, its gradient at p (A, then h), and a."
+    from scipy.linalg import lapack
+
+    (n, d), (s, l, v, alpha) = X.shape, np.exp(p[-4:])
+    A = p[:-4].reshape(d, d)
+    Z, off = X @ A.T, (A - np.diag(A.diagonal())) / scale
+    u, L = _far(Z, Z, alpha), l * X @ X.T
+    K = s * u**-alpha
+    R, info = lapack.dpotrf(1 + L + K + np.diag(v / (w * np.ones(n))), lower=1)
+    if info:
+        return 1e10, np.zeros_like(p), None
+    a, inverse = lapack.dpotrs(R, y, lower=1)[0], np.tril(lapack.dpotri(R, lower=1)[0])
+    G = 0.5 * (inverse + np.tril(inverse, -1).T - np.outer(a, a))
+    M = G * K / u
+    dA = 2 * (M @ Z - M.sum(axis=1)[:, None] * Z).T @ X + off / scale
+    dh = [np.vdot(G, K), np.vdot(G, L), v * (G.diagonal() / w).sum(),
+          np.vdot(G, K * alpha * (1 - np.log(u) - 1 / u))]
+    value = 0.5 * y @ a + np.log(R.diagonal()).sum() + 0.5 * np.square(off).sum()
+    return value, np.r_[dA.ravel(), dh], a
+
+# %% ../../nbs/24_regressor.ipynb #24lengths
+def _on_lengths(q: Float[np.ndarray, "k"], *data) -> tuple[float, Float[np.ndarray, "k"]]:
+    "The same at a diagonal A: q is the logarithm of its entries, then h."
+    A = np.diag(np.exp(q[:-4]))
+    value, slope, _ = _unlikely(np.r_[A.ravel(), q[-4:]], *data)
+    return value, np.r_[slope[:-4].reshape(A.shape).diagonal() * A.diagonal(), slope[-4:]]
+
+# %% ../../nbs/24_regressor.ipynb #24fitprocess
+def _fit_process(X, y, w=1.0, *, units: Float[np.ndarray, "d d"] | None) -> Model:
+    "The process on the columns' own units: a length for each, then all of A."
+    from scipy.optimize import minimize
+
+    units, d = np.eye(X.shape[1]) if units is None else units, X.shape[1]
+    Z = X @ units
+    spread = Z.std(axis=0)
+    units = units / np.where(spread > 1e-12, spread, 1.0)
+    middle = (X @ units).mean(axis=0)
+    Z, box = X @ units - middle, [(-7, 14), (-20, 10), (-25, 2), (-3, 7)]
+    climb = lambda f, p, limits, scale: minimize(
+        f, p, args=(Z, y, w, scale), jac=True, method="L-BFGS-B", bounds=limits + box,
+        options=dict(maxiter=200, maxcor=20, ftol=1e-9, gtol=1e-4)).x
+    q = climb(_on_lengths, np.r_[np.full(d, -np.log(3)), 2.3, -2.3, -6.9, 1.0], [(-9.2, 4.6)] * d, np.ones(d))
+    inverse = np.exp(q[:-4])
+    data = (Z, y, w, 0.1 * (inverse + 1e-3))
+    p = climb(lambda *given: _unlikely(*given)[:2], np.r_[np.diag(inverse).ravel(), q[-4:]],
+              [(None, None)] * d**2, data[-1])
+    f = _Process(p[:-4].reshape(d, d), p[-4:], Z, _unlikely(p, *data)[2])
+    return bounded(_PROCESS, units.T, partial(_shifted, f, middle), X, y)
 
 # %% ../../nbs/24_regressor.ipynb #1ac6eb0d
 _OMEGA = 0.03  # weight of imbalance against bulk
@@ -488,6 +569,7 @@ class Settings(Search):
     steps: int | str  # T1 or the rule that chooses it
     width: int  # neurons
     units: Float[np.ndarray, "d d"] | None = None  # from white rows to columns in their own units
+    process: bool = False  # whether a process of all columns is one of the kinds
 
 
 # %% ../../nbs/24_regressor.ipynb #24network
@@ -599,32 +681,36 @@ def choose_rank(X, y, s: Search, w=1.0) -> tuple[Waves, Model | None]:
         f = min(more, _quickly(X, y, r + 1, s.seed, w=w), key=lambda one: one.score)
 
 # %% ../../nbs/24_regressor.ipynb #24cv
-def _fit_kinds(X, y, f: Waves, polynomial: Model, w=1.0) -> dict[str, Model]:
+def _fit_kinds(X, y, f: Waves, polynomial: Model, w=1.0, process: Callable | None = None) -> dict[str, Model]:
     "Every kind of function that may be returned."
     return {"constant": _fit_constant(X, y, w), "linear": _fit_linear(X, y, w),
-            "ridge functions": _fit_waves(f, X, y), "polynomial": polynomial}
+            "ridge functions": _fit_waves(f, X, y),
+            "polynomial": polynomial} | ({_PROCESS: process(X, y, w)} if process else {})
 
 # %% ../../nbs/24_regressor.ipynb #24unseen
-def _fit_fold(X, y, again: Callable, seed: int, degree: int, w=1.0) -> dict[str, Model]:
+def _fit_fold(X, y, again: Callable, seed: int, degree: int, w=1.0,
+              process: Callable | None = None) -> dict[str, Model]:
     "Every kind on the plane that `again` finds; the constant alone for constant labels."
     if y.min() == y.max():
         return {"constant": _fit_constant(X, y, w)}
     f = again(X, y, seed, w=w)
-    return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree, w=w)[1], w=w)
+    return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree, w=w)[1], w, process)
 
 
-def _cross_validate(X, y, again: Callable, seed: int, degree: int,
-                    w=1.0) -> dict[str, Float[np.ndarray, "n"]]:
+def _cross_validate(X, y, again: Callable, seed: int, degree: int, w=1.0,
+                    process: Callable | None = None) -> dict[str, Float[np.ndarray, "n"]]:
     "Predictions of each kind for rows that it was not fitted on, in three to five folds."
     n = len(y)
     k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(seed).permutation(n)
-    unseen = {kind: np.zeros(n) for kind in ("constant", "linear", "ridge functions", "polynomial")}
+    kinds = ("constant", "linear", "ridge functions", "polynomial", *[_PROCESS] * bool(process))
+    unseen = {kind: np.zeros(n) for kind in kinds}
     for i in range(k):
         held, train = rows[i::k], np.setdiff1d(rows, rows[i::k])
         own = weights_of(w, train)
         mean, spread = moments(y[train], own)
         spread = spread or 1.0
-        models = _fit_fold(X[train], (y[train] - mean) / spread, again, seed + 1 + i, degree, w=own)
+        t = (y[train] - mean) / spread
+        models = _fit_fold(X[train], t, again, seed + 1 + i, degree, own, process)
         for kind, f in unseen.items():
             f[held] = mean + spread * models.get(kind, models["constant"]).predict(
                 torch.from_numpy(X[held])).numpy()
@@ -719,26 +805,36 @@ def _again(X, y, f: Waves, exact: Float[np.ndarray, "r d"], s: Settings, told: b
         return lambda X, y, seed, w=1.0: _climb_on(f, X, y, w=w)
     return anew(X, y, f, s, w=w)
 
+# %% ../../nbs/24_regressor.ipynb #24steepest
+def _steepest(model: Model, X: Float[np.ndarray, "n d"], r: int | None) -> Float[Tensor, "r d"]:
+    "The r leading directions of the mean outer product of slopes; for None those of all but a hundredth."
+    S = _along(model.predict, torch.from_numpy(X), torch.eye(X.shape[1]).double()).numpy()
+    size = np.linalg.eigvalsh(S.T @ S)[::-1].clip(min=0).cumsum()
+    return torch.from_numpy(leading(S.T @ S, r or 1 + int((size < 0.99 * size[-1]).sum())).copy())
+
 # %% ../../nbs/24_regressor.ipynb #24function
 @one_thread
 def fit_function(X, y, f: Waves, s: Settings, told: bool,
-                 again: Callable | None = None, w=1.0) -> tuple[Model, dict[str, float]]:
+                 again: Callable | None = None, w=1.0,
+                 process: Callable | None = None) -> tuple[Model, dict[str, float]]:
     """The kind that cross-validation prefers, fitted on all rows, and the error of each kind; `again` finds
-    the plane of a fold."""
+    the plane of a fold, `process` fits one more kind."""
     V = rows_of(f.B)
     exact = _best_polynomial(X, y, V, w=w)
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
     again = again or _again(X, y, f, exact.plane, s, told, w=w)
-    unseen = _cross_validate(X, y, again, s.seed, exact.degree, w=w)
+    unseen = _cross_validate(X, y, again, s.seed, exact.degree, w, process)
     kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98, w=w)
-    models = _fit_kinds(X, y, f, exact, w=w)
+    models = _fit_kinds(X, y, f, exact, w, process)
     model = models[kind if odds <= s.level else "constant"]
     off = lambda f: float((w * np.square(f - y)).mean())
     if off(model.predict(torch.from_numpy(X)).numpy()) > off(moments(y, w)[0]):
         model = models["constant"]
-    if told or model.kind == "constant":
+    if model.kind == _PROCESS:
+        model = replace(model, subspace=_steepest(model, X, len(V) if told else None))
+    elif told or model.kind == "constant":
         better = kind == "polynomial" and _correlation(unseen[kind], y, w) > _HINT
         model = replace(model, subspace=torch.from_numpy(exact.plane if better else V))
     return replace(model, chance=odds), {kind: off(f) for kind, f in unseen.items()}
@@ -805,7 +901,7 @@ _SETTINGS = {
     else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
     "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto", "gauss", "best"),
     "level": real(0, 1, strict=True), "rounds": count(0, 1000),
-    "memory": count(1, 2**62),
+    "memory": count(1, 2**62), "process": flag,
 }
 
 
@@ -818,6 +914,13 @@ def check_settings(model: BaseEstimator, d: int) -> None:
         check_int(model.n_indices, "n_indices", 1, d)
     if getattr(model, "width", 2) % 2:
         raise ValueError(f"width must be even, got {model.width}")
+
+
+def _check_process(model: BaseEstimator, X, n: int) -> None:
+    "`ValueError` where a process is asked for and cannot be fitted."
+    if model.process and (is_lazy(X) or n > _PROCESS_ROWS or not model.refine):
+        raise ValueError("process must be False with refine=False, for a Dask array, and above "
+                         f"{_PROCESS_ROWS} rows, got {n}")
 
 
 def _row_weights(model: BaseEstimator, w: Float[np.ndarray, "n"] | None, n: int) -> Float[Tensor, "n"]:
@@ -932,7 +1035,9 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s:
     rows, labels, own = X[part].numpy(), y[part].numpy(), weights_of(w.numpy(), part.numpy())
     f, exact = (choose_rank(rows, labels, s, w=own) if r is None
                 else (_told_plane(rows, labels, r, s, w=own), None))
-    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None, w=own)
+    process = partial(_fit_process, units=s.units) if s.process else None
+    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None, w=own,
+                                                                   process=process)
 
 # %% ../../nbs/24_regressor.ipynb #24deeper
 def look_deeper(
@@ -1143,7 +1248,8 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
     groups = tuple((labels, as_loss(name), order)
                    for labels, name, order in advice.groups) if model.loss == "auto" else ()
     s = Settings(model.rounds, model.level, seed, advice, groups or (("y", loss, 2),), model.steps,
-                 model.width, _own_units(model, X) if len(X) <= SMALL else None)
+                 model.width, _own_units(model, X) if model.process or len(X) <= SMALL else None,
+                 model.process)
     r = model.n_indices if told else max(1, advice.rank)
     model.steps_, model.held_out_, model.third_order_ = choose_steps(X, y, r, s), {}, None
     if model.refine:
@@ -1274,8 +1380,11 @@ class _Parameters(BaseEstimator):
         rounds: int = 2,  # of the search for two or three directions, forty random planes each
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn
         memory: int = 2**28,  # bytes of rows that may be held at once if X is a Dask array
+        # True: a Gaussian process of all columns is tried too, and taken if it predicts rows not seen better;
+        # up to 1000 rows
+        process: bool = False,
     ):
-        self.memory = memory
+        self.memory, self.process = memory, process
         self.n_indices, self.loss, self.steps, self.width, self.refine = n_indices, loss, steps, width, refine
         self.whiten, self.level, self.rounds, self.random_state = whiten, level, rounds, random_state
 
@@ -1290,8 +1399,9 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant beyond the indices that
     `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the directions are those
     of the columns' normal scores, not of the columns. `third_order_` is what third order shows, where
-    nothing else did and rows were enough to ask (chapter 52). Weights enter plane, function and their
-    choice; whitening and what stage 1 sees (`advice_` to `third_order_`) take rows alike.
+    nothing else did and rows were enough to ask (chapter 52). With `process=True` a process of
+    all columns may win; the directions are then those along which it changes most. Weights enter plane,
+    function and their choice; whitening and what stage 1 sees (`advice_` to `third_order_`) take rows alike.
     """
 
     @undisturbed
@@ -1307,6 +1417,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
             return fit_both(self, X, y, sample_weight, _warn_of)
         X, y, w = counted(X, y, sample_weight)
         rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
+        _check_process(self, X, len(labels))
         w = _row_weights(self, w, len(labels))
         labels = _standardised(self, labels, w)
         with muted(FewSamplesWarning, NotWhiteWarning):
