@@ -30,7 +30,6 @@ REPEATED = {"check_sample_weight_equivalence_on_dense_data":
 
 
 @parametrize_with_checks([mi.MultiIndexRegressor(random_state=0),
-                          mi.MultiIndexRegressor(process=True, rounds=0, random_state=0),
                           mi.MultiIndexClassifier(rounds=0, random_state=0)],
                          expected_failed_checks=lambda estimator: REPEATED)
 def test_scikit_learn_check(estimator, check):

@@ -483,10 +483,11 @@ def _engineering_sweep(n_per_d: int) -> Sweep:
     return Sweep(f"engineering-{n_per_d}", _engineering_cell, product(**axes), 8 if few else 1)
 
 
-def _process_sweep() -> Sweep:
-    "Ours with a process of all columns among its kinds, on the first three draws of ten rows an input."
-    return Sweep("engineering-process", _engineering_cell,
-                 product(n_per_d=[10], model=[_TOO], function=list(_FUNCTIONS)), 3)
+def _process_sweep(n_per_d: int) -> Sweep:
+    "Ours with a process of all columns among its kinds, on the same rows."
+    return Sweep(f"engineering-process-{n_per_d}", _engineering_cell,
+                 product(n_per_d=[n_per_d], model=[_TOO], function=list(_FUNCTIONS)),
+                 8 if n_per_d < 50 else 1)
 
 # %% ../../nbs/26_real_data.ipynb #26pub
 _PUBLISHED = {"Hitters": ("ISLR", "Salary", 0.216, 0.203), "Boston": ("MASS", "medv", 0.260, 0.299),

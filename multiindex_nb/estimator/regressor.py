@@ -75,7 +75,7 @@ def _posterior(Psi: Float[np.ndarray, "n q"], y: Float[np.ndarray, "n"],
     from scipy.linalg import lapack
 
     A = Psi.T @ Psi
-    A[np.diag_indices_from(A)] += v
+    A.flat[:: len(A) + 1] += v
     L, info = lapack.dpotrf(A, lower=1)
     return None if info else (L, lapack.dpotrs(L, Psi.T @ y, lower=1)[0])
 
@@ -92,7 +92,7 @@ def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[n
               W: Float[np.ndarray, "m r"],
               w: Float[np.ndarray, "n"] | float = 1.0) -> tuple[float, Float[np.ndarray, "k"]]:
     "E of (2) for rows of weights w, and its gradient (3), at p: the rows of B, then h."
-    from scipy.linalg import lapack
+    from scipy.linalg import blas, lapack
 
     (n, d), r, root = X.shape, W.shape[1], np.sqrt(w)
     B, h = p[:-3].reshape(r, d), p[-3:]
@@ -104,9 +104,8 @@ def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[n
     L, a = found
     q, e = len(a), y - Psi @ a
     value = 0.5 * ((y @ y - a @ (Psi.T @ y)) / v + 2 * np.log(np.diag(L)).sum() + (n - q) * h[2])
-    inverse = np.tril(lapack.dpotri(L, lower=1)[0])
-    inverse = inverse + np.tril(inverse, -1).T
-    D = Psi @ inverse - np.outer(e / v, a)  # dE / dPsi
+    inverse = lapack.dpotri(L, lower=1)[0]  # its lower triangle
+    D = blas.dsymm(1.0, inverse, Psi.T, lower=1).T - np.outer(e / v, a)  # dE / dPsi
     own = [0.5 * np.vdot(D[:, part], Psi[:, part]) for part in (slice(1 + r, q), slice(1, 1 + r))]
     dB = (_in_indices(D, table, W, h).T * root) @ X
     return value, np.array([*dB.ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
@@ -508,7 +507,9 @@ def _fit_process(X, y, w=1.0, *, units: Float[np.ndarray, "d d"] | None) -> Mode
     data = (Z, y, w, 0.1 * (inverse + 1e-3))
     p = climb(lambda *given: _unlikely(*given)[:2], np.r_[np.diag(inverse).ravel(), q[-4:]],
               [(None, None)] * d**2, data[-1])
-    f = _Process(p[:-4].reshape(d, d), p[-4:], Z, _unlikely(p, *data)[2])
+    a = _unlikely(p, *data)[2]
+    assert a is not None  # it was, at every point that the descent took
+    f = _Process(p[:-4].reshape(d, d), p[-4:], Z, a)
     return bounded(_PROCESS, units.T, partial(_shifted, f, middle), X, y)
 
 # %% ../../nbs/24_regressor.ipynb #1ac6eb0d
@@ -916,13 +917,6 @@ def check_settings(model: BaseEstimator, d: int) -> None:
         raise ValueError(f"width must be even, got {model.width}")
 
 
-def _check_process(model: BaseEstimator, X, n: int) -> None:
-    "`ValueError` where a process is asked for and cannot be fitted."
-    if model.process and (is_lazy(X) or n > _PROCESS_ROWS or not model.refine):
-        raise ValueError("process must be False with refine=False, for a Dask array, and above "
-                         f"{_PROCESS_ROWS} rows, got {n}")
-
-
 def _row_weights(model: BaseEstimator, w: Float[np.ndarray, "n"] | None, n: int) -> Float[Tensor, "n"]:
     "Ones for None; `ValueError` for rows that differ in weight where only the two stages are asked for."
     w = np.ones(n) if w is None else w
@@ -1238,6 +1232,16 @@ def _lazy_table(model: BaseEstimator, X, y) -> tuple:
                    else _lazy_whitening(in_scores(model, X), in_scores(model, part)))
     return in_white(model, X), y, in_white(model, part), few
 
+
+def _any_table(model: BaseEstimator, X, y) -> tuple:
+    "The table, in memory or not; `ValueError` where a process is asked for and cannot be fitted."
+    table = _lazy_table(model, X, y) if is_lazy(X) else whole_table(model, X, y)
+    if model.process and (is_lazy(X) or len(table[1]) > _PROCESS_ROWS or not model.refine):
+        raise ValueError("process must be False with refine=False, for a Dask array, and above "
+                         f"{_PROCESS_ROWS} rows, got {len(table[1])}")
+    return table
+
+
 # %% ../../nbs/24_regressor.ipynb #24choose
 def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
                 w: Float[Tensor, "n"]) -> Settings:
@@ -1398,10 +1402,10 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
     `advice_`, what each loss sees (print it); `held_out_`, cross-validated error of each kind over the
     variance of y; `model_`, the winner; `n_features_in_`. `predict` is constant beyond the indices that
     `fit` has seen, and `outside` says which rows lie there. With `whiten="gauss"` the directions are those
-    of the columns' normal scores, not of the columns. `third_order_` is what third order shows, where
-    nothing else did and rows were enough to ask (chapter 52). With `process=True` a process of
-    all columns may win; the directions are then those along which it changes most. Weights enter plane,
-    function and their choice; whitening and what stage 1 sees (`advice_` to `third_order_`) take rows alike.
+    of the columns' normal scores. `third_order_` is what third order shows, where nothing else did and rows
+    sufficed (chapter 52). With `process=True` the directions are those along which a process, if it wins,
+    changes most. Weights enter plane, function and their choice; whitening and what stage 1 sees take rows
+    alike.
     """
 
     @undisturbed
@@ -1416,10 +1420,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         if self.whiten == "best":
             return fit_both(self, X, y, sample_weight, _warn_of)
         X, y, w = counted(X, y, sample_weight)
-        rows, labels, part, few = _lazy_table(self, X, y) if is_lazy(X) else whole_table(self, X, y)
-        _check_process(self, X, len(labels))
-        w = _row_weights(self, w, len(labels))
-        labels = _standardised(self, labels, w)
+        rows, labels, part, few = _any_table(self, X, y)
+        labels = _standardised(self, labels, w := _row_weights(self, w, len(labels)))
         with muted(FewSamplesWarning, NotWhiteWarning):
             _use_all_rows(self, rows, labels, part, _choose_all(self, part, labels[few], w[few]), w)
         return _warn_of(self, len(labels))
