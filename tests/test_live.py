@@ -283,6 +283,24 @@ def test_a_worker_that_does_not_start(browser, address):
     page.close()
 
 
+def test_picture_stays_where_it_is(figure):
+    "While the steps of a story are gone through: the sentence has its room."
+    page = figure()
+    page.get_by_role("button", name="Stop in time").click()
+    tops = page.evaluate("""async () => {
+        const box = document.querySelector('.mi-live'), steps = [...box.querySelectorAll('input[type=range]')].find(e => e.max === '16');
+        while (!box.dataset.ms) await new Promise(f => setTimeout(f, 50));
+        const tops = [];
+        for (steps.value = 0; tops.length < 17; steps.value++) {
+            steps.dispatchEvent(new Event('input'));
+            await new Promise(requestAnimationFrame);
+            tops.push(box.querySelector('.mi-pic').getBoundingClientRect().top - box.getBoundingClientRect().top);
+        }
+        return tops;
+    }""")
+    assert len(set(tops)) == 1, tops
+
+
 def test_a_target_that_cannot_be_read(figure):
     "Is marked, explained, and does no harm."
     page = figure()
@@ -291,6 +309,8 @@ def test_a_target_that_cannot_be_read(figure):
     field.fill("h2(z1)+q")
     assert page.locator(
         ".mi-wait").text_content() == "not drawn: a variable such as z1 is missing at column 8" and field.get_attribute("aria-invalid") == "true"
+    field.fill("sin(z1)")
+    assert "there is no function sin" in page.locator(".mi-wait").text_content()
     field.fill("h2(z1)")
     assert "use both z1 and z2" in page.locator(".mi-wait").text_content()
     field.fill("z1*z2")

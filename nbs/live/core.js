@@ -105,7 +105,7 @@ export function hermite(k, z) {
 
 /** A target written as text: a function of z and its number of variables; throws an Error that names the column. */
 export function parseTarget(text) {
-  const tokens = [...text.matchAll(/\s*(\*\*|\d*\.?\d+(?:e[-+]?\d+)?|[a-z]\d*|\S)/gy)].map(m => ({ s: m[1], at: m.index + m[0].length - m[1].length }));
+  const tokens = [...text.matchAll(/\s*(\*\*|\d*\.?\d+(?:e[-+]?\d+)?|[a-z]+\d*|\S)/gy)].map(m => ({ s: m[1], at: m.index + m[0].length - m[1].length }));
   let i = 0, r = 0;
   const fail = what => { throw new Error(`${what} at column ${(tokens[i]?.at ?? text.length) + 1}`); };
   const take = s => tokens[i]?.s === s && ++i;
@@ -128,6 +128,7 @@ export function parseTarget(text) {
       need(')');
       return z => hermite(degree, z[k]);
     }
+    if (/^[a-z]/.test(s) && tokens[i + 1]?.s === '(') fail(`there is no function ${s}, only h1, h2, ...`);
     const k = variable();
     return z => z[k];
   };
