@@ -449,15 +449,18 @@ def median_interval(
     seed: int = 0,  # seed of the resampling
 ) -> Interval:
     "Median and percentile bootstrap interval (Efron 1979); `ValueError` if nothing is left."
+    from scipy.stats import bootstrap
+
     kept = np.asarray(sample, dtype=float)
     kept = kept[~np.isnan(kept)]
     if not len(kept):
         raise ValueError("sample must hold at least one number, got none")
     if len(kept) == 1 or np.ptp(kept) == 0:
         return Interval(float(np.median(kept)), float(kept.min()), float(kept.max()), level)
-    draws = np.random.default_rng(seed).integers(len(kept), size=(2000, len(kept)))
-    low, high = np.quantile(_middle(kept[draws]), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(np.median(kept)), float(low), float(high), level)
+    found = bootstrap((kept,), lambda draws, axis: _middle(draws), vectorized=True, confidence_level=level,
+                      method="percentile", n_resamples=2000, rng=np.random.default_rng(seed))
+    low, high = map(float, found.confidence_interval)
+    return Interval(float(np.median(kept)), low, high, level)
 
 
 def _middle(table: np.ndarray) -> np.ndarray:
