@@ -482,7 +482,7 @@ def _engineering_sweep(n_per_d: int) -> Sweep:
                       *["normal scores", "process, rotated"] * few]}
     return Sweep(f"engineering-{n_per_d}", _engineering_cell, product(**axes), 8 if few else 1)
 
-
+# %% ../../nbs/26_real_data.ipynb #26engsweep-1
 def _process_sweep(n_per_d: int) -> Sweep:
     "Ours with a process of all columns among its kinds, on the same rows."
     return Sweep(f"engineering-process-{n_per_d}", _engineering_cell,

@@ -56,7 +56,7 @@ def _unit(X: Float[Tensor, "n d"]) -> float:
     "Root mean square of the entries, by which they are divided before they are rounded to float32."
     return X.norm().item() / math.sqrt(X.numel()) or 1.0
 
-
+# %% ../../nbs/23_adviser.ipynb #23gram-1
 _TALL = 128  # rows of a strip
 
 
@@ -65,7 +65,7 @@ def _strips(q: int, size: int, where: torch.device) -> list[Float[Tensor, "q tal
     return [torch.zeros(q, min(_TALL, size - k), size - k, dtype=torch.float32, device=where)
             for k in range(0, size, _TALL)]
 
-
+# %% ../../nbs/23_adviser.ipynb #23gram-2
 def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Shaped[Tensor, "m"],
               out: Sequence[Float[Tensor, "tall wide"]]) -> None:
     "sum_i w_i (x_i, 1)(x_i, 1)^T for x in this unit, in strips."
@@ -74,7 +74,7 @@ def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Shaped[Tensor, "m"]
     for k, strip in enumerate(out):
         torch.mm(weighted[k * _TALL :][:_TALL], rows[:, k * _TALL :], out=strip)
 
-
+# %% ../../nbs/23_adviser.ipynb #23gram-3
 def _whole(strips: Sequence[Float[Tensor, "q tall wide"]]) -> Float[Tensor, "q d d"]:
     "The symmetric matrices that stand in these strips."
     q, _, size = strips[0].shape

@@ -452,7 +452,7 @@ class _Process:
         s, l, _, alpha = np.exp(self.h)
         return (1 + l * Z @ self.X.T + s * _far(Z @ self.A.T, self.X @ self.A.T, alpha) ** -alpha) @ self.a
 
-
+# %% ../../nbs/24_regressor.ipynb #24process-1
 def _far(Z: Float[np.ndarray, "n d"], T: Float[np.ndarray, "k d"], alpha: float) -> Float[np.ndarray, "n k"]:
     "1 + |z - t|² / 2 alpha for all pairs of rows."
     square = np.square(Z).sum(axis=1)[:, None] + np.square(T).sum(axis=1) - 2 * Z @ T.T
@@ -697,7 +697,7 @@ def _fit_fold(X, y, again: Callable, seed: int, degree: int, w=1.0,
     f = again(X, y, seed, w=w)
     return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree, w=w)[1], w, process)
 
-
+# %% ../../nbs/24_regressor.ipynb #24unseen-1
 def _cross_validate(X, y, again: Callable, seed: int, degree: int, w=1.0,
                     process: Callable | None = None) -> dict[str, Float[np.ndarray, "n"]]:
     "Predictions of each kind for rows that it was not fitted on, in three to five folds."
@@ -1232,7 +1232,7 @@ def _lazy_table(model: BaseEstimator, X, y) -> tuple:
                    else _lazy_whitening(in_scores(model, X), in_scores(model, part)))
     return in_white(model, X), y, in_white(model, part), few
 
-
+# %% ../../nbs/24_regressor.ipynb #24lazy-1
 def _any_table(model: BaseEstimator, X, y) -> tuple:
     "The table, in memory or not; `ValueError` where a process is asked for and cannot be fitted."
     table = _lazy_table(model, X, y) if is_lazy(X) else whole_table(model, X, y)
