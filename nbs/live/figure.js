@@ -95,13 +95,23 @@ const CHARTS = {
 };
 const usual = d => Math.ceil(Math.sqrt(Math.log(d)));
 
+/** The step at which neurons on their way to the circle go round it most evenly. */
+function mostEven({ aligned, covered }) {
+  const out = covered.map((v, t) => aligned[t] < 0.7 ? 0 : v);
+  return out.indexOf(Math.max(...out));
+}
+
 /** Where the neurons are, in words, by their numbers. */
-function whereabouts({ aligned, covered, values, outliers }, t) {
-  const a = aligned[t], c = covered[t], out = covered.map((v, k) => aligned[k] < 0.7 ? 0 : v), best = out.indexOf(Math.max(...out));
+function whereabouts(L, t) {
+  const { aligned, covered, values, outliers } = L, a = aligned[t], c = covered[t];
   if (!outliers.length) return `${a < 0.45 ? 'are near the centre' : 'do not reach the circle'} (alignment ${fix(a)})`;
   if (a < Math.max(0.55, 1.6 * Math.sqrt(2 / values.length))) return `${a < 0.45 || t === 0 ? 'are near the centre' : 'are half way out'} (alignment ${fix(a)})`;
   if (a < 0.7) return `are on their way to the circle (alignment ${fix(a)})`;
-  if (c < 0.05) return outliers.length < 2 ? `have gathered along the one direction that is seen (coverage ${fix(c)})` : `have gathered along one line and lost the other direction (coverage ${fix(c)}), which the second layer needs too: each step multiplies the lead of the stronger by ${fix(Math.abs(outliers[0].value / outliers[1].value), 1)}, so stop earlier: ${steps(best)} it is ${fix(covered[best])}`;
+  if (c < 0.05 && outliers.length < 2) return `have gathered along the one direction that is seen (coverage ${fix(c)})`;
+  if (c < 0.05) {
+    const best = mostEven(L);
+    return `have gathered along one line and lost the other direction (coverage ${fix(c)}), which the second layer needs too: each step multiplies the lead of the stronger by ${fix(Math.abs(outliers[0].value / outliers[1].value), 1)}, so stop earlier: ${steps(best)} it is ${fix(covered[best])}`;
+  }
   return `${a < 0.9 ? 'come near' : 'reach'} the circle (alignment ${fix(a)})${c < 0.4 ? `, leaning to one direction (coverage ${fix(c)})` : ''}`;
 }
 const outside = ({ outliers: { length: k }, error }) => k ? `${['', 'one eigenvalue stands', 'two eigenvalues stand'][k] ?? `${k} eigenvalues stand`} out${error > 0.5 && k > 1 ? ', but not those of the hidden plane' : ''}` : 'nothing stands out', seen = L => L.passed.seen.map(v => fix(v)).join(' and ');
