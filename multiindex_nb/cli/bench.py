@@ -97,42 +97,56 @@ def _slope_lines(rows: list[dict]) -> list[str]:
 
 # %% ../../nbs/57_bench.ipynb #calls
 def _calls(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], U: Float[Tensor, "r d"],
-           m: int) -> dict[str, tuple[Callable[[], object], float]]:
-    "What users call on rows of a target, and the operations of its products; NaN where it iterates."
+           m: int) -> dict[str, Callable[[], object]]:
+    "What users call, on rows of a target."
     import multiindex_nb as mi
 
-    (n, d), r, T = X.shape, len(U), auto_steps(X.shape[1], 1.5)
-    start, net = (mi.symmetric_init(m, d, 0.3, seed=0) for _ in range(2))
-    stage1, stage2 = n * d**2 + 2 * T * n * d * m, 2 * n * d * m + n * m**2
+    r, T = len(U), auto_steps(X.shape[1], 1.5)
+    start, net = (mi.symmetric_init(m, X.shape[1], 0.3, seed=0) for _ in range(2))
     fit, side = mi.MultiIndexRegressor(r, random_state=0), mi.MultiIndexClassifier(r, random_state=0)
     return {
-        "second_order_matrix": (lambda: mi.second_order_matrix(X, y, "huber"), n * d**2),
-        "advise_loss": (lambda: mi.advise_loss(X, y, progress=False), 6 * n * d**2),
-        "train_first_layer": (lambda: mi.train_first_layer(deepcopy(start), X, y, "huber", T, progress=False),
-                              stage1),
-        "train_readout": (lambda: mi.train_readout(net, X, y, progress=False), stage2),
-        "net(X)": (lambda: net(X), 2 * n * d * m),
-        "learn": (lambda: mi.learn(X, y, r, "huber", width=m, progress=False), stage1 + stage2),
-        "refine_subspace": (lambda: mi.refine_subspace(X, y, U, 4, rounds=0, progress=False), math.nan),
-        "polish_subspace": (lambda: mi.polish_subspace(X, y, U, 64, progress=False), math.nan),
-        "MultiIndexRegressor.fit": (lambda: fit.fit(X, y), math.nan),
-        "MultiIndexClassifier.fit": (lambda: side.fit(X, y > y.median()), math.nan),
+        "second_order_matrix": lambda: mi.second_order_matrix(X, y, "huber"),
+        "advise_loss": lambda: mi.advise_loss(X, y, progress=False),
+        "train_first_layer": lambda: mi.train_first_layer(deepcopy(start), X, y, "huber", T, progress=False),
+        "train_readout": lambda: mi.train_readout(net, X, y, progress=False),
+        "net(X)": lambda: net(X),
+        "learn": lambda: mi.learn(X, y, r, "huber", width=m, progress=False),
+        "refine_subspace": lambda: mi.refine_subspace(X, y, U, 4, rounds=0, progress=False),
+        "polish_subspace": lambda: mi.polish_subspace(X, y, U, 64, progress=False),
+        "MultiIndexRegressor.fit": lambda: fit.fit(X, y),
+        "MultiIndexClassifier.fit": lambda: side.fit(X, y > y.median()),
     }
+
+# %% ../../nbs/57_bench.ipynb #bare
+def _bare(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], m: int) -> dict[str, Callable[[], object]]:
+    "Products and activations that a call cannot do without, by PyTorch alone."
+    gen = torch.Generator().manual_seed(0)
+    W, weights = torch.randn(m, X.shape[1], dtype=X.dtype, generator=gen), y[:, None]
+    gram = lambda: X.T @ (weights * X)
+    step = lambda: (weights * torch.sin(X @ W[: m // 2].T)).T @ X
+    features = lambda: 1 - torch.cos(X @ W.T)
+    stage1 = lambda: [gram(), *(step() for _ in range(auto_steps(X.shape[1], 1.5)))]
+    stage2 = lambda: (Phi := features()).T @ Phi
+    return {"second_order_matrix": gram, "advise_loss": lambda: [gram() for _ in range(6)],
+            "train_first_layer": stage1, "train_readout": stage2, "net(X)": features,
+            "learn": lambda: (stage1(), stage2())}
 
 # %% ../../nbs/57_bench.ipynb #call-rows
 def _call_rows(d: int, n: int, m: int) -> Iterator[dict]:
-    "Seconds, products at the measured rate, and memory of each call, as soon as they are there."
+    "Seconds of each call, over those of its bare work, and memory, as soon as they are there."
     U = random_subspace(d, 2, seed=0)
     X, y = sample("h2(z1)+h4(z2)", U, n, noise=0.3, seed=0)
-    for name, (run, flops) in _calls(X, y, U, m).items():
+    bare = _bare(X, y, m)
+    for name, run in _calls(X, y, U, m).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             start, memory = time.perf_counter(), peak_memory(run)
             seconds = time.perf_counter() - start  # long calls once, the others again
             seconds = median_seconds(run, 0.2) if seconds < 1 else seconds
         rate = measure_machine(1000, min_seconds=0.1, dtypes=["float64"]).rate["float64"]
+        least = median_seconds(bare[name], 0.1) if name in bare else math.nan
         yield {"call": name, "d": d, "n": n, "width": m, "seconds": seconds, "rate": rate,
-               "ratio": seconds * rate / flops, "memory": memory / (8 * n * d)}
+               "ratio": seconds / least, "memory": memory / (8 * n * d)}
 
 # %% ../../nbs/57_bench.ipynb #call-lines
 def _call_lines(rows: list[dict]) -> list[str]:
@@ -147,7 +161,7 @@ def _call_lines(rows: list[dict]) -> list[str]:
         ratio = "" if math.isnan(own[-1]["ratio"]) else f"{own[-1]['ratio']:.1f}"
         lines.append(f"{call:24s} " + " ".join(f"{r['seconds']:9.4f}" for r in own)
                      + f" {slope:6.2f} {ratio:>6s} {own[-1]['memory']:14.1f}")
-    return [*lines, "slope: of log seconds against log n; ratio: seconds over those of its products alone"]
+    return [*lines, "slope: of log seconds against log n; ratio: seconds over those of its bare work"]
 
 # %% ../../nbs/57_bench.ipynb #976f8ac3
 def _bench_names(asked: list[str] | None) -> list[str]:

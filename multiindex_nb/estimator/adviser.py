@@ -116,6 +116,13 @@ def _top(S: Float[Tensor, "d d"], tol: float = 1e-6) -> tuple[Tensor, Float[Tens
     values, vectors = eigsh(product, 1, which="LM", v0=start, ncv=32, tol=tol)
     return torch.from_numpy(values).to(S)[0], torch.from_numpy(vectors[:, 0]).to(S)
 
+
+def _tops(S: Float[Tensor, "q d d"]) -> Float[Tensor, "q"]:
+    "Largest magnitude of an eigenvalue of each, where S is large to two parts in a hundred."
+    if S.shape[-1] <= 100:
+        return torch.linalg.eigvalsh(S).abs().amax(dim=1)
+    return torch.stack([_top(s, 0.02)[0].abs() for s in S])
+
 # %% ../../nbs/23_adviser.ipynb #b1d23373
 @dataclass(frozen=True)
 class Null:
@@ -157,11 +164,10 @@ def _shuffled_tops(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"],
         for j, w, *out in zip(named, weights, *(strip[bins:] for strip in grams)):
             _bordered(X[rows[j]], unit, w, out)
         moved = torch.cat([parts[:, place.argsort().to(X.device)], parts[:, bins:]], dim=1)
-        mixed = (S for two in moved.float().split(2)
-                 for S in _whole([torch.tensordot(two, strip, 1) for strip in grams]))
-        tops = [torch.stack([_top(S[:d, :d], 0.02)[0].abs() * unit**2, S[d, :d].norm() * unit])
-                for S in mixed]
-        yield torch.stack(tops, dim=1).flatten().double()
+        mixed = (_whole([torch.tensordot(two, strip, 1) for strip in grams])
+                 for two in moved.float().split(2))
+        tops = [(_tops(S[:, :d, :d]) * unit**2, S[:, d, :d].norm(dim=1) * unit) for S in mixed]
+        yield torch.cat([torch.cat(order) for order in zip(*tops)]).double()
 
 # %% ../../nbs/23_adviser.ipynb #23null2
 def _threshold(tops: Float[Tensor, "k tops"], level: float) -> Null:
