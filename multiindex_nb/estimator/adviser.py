@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,14 +75,11 @@ def _bordered(X: Float[Tensor, "m d"], unit: float, weights: Shaped[Tensor, "m"]
         torch.mm(weighted[k * _TALL :][:_TALL], rows[:, k * _TALL :], out=strip)
 
 # %% ../../nbs/23_adviser.ipynb #23gram-3
-def _whole(strips: Sequence[Float[Tensor, "q tall wide"]]) -> Float[Tensor, "q d d"]:
-    "The symmetric matrices that stand in these strips."
-    q, _, size = strips[0].shape
-    S = strips[0].new_empty(q, size, size)
-    for k, strip in zip(range(0, size, _TALL), strips):
-        S[:, k : k + _TALL, k:] = strip
-        S[:, k + _TALL :, k : k + _TALL] = strip[:, :, _TALL:].mT
-    return S
+def _whole(strips: Iterable[Float[Tensor, "*q tall wide"]], S: Float[Tensor, "*q d d"]) -> None:
+    "The symmetric matrices that stand in these strips, written to S."
+    for k, strip in zip(range(0, S.shape[-1], _TALL), strips):
+        S[..., k : k + _TALL, k:] = strip
+        S[..., k + _TALL :, k : k + _TALL] = strip[..., _TALL:].mT
 
 # %% ../../nbs/23_adviser.ipynb #23second
 def _second_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Tensor, "q d d"]:
@@ -97,7 +94,8 @@ def _second_order(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"]) -> Float[Ten
         for strip, gram in zip(S, grams):
             strip.flatten(1).addmm_((mix[:, :k] * (size[:k] * (unit**2 / n))).float(), gram[:k].flatten(1))
     del grams
-    return _whole(S)[:, :d, :d]
+    _whole(S, whole := S[0].new_empty(q, d + 1, d + 1))
+    return whole[:, :d, :d]
 
 # %% ../../nbs/23_adviser.ipynb #23top
 def _top(S: Float[Tensor, "d d"], tol: float = 1e-6) -> tuple[Tensor, Float[Tensor, "d"]]:
@@ -152,6 +150,8 @@ def _shuffled_tops(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"],
                    gen: torch.Generator) -> Iterator[Float[Tensor, "tops"]]:
     "Largest |eigenvalue| of S for each row of T, then the length of each first-order average, in shuffles."
     (n, d), bins, unit = X.shape, _bins_of(len(X)), _unit(X)
+    some, tops = max(1, 10**6 // d**2), X.new_empty(len(T), 2, dtype=torch.float32)
+    room = X.new_empty(min(some, len(T)), d + 1, d + 1, dtype=torch.float32)
     named, parts, weights = _label_parts(T, bins)
     groups = torch.randperm(n, generator=gen)[: n // bins * bins].view(bins, -1)
     grams = _strips(parts.shape[1], d + 1, X.device)
@@ -164,10 +164,10 @@ def _shuffled_tops(X: Float[Tensor, "n d"], T: Float[Tensor, "q n"],
         for j, w, *out in zip(named, weights, *(strip[bins:] for strip in grams)):
             _bordered(X[rows[j]], unit, w, out)
         moved = torch.cat([parts[:, place.argsort().to(X.device)], parts[:, bins:]], dim=1)
-        mixed = (_whole([torch.tensordot(two, strip, 1) for strip in grams])
-                 for two in moved.float().split(2))
-        tops = [(_tops(S[:, :d, :d]) * unit**2, S[:, d, :d].norm(dim=1) * unit) for S in mixed]
-        yield torch.cat([torch.cat(order) for order in zip(*tops)]).double()
+        for w, out in zip(moved.float().split(some), tops.split(some)):
+            _whole((torch.tensordot(w, strip, 1) for strip in grams), S := room[: len(w)])
+            out.copy_(torch.stack([_tops(S[:, :d, :d]) * unit**2, S[:, d, :d].norm(dim=1) * unit], dim=1))
+        yield tops.T.flatten().double()
 
 # %% ../../nbs/23_adviser.ipynb #23null2
 def _threshold(tops: Float[Tensor, "k tops"], level: float) -> Null:
