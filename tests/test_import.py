@@ -50,8 +50,11 @@ import contextlib, io, sys
 import multiindex_nb
 from multiindex_nb.cli import main
 from multiindex_nb.cli.words import COMMANDS
+WRONG = {"fit": [[]], "plan": [["--loss", "hinge"]],
+         "learn": [["--loss", "hinge"], ["--readout-loss", "hinge"], ["--engine", "gpu"],
+                   ["--activation", "x"]]}
 for name in [command.name for command in COMMANDS]:
-    for words in (["--help"], ["--nosuch"], []) if name == "fit" else (["--help"], ["--nosuch"]):
+    for words in (["--help"], ["--nosuch"], *WRONG.get(name, ())):
         said = io.StringIO()
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             try:
@@ -66,7 +69,8 @@ def test_help_and_a_usage_error_load_nothing_heavy():
     "Of no subcommand; nor does the package before one of its names is used."
     done = subprocess.run([sys.executable, "-c", LIGHT], capture_output=True, text=True, check=True)
     lines = done.stdout.splitlines()
-    assert len(lines) == 15 and all(line.endswith(("--help", "--nosuch", "fit")) for line in lines), lines
+    words = ("--help", "--nosuch", "fit", " hinge", " gpu", " x")
+    assert len(lines) == 20 and all(line.endswith(words) for line in lines), lines
 
 
 def test_imports_go_one_way_between_the_parts():

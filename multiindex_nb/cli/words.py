@@ -144,12 +144,19 @@ def add_source_options(p: argparse.ArgumentParser) -> None:
 # %% ../../nbs/37_words.ipynb #learn-options
 _LOSSES = "mse, huber, l1, logcosh, pinball, expectile"
 
+
+def _loss(text: str) -> str:
+    "An argparse type: a loss by its name; what follows the name is for `as_loss` to read."
+    if text.strip().lower().replace("(", ":").partition(":")[0] not in _LOSSES.split(", "):
+        raise argparse.ArgumentTypeError(f"unknown loss {text!r}, choose from {_LOSSES}")
+    return text
+
 # %% ../../nbs/37_words.ipynb #learn-options-2
 def add_learn_options(p: argparse.ArgumentParser) -> None:
     "The options of `multiindex learn`."
     add_source_options(p)
     method = p.add_argument_group("the method")
-    method.add_argument("--loss", nargs="+", default=["huber"], metavar="LOSS",
+    method.add_argument("--loss", type=_loss, nargs="+", default=["huber"], metavar="LOSS",
                         help=f"one or more of {_LOSSES}; parameter after a colon, in units of y: "
                              f"huber:0.5")
     method.add_argument("--steps", type=auto_or(int), default="auto",
@@ -158,11 +165,12 @@ def add_learn_options(p: argparse.ArgumentParser) -> None:
     method.add_argument("--lr", type=auto_or(float), default="auto", help="eta1 (default auto)")
     method.add_argument("--weight-decay", type=auto_or(float), default="auto",
                         help="beta1 (default auto, 1/eta1)")
-    method.add_argument("--engine", default="auto", metavar="{auto,autograd,fused,power}",
+    method.add_argument("--engine", default="auto", choices=("auto", "autograd", "fused", "power"),
                         help="how gradients are taken")
-    method.add_argument("--activation", default="cosine", metavar="{cosine,logcosh,root}",
+    method.add_argument("--activation", default="cosine", choices=("cosine", "logcosh", "root"),
                         help="s (default %(default)s)")
-    method.add_argument("--readout-loss", default="mse", metavar="LOSS", help="loss of stage 2 (default mse)")
+    method.add_argument("--readout-loss", type=_loss, default="mse", metavar="LOSS",
+                        help="loss of stage 2 (default mse)")
     method.add_argument("--faithful", action="store_true",
                         help="the paper's letter: a stage sees half of the rows, e0 tiny, ceil(sqrt(log d)) "
                              "steps, neurons of one length")
@@ -176,7 +184,7 @@ def add_plan_options(p: argparse.ArgumentParser) -> None:
     p.add_argument("--target", help="link in h_k(z_i), z_i, numbers, + - * ** (default h4(z1)+h4(z2))")
     p.add_argument("--d", type=int, help="input dimension (default 100)")
     p.add_argument("--n-per-d", type=float, metavar="N", help="also predict spectrum and neurons at this n/d")
-    p.add_argument("--loss", nargs="+", metavar="LOSS",
+    p.add_argument("--loss", type=_loss, nargs="+", metavar="LOSS",
                    help=f"losses to compare: {_LOSSES}; parameter after a colon, in units of y: "
                         f"huber:0.5 (default six of them)")
     p.add_argument("--noise", type=float,
