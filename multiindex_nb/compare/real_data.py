@@ -474,20 +474,13 @@ def _engineering_cell(function: str, n_per_d: int, model: str, seed: int) -> dic
                   if hasattr(inner, "model_") else {})
 
 # %% ../../nbs/26_real_data.ipynb #26engsweep
-def _engineering_sweep(n_per_d: int) -> Sweep:
-    "All learners on the same rows; the last two with few rows only."
+def _engineering_sweep(n_per_d: int, process: bool = False) -> Sweep:
+    "All learners on the same rows, the last two with few rows only; or ours with a process of all columns."
     few = n_per_d < 50
-    axes = {"function": _FUNCTIONS, "n_per_d": [n_per_d],
-            "model": [_OURS, "Gaussian process", "boosting", "xRFM",
-                      *["normal scores", "process, rotated"] * few]}
-    return Sweep(f"engineering-{n_per_d}", _engineering_cell, product(**axes), 8 if few else 1)
-
-# %% ../../nbs/26_real_data.ipynb #26engsweep-1
-def _process_sweep(n_per_d: int) -> Sweep:
-    "Ours with a process of all columns among its kinds, on the same rows."
-    return Sweep(f"engineering-process-{n_per_d}", _engineering_cell,
-                 product(n_per_d=[n_per_d], model=[_TOO], function=list(_FUNCTIONS)),
-                 8 if n_per_d < 50 else 1)
+    models = [_OURS, "Gaussian process", "boosting", "xRFM", *["normal scores", "process, rotated"] * few]
+    axes = {"function": _FUNCTIONS, "n_per_d": [n_per_d], "model": [_TOO] if process else models}
+    return Sweep(f"engineering-{'process-' * process}{n_per_d}", _engineering_cell, product(**axes),
+                 8 if few else 1)
 
 # %% ../../nbs/26_real_data.ipynb #26pub
 _PUBLISHED = {"Hitters": ("ISLR", "Salary", 0.216, 0.203), "Boston": ("MASS", "medv", 0.260, 0.299),
