@@ -103,16 +103,18 @@ _TEXT = ("font.size", "axes.labelsize", "axes.titlesize", "legend.fontsize", "xt
 def _write_picture(claim: Claim, rows: list[dict], out: Path) -> None:
     "The claim's picture in the folder `out` as SVG and PDF, each whole or not at all."
     import matplotlib.style
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     with matplotlib.style.context([*STYLE, {"svg.hashsalt": claim.id} | dict.fromkeys(_TEXT, 7)]):
         figure = claim.draw(rows)
         width, height = figure.get_size_inches()
         figure.set_size_inches(6.8 if width > 5 else 3.3, max(0.8 * height, 2.1))
         figure.draw_without_rendering()
-        figure.set_layout_engine("none")  # once for both files
-        for kind, day in (("svg", "Date"), ("pdf", "CreationDate")):
-            write_whole(out / f"{claim.id}.{kind}",
-                        partial(figure.savefig, format=kind, metadata={day: None}))
+        figure.set_layout_engine("none")  # once for both files; `savefig` would lay out anew for each
+        for kind, day, print_to in (("svg", "Date", FigureCanvasSVG(figure).print_svg),
+                                    ("pdf", "CreationDate", FigureCanvasPdf(figure).print_pdf)):
+            write_whole(out / f"{claim.id}.{kind}", partial(print_to, metadata={day: None}))
 
 # %% ../nbs/20_reproduce.ipynb #997d96a6
 def reproduce(

@@ -20,11 +20,13 @@ def slower(kept: dict[str, float], now: dict[str, float]) -> list[str]:
 def measured() -> dict[str, float]:
     "Figure of each call on 16 000 rows of 50 columns."
     from multiindex_nb.cli.bench import _call_rows
+    from multiindex_nb.engine.cost import measure_machine
 
     best: dict[str, float] = {}
     for _ in range(3):
         for row in _call_rows(50, 16_000, 256):
-            best[row["call"]] = min(best.get(row["call"], float("inf")), row["seconds"] * row["rate"] / 1e9)
+            rate = measure_machine(1000, min_seconds=0.1, dtypes=["float64"]).rate["float64"]
+            best[row["call"]] = min(best.get(row["call"], float("inf")), row["seconds"] * rate / 1e9)
     return best
 
 

@@ -68,9 +68,9 @@ def _c3_cell(d: int, part: int, seed: int) -> dict:
 
 
 def _c3_sweep(scale: str) -> Sweep:
-    "d to 400 with 12 seeds, or to 20 000 with 60 at the smallest and 36 from d = 200 on."
+    "d to 400 with 6 seeds, or to 20 000 with 60 at the smallest and 36 from d = 200 on."
     small = scale == "small"
-    parts = {50: 2, 400: 2} if small else {50: 10, 200: 6, 1000: 6, 5000: 6, 20_000: 6}
+    parts = {50: 1, 400: 1} if small else {50: 10, 200: 6, 1000: 6, 5000: 6, 20_000: 6}
     points = tuple(dict(d=d, part=k) for d, count in parts.items() for k in range(count))
     return Sweep(f"C3-{scale}", _c3_cell, points, _PER_PART, revision=2, first=0 if small else 2000)
 

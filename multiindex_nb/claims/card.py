@@ -175,7 +175,8 @@ _E3_LRS, _E3_STEPS = ("0.05", "0.1", "0.2", "0.5"), (1, 2, 3, 4, 6, 8, 32, 128)
 
 def _e3_sweep(scale: str) -> Sweep:
     "The card's step sizes and the automatic one, in C9's store, and a few of them on seeds from 100."
-    small, size = scale == "small", dict(d=[50], n_per_d=[60])
+    small = scale == "small"
+    size = dict(d=[50], n_per_d=[30 if small else 60])
     lrs, steps = (("0.05", "0.5", "auto"), (1, 2, 32)) if small else ((*_E3_LRS, "auto"), _E3_STEPS)
     fresh = product(lr=("auto",), decay=("1/lr",), steps=(auto_steps(50),), **size, fresh=(100,)) + product(
         lr=lrs[-2:-1] if small else ("0.1", "0.2"), decay=("0",), steps=steps[-1:], **size, fresh=(100,))

@@ -69,7 +69,7 @@ def _c7_cell(kind: str, kappa: float, d: int, seed: int) -> dict:
 def _c7_sweep(scale: str) -> Sweep:
     "kappa_S from 1 to 8, set by the link or by U."
     full = scale == "full"
-    kappas = (1.0, 2.0, 4.0, 8.0) if not full else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
+    kappas = (1.0, 2.0, 8.0) if not full else (1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
     points = [dict(kind=kind, kappa=k, d=40 if not full else 80) for kind in ("S", "U") for k in kappas]
     return Sweep(f"C7-{scale}", _c7_cell, tuple(points), seeds=10 if not full else 20, revision=1,
                  first=1000 if full else 0)

@@ -65,6 +65,7 @@ def needed_law(
     return _noise_over_signal(target, loss) * (catalan * d / chi2.median(target.r)) ** (1 / steps)
 
 # %% ../../nbs/12_samples_and_time.ipynb #5150618c
+@cache
 def _population_location(target: Target, loss: Loss) -> float:
     "argmin_c E[l(c, g(z))], by quadrature."
     Z, w = population_rule(target, loss)
@@ -98,30 +99,31 @@ class LazyGaussian:
         self,
         n: int,  # rows
         d: int,  # columns
+        room: int,  # rows that all products of one kind will be asked with, at most
         gen: torch.Generator,  # of the entries
         dtype: torch.dtype = torch.float32,  # of what is kept
     ):
-        self.shape, self.gen, self.dtype = (n, d), gen, dtype
-        # (Q, A Q) and (P, A^T P), Q and P orthonormal
-        self.seen: tuple[list[tuple[Tensor, Tensor]], ...] = ([], [])
+        self.shape, self.gen, self.count = (n, d), gen, [0, 0]
+        # Q and Q A^T, then P and P A, rows of Q and P orthonormal; so many of them are in use
+        self.seen = [[torch.empty(room, k, dtype=dtype) for k in pair] for pair in ((d, n), (n, d))]
 
     def times(
         self,
-        V: Float[Tensor, "rows k"],  # d rows for A V, n rows for A^T V
-        turned: bool = False,  # whether A^T V is meant
-    ) -> Float[Tensor, "out k"]:
-        "A V or A^T V, drawing what no product has seen yet."
-        mine, other = self.seen[turned], self.seen[not turned]
-        q = V[:, : len(V) - sum(Q.shape[1] for Q, _ in mine)]  # no more than there are new directions
-        for _ in range(2):  # what is new may be a small part, and single precision needs it twice
-            for Q, _ in mine:
-                q = q - Q @ (Q.T @ q)
-            q = torch.linalg.qr(q)[0]
-        new = torch.randn(self.shape[turned], q.shape[1], generator=self.gen, dtype=self.dtype)
-        for P, Z in other:
-            new += P @ (Z.T @ q - P.T @ new)
-        mine.append((q, new))
-        return sum((Y @ (Q.T @ V) for Q, Y in mine), start=new.new_zeros(()))
+        V: Float[Tensor, "k columns"],  # d columns for V A^T, n columns for V A
+        turned: bool = False,  # whether V A is meant
+    ) -> Float[Tensor, "k out"]:
+        "V A^T or V A, drawing what no product has seen yet."
+        (Q, Y), k = self.seen[turned], self.count[turned]
+        P, Z = (kept[: self.count[not turned]] for kept in self.seen[not turned])
+        known, q = V @ Q[:k].T, V[: V.shape[1] - k]  # no more than there are new directions
+        q = torch.linalg.qr((q - known[: len(q)] @ Q[:k]).T)[0].T
+        # what is new may be a small part, and single precision needs it twice
+        q = torch.linalg.qr(q.addmm_(q @ Q[:k].T, Q[:k], alpha=-1).T)[0].T
+        new = slice(k, k + len(q))
+        Q[new], self.count[turned] = q, new.stop
+        Y[new] = torch.randn(Y.shape[1], len(q), generator=self.gen, dtype=Y.dtype).T
+        Y[new].addmm_(q @ Z.T - Y[new] @ P.T, P)
+        return torch.cat([known, V @ q.T], dim=1) @ Y[: new.stop]
 
 # %% ../../nbs/12_samples_and_time.ipynb #lazy-steps
 def lazy_steps(
@@ -139,11 +141,11 @@ def lazy_steps(
     c, Z = torch.tensor(_population_location(target, loss), dtype=torch.float64), torch.randn(n, r,
         generator=gen)
     y = target(Z.double()) + noise * torch.randn(n, generator=gen, dtype=torch.float64)
-    slope = (loss.derivative(c, y) / n).float()[:, None]
-    A, W = LazyGaussian(n, d - r, gen), torch.randn(half, d, generator=gen)
+    slope = (loss.derivative(c, y) / n).float()
+    A, W = LazyGaussian(n, d - r, steps * half, gen), torch.randn(half, d, generator=gen)
     for _ in range(steps):
-        P = slope * (Z @ W[:, :r].T + A.times(W[:, r:].T))
-        W = torch.cat([P.T @ Z, A.times(P, turned=True).T], dim=1)
+        P = slope * (W[:, :r] @ Z.T + A.times(W[:, r:]))
+        W = torch.cat([P @ Z, A.times(P, turned=True)], dim=1)
         W = W / W.norm(dim=1).median()
         yield W
 
@@ -292,13 +294,13 @@ def _c04_points(dims: list[int], tops: dict[str, dict[int, float]], far: list[in
 
 
 def _c04_sweep(scale: str) -> Sweep:
-    "d to 400 with 20 seeds, or to 2000 with 10."
+    "d to 400 or 2000, ten seeds."
     dims = {"small": [50, 100, 200, 400], "full": [50, 100, 200, 500, 1000, 2000]}[scale]
     last = {"small": (200, 100), "full": (500, 200)}[scale]
     reach = {"h2(z1)+h2(z2)": (64, 512, last[0]), "h4(z1)+h4(z2)": (128, 1024, last[1])}
     tops = {t: {d: long if d <= last else short for d in dims} for t, (short, long, last) in reach.items()}
     far = dims if scale == "small" else [50, 100, 200, 500, 2000]
-    return Sweep(f"C4-{scale}", _c04_cell, _c04_points(dims, tops, far), 20 if scale == "small" else 10)
+    return Sweep(f"C4-{scale}", _c04_cell, _c04_points(dims, tops, far), 10)
 
 # %% ../../nbs/12_samples_and_time.ipynb #aa1e2b67
 def shade(
@@ -390,7 +392,7 @@ def _c05_cell(method: str, d: int, seed: int) -> dict:
 # %% ../../nbs/12_samples_and_time.ipynb #c5-sweep
 def _c05_sweep(scale: str) -> Sweep:
     "d to 512 or to 2000, ten seeds."
-    dims = {"small": [128, 256, 512], "full": [250, 500, 1000, 2000]}[scale]
+    dims = {"small": [64, 128, 256], "full": [250, 500, 1000, 2000]}[scale]
     return Sweep(f"C5-{scale}", _c05_cell, product(d=dims, method=["fused", "power"]), seeds=10, revision=2)
 
 # %% ../../nbs/12_samples_and_time.ipynb #00658559

@@ -137,7 +137,8 @@ def _c09_sweep(scale: str) -> Sweep:
     lrs, steps = (("0.05", "0.5", "auto"),
                   (1, 2, 32)) if small else (("0.05", "0.1", "0.2", "0.5", "auto"), (1, 2, 3, 8, 32, 128))
     return Sweep(f"C9-{scale}", c09_cell,
-                 product(lr=lrs, decay=("0", "1/lr"), steps=steps, d=[50], n_per_d=[60]), 12 if small else 16)
+                 product(lr=lrs, decay=("0", "1/lr"), steps=steps, d=[50], n_per_d=[30 if small else 60]),
+                 12 if small else 16)
 
 # %% ../../nbs/15_start_step_split.ipynb #43cc71b5
 def _c09_judge(rows: list[dict]) -> Verdict:

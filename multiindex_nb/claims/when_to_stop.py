@@ -41,14 +41,15 @@ def _c2_cell(target: str, loss: str, d: int, n_per_d: int, steps: int, seed: int
 
 # %% ../../nbs/11_when_to_stop.ipynb #c2-sweep
 def _c2_sweep(scale: str) -> Sweep:
-    """Nine numbers of steps on two problems; what decides again on seeds from 100, and the network at e0 =
-    0.01."""
-    d, n_per_d, seeds = (50, 60, 12) if scale == "small" else (100, 100, 40)
+    """Six or nine numbers of steps on two problems; what decides again on seeds from 100, and the network at
+    e0 = 0.01."""
+    small = scale == "small"
+    d, n_per_d, seeds, steps = (50, 60, 12, (0, 1, 2, 4, 8, 16)) if small else (100, 100, 40, STEPS)
     points = [dict(target=t, loss=name, d=d, n_per_d=n_per_d, steps=k) for t, name in _PROBLEMS
-              for k in STEPS]
+              for k in steps]
     fresh = [p | dict(fresh=100) for p in points if p["steps"] in (1, auto_steps(d), 16)]
     true = [p | dict(d=50, n_per_d=60, steps=k, engine="fused", e0=0.01, fresh=100)
-            for p in points[:: len(STEPS)] for k in (auto_steps(50), 8, 16)]
+            for p in points[:: len(steps)] for k in (auto_steps(50), 8, 16)]
     return Sweep(f"C2-{scale}", _c2_cell, tuple(points + fresh + true), seeds)
 
 # %% ../../nbs/11_when_to_stop.ipynb #4af79ec2

@@ -25,7 +25,7 @@ from tqdm import tqdm
 from .stop import NOTHING, no_orphans
 from .words import MANY, check_bytes, check_folder, columns, fill, fold, refuse, say
 from ..compare.peers import PACKAGES, PEER_TARGETS, PEERS, available_peers, need, peer_cell
-from ..engine.cost import PATHS, measure_machine, median_seconds, peak_memory, speed_cell
+from ..engine.cost import PATHS, median_seconds, peak_memory, speed_cell
 from ..engine.power_iteration import auto_steps
 from ..problem.targets import Target, random_subspace, sample
 from ..sweeps import (DamagedFileWarning, OtherVersionWarning, Sweep, cell_key, median_interval,
@@ -143,10 +143,9 @@ def _call_rows(d: int, n: int, m: int) -> Iterator[dict]:
             start, memory = time.perf_counter(), peak_memory(run)
             seconds = time.perf_counter() - start  # long calls once, the others again
             seconds = median_seconds(run, 0.2) if seconds < 1 else seconds
-        rate = measure_machine(1000, min_seconds=0.1, dtypes=["float64"]).rate["float64"]
         least = median_seconds(bare[name], 0.1) if name in bare else math.nan
-        yield {"call": name, "d": d, "n": n, "width": m, "seconds": seconds, "rate": rate,
-               "ratio": seconds / least, "memory": memory / (8 * n * d)}
+        yield {"call": name, "d": d, "n": n, "width": m, "seconds": seconds, "ratio": seconds / least,
+               "memory": memory / (8 * n * d)}
 
 # %% ../../nbs/57_bench.ipynb #call-lines
 def _call_lines(rows: list[dict]) -> list[str]:
@@ -168,7 +167,7 @@ def _bench_names(asked: list[str] | None) -> list[str]:
     """Peers to run; `ValueError` for an unknown name, `ImportError` if one that was asked for is not
     installed."""
     if asked is None:
-        return [name for name in available_peers() if name != "RSDR"]
+        return [name for name in available_peers() if name not in ("RSDR", "gKDR")]
     known = {name.lower(): name for name in PEERS}
     for name in asked:
         if name.lower() not in known:

@@ -243,8 +243,8 @@ def _add_peer_options(p: argparse.ArgumentParser) -> None:
     peers.add_argument("--noise", type=float, help="label noise, in standard deviations of y (default 0)")
     peers.add_argument("--seeds", type=int, help="data sets to draw (default 3)")
     peers.add_argument("--peer", nargs="+", metavar="NAME",
-                       help="some of SIR, SAVE, PHD, CORE, DR, RFM, RSDR, psdr, one-step, joint-Adam, MLP "
-                            "(default all that are installed but RSDR, which is slow)")
+                       help="some of SIR, SAVE, PHD, CORE, DR, RFM, RSDR, gKDR, psdr, one-step, joint-Adam, "
+                            "MLP (default all that are installed but RSDR and gKDR, slow and large)")
 
 # %% ../../nbs/37_words.ipynb #bench-options
 def add_bench_options(p: argparse.ArgumentParser) -> None:

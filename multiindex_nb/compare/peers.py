@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from ..gate import Array, check_int
+from ..gate import Array, check_bytes, check_int
 from ..engine.activations import ACTIVATIONS
 from ..engine.network import symmetric_init
 from ..claims.outside_theory import LINKS
@@ -173,6 +173,16 @@ def _peer_rsdr(X, y, r, seed):
     model = need("pyrsdr").RSDR(X, y, alpha=1.0).fit(d=r, maxiter=150, init="sir", seed=seed)
     return np.asarray(model.dirs), "alpha=1"
 
+# %% ../../nbs/25_peers.ipynb #25gkdr
+_KDR_SCALES = ((1.0, 1.0), (2.0, 1.0), (4.0, 1.0), (1.0, 0.3), (2.0, 2.0))  # of rows and of labels
+
+
+def _peer_gkdr(X, y, r, seed):
+    "Gradients of a regression of kernels of the label, all eigenvectors sorted; tuned on two fifths."
+    kind, (n, d) = need("mogp_emulator").gKDR, X.shape
+    check_bytes(48 * n * n * d, f"gKDR on {n} rows of {d} columns")
+    return _tuned(lambda X, y, scales: kind(X, y, r, *scales).B[:, :r], _KDR_SCALES, X, y, seed, rounds=2)
+
 # %% ../../nbs/25_peers.ipynb #25fitrfm
 _RFM_SETTINGS = ((5.0, 1e-3), (20.0, 1e-3), (10.0, 0.1))  # bandwidth and ridge
 
@@ -303,11 +313,12 @@ def _peer_mlp(X, y, r, seed):
 # %% ../../nbs/25_peers.ipynb #c904a2ff
 _FITS: dict[str, Callable] = {
     "SIR": _peer_sir, "SAVE": _peer_save, "PHD": _peer_phd, "CORE": _peer_core, "DR": _peer_dr,
-    "RFM": _peer_rfm, "RSDR": _peer_rsdr, "psdr": _peer_psdr, "one-step": _peer_one_step,
-    "joint-Adam": _peer_joint_adam, "MLP": _peer_mlp}
+    "RFM": _peer_rfm, "RSDR": _peer_rsdr, "gKDR": _peer_gkdr, "psdr": _peer_psdr,
+    "one-step": _peer_one_step, "joint-Adam": _peer_joint_adam, "MLP": _peer_mlp}
 PEERS = tuple(_FITS)
 PACKAGES = {**dict.fromkeys(("SIR", "SAVE", "PHD", "CORE"), "statsmodels.regression.dimred"),
-            "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr", "psdr": "psdr"}
+            "DR": "direpack", "RFM": "xrfm.rfm_src", "RSDR": "pyrsdr", "gKDR": "mogp_emulator",
+            "psdr": "psdr"}
 
 
 def available_peers() -> tuple[str, ...]:
@@ -382,14 +393,15 @@ def peers_sweep(
     scale: str,  # "small" or "full"
     names: Iterable[str] = (*PEERS, "ours"),  # who takes part
 ) -> Sweep:
-    "The grid; RSDR, slow, up to n = 20d only, and psdr, slower, there on polynomials only."
+    """The grid; RSDR, slow, up to n = 20d only, psdr, slower, there on polynomials only, and gKDR, large, at
+    n = 10d only."""
     if scale == "small":
         points = product(peer=[p for p in names if p in ("SIR", "SAVE", "PHD", "RFM", "one-step")],
                          target=_POLYNOMIAL[:2], d=[20], n_per_d=[20], noise=[0.0])
         return Sweep("peers-small", peer_cell, points, 2)
     points = product(peer=list(names), target=list(PEER_TARGETS), d=[50], n_per_d=[10, 20, 40],
                      noise=[0.0, 0.5])
-    slow = {"RSDR": lambda p: p["n_per_d"] <= 20,
+    slow = {"RSDR": lambda p: p["n_per_d"] <= 20, "gKDR": lambda p: p["n_per_d"] == 10,
             "psdr": lambda p: p["n_per_d"] == 20 and p["target"] in _POLYNOMIAL}
     kept = tuple(p for p in points if slow.get(p["peer"], lambda p: True)(p))
     return Sweep("peers-full", peer_cell, kept, 3)

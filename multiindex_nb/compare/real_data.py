@@ -14,11 +14,11 @@ from jaxtyping import Float
 from scipy.special import ndtr, ndtri
 
 from ..gate import check_int
-from .peers import fit_rfm
+from .peers import fit_rfm, need
 from ..sweeps import Interval, Sweep, product
 
 # %% auto #0
-__all__ = ['Data', 'data_sets', 'load_data', 'rfm_regressor', 'models', 'ordered_directions', 'real_sweep']
+__all__ = ['Data', 'data_sets', 'load_data', 'rfm_regressor', 'models', 'ordered_directions', 'real_sweep', 'ppr_regressor']
 
 # %% ../../nbs/26_real_data.ipynb #d737de9b
 @dataclass(frozen=True)
@@ -430,6 +430,31 @@ def _inputs(name: str, q: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
     "The inputs of a function at these shares of their laws."
     return np.stack([_LAWS[law](p, *ends) for p, (law, *ends) in zip(q.T, _FUNCTIONS[name][1])], axis=1)
 
+# %% ../../nbs/26_real_data.ipynb #26ppr
+def ppr_regressor(
+    seed: int = 0,  # of the chain
+):  # an unfitted scikit-learn estimator
+    "pyBayesPPR's projection pursuit regression as a scikit-learn regressor: the posterior mean."
+    from sklearn.base import BaseEstimator, RegressorMixin
+
+    class PPRRegressor(RegressorMixin, BaseEstimator):
+        def __init__(self, seed):
+            self.seed = seed
+
+        def fit(self, X, y):
+            before = np.random.get_state()  # it draws from NumPy's global generator
+            np.random.seed(self.seed)
+            try:
+                self.chain_ = need("pyBayesPPR").bppr(X, y, silent=True)
+            finally:
+                np.random.set_state(before)
+            return self
+
+        def predict(self, X):
+            return self.chain_.predict(X).mean(axis=0)
+
+    return PPRRegressor(seed)
+
 # %% ../../nbs/26_real_data.ipynb #26englearn
 _TOO = "with process"  # ours, a process of all columns among its kinds
 
@@ -455,6 +480,7 @@ def _learners(d: int, seed: int) -> dict:
             "Gaussian process": _dressed(gauss, {}, seed),
             "process, rotated": _dressed(rotated, {}, seed),
             "xRFM": _dressed(rfm_regressor(iters=5), kernels, seed),
+            "BayesPPR": _dressed(ppr_regressor(seed), {}, seed),
             "normal scores": _dressed(MultiIndexRegressor(whiten="gauss", random_state=seed), {}, seed),
             _TOO: _dressed(MultiIndexRegressor(process=True, random_state=seed), {}, seed)}
 
@@ -477,7 +503,8 @@ def _engineering_cell(function: str, n_per_d: int, model: str, seed: int) -> dic
 def _engineering_sweep(n_per_d: int, process: bool = False) -> Sweep:
     "All learners on the same rows, the last two with few rows only; or ours with a process of all columns."
     few = n_per_d < 50
-    models = [_OURS, "Gaussian process", "boosting", "xRFM", *["normal scores", "process, rotated"] * few]
+    models = [_OURS, "Gaussian process", "boosting", "xRFM", "BayesPPR"]
+    models += ["normal scores", "process, rotated"] * few
     axes = {"function": _FUNCTIONS, "n_per_d": [n_per_d], "model": [_TOO] if process else models}
     return Sweep(f"engineering-{'process-' * process}{n_per_d}", _engineering_cell, product(**axes),
                  8 if few else 1)

@@ -65,11 +65,11 @@ def _transfer_sweep() -> Sweep:
 def _giant_cosine(k: int, d: int, n: int, seed: int) -> float:
     "Median cosine of 32 neurons with the direction of y = h_k(z_1), after one giant step on n rows."
     gen = generator(seed, "giant")
-    A, z, W = (LazyGaussian(n, d - 1, gen), torch.randn(n, 1, generator=gen),
+    A, z, W = (LazyGaussian(n, d - 1, 32, gen), torch.randn(n, 1, generator=gen),
                torch.nn.functional.normalize(torch.randn(32, d, generator=gen), dim=1))
-    slopes = torch.sin(z @ W[:, :1].T + A.times(W[:, 1:].T) + torch.randn(32, generator=gen))
-    slopes *= Target.parse(f"h{k}(z1)")(z.double()).float()[:, None]
-    gradient = torch.cat([slopes.T @ z, A.times(slopes, turned=True).T], dim=1)
+    slopes = torch.sin(W[:, :1] @ z.T + A.times(W[:, 1:]) + torch.randn(32, 1, generator=gen))
+    slopes *= Target.parse(f"h{k}(z1)")(z.double()).float()
+    gradient = torch.cat([slopes @ z, A.times(slopes, turned=True)], dim=1)
     return alignment(gradient, torch.eye(1, d)).median().item()
 
 # %% ../../nbs/1a_relatives.ipynb #giant-cell

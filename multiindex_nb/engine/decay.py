@@ -94,14 +94,12 @@ def held_losses(rows: Features, readouts: Float[Tensor, "m k"], y, c, loss) -> _
 # %% ../../nbs/45_decay.ipynb #decay-ridge-held
 def _held_ridge(rows: Features, y, c, seed) -> tuple[RidgePath, _HeldOut]:
     "The ridge path of all rows, and the losses on held-out rows of those of the others."
-    path, found = None, []
-    for out in _held_parts(len(y), seed):
-        held = torch.zeros(len(y), dtype=torch.bool).index_fill(0, out, True).to(y.device)
-        fit, whole = ridge_paths(rows, y - c, held, path is None)
-        path = path or whole
+    parts = _held_parts(len(y), seed)
+    paths, found = ridge_paths(rows, y - c, parts), []
+    path = next(paths)
+    for out, fit in zip((part.to(y.device) for part in parts), paths):
         readouts = torch.stack([fit.at(decay) for decay in path.grid()], dim=1)
-        found.append(held_losses(rows.take(out.to(y.device)), readouts, y[out.to(y.device)], c, MSE()))
-    assert path is not None  # there is at least one part
+        found.append(held_losses(rows.take(out), readouts, y[out], c, MSE()))
     return path, sum(found[1:], start=found[0])
 
 # %% ../../nbs/45_decay.ipynb #decay-ridge-scores
@@ -123,7 +121,8 @@ def _many_paths(Phi: Float[Tensor, "k n m"], t: Float[Tensor, "k n"],
     parts = list(zip(Phi.split(sizes, dim=1), t[..., None].split(sizes, dim=1)))
     n = Phi.new_tensor([sum(sizes), *(sum(sizes) - size for size in sizes)])[:, None, None, None]
     G, g = torch.stack([P.mT @ P for P, _ in parts]), torch.stack([P.mT @ u for P, u in parts])
-    without = lambda sums: torch.cat([sums.sum(0)[None], sums.sum(0) - sums])
+    but = lambda sums, k: torch.cat([sums[:k], sums[k + 1 :]]).sum(0)
+    without = lambda sums: torch.stack([but(sums, k) for k in (len(sums), *range(len(sums)))])
     s, Q = torch.linalg.eigh(without(G) / n)
     return s, Q, Q.mT @ without(g) / n
 

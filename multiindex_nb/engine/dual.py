@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+import operator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from .network import TwoLayerNet
@@ -137,39 +139,38 @@ class _Equations:
                          lambda u: Q.T @ u)
 
 # %% ../../nbs/44_dual.ipynb #dual-normal
-def _normal_equations(rows: Features, t: Float[Tensor, "n"], held: Tensor) -> tuple[_Equations, _Equations]:
-    "Equations of the rows where `held` is False and of the others, in one pass."
-    shapes = [(rows.width, rows.width), (rows.width,), ()]
+def _normal_equations(rows: Features, t: Float[Tensor, "n"], part: Int[Tensor, "n"]) -> list[_Equations]:
+    "Equations of the rows of each part 0, 1, ..., in one pass."
+    counts, shapes = torch.bincount(part).tolist(), [(rows.width, rows.width), (rows.width,), ()]
 
-    def add(totals: Totals, Phi: Tensor, t: Tensor, held: Tensor) -> None:
-        for (G, g, power), mine in ((totals[:3], ~held), (totals[3:], held)):
-            part, labels = (Phi, t) if mine.all() else (Phi[mine], t[mine])
-            add_gram(G, part, torch.ones_like(labels))
-            g.add_(part.T @ labels)
-            power.add_(labels @ labels)
+    def add(totals: Totals, Phi: Tensor, t: Tensor, part: Tensor) -> None:
+        for k in part.unique().tolist():
+            some, labels = (Phi, t) if (mine := part == k).all() else (Phi[mine], t[mine])
+            add_gram(totals[3 * k], some, torch.ones_like(labels))
+            totals[3 * k + 1].add_(some.T @ labels)
+            totals[3 * k + 2].add_(labels @ labels)
 
-    sums = rows.sums([t, held], lambda: tuple(rows.zeros(*shape) for shape in 2 * shapes), add)
-    return (_Equations(mirror(sums[0]), sums[1], sums[2], int((~held).sum())),
-            _Equations(mirror(sums[3]), sums[4], sums[5], int(held.sum())))
+    sums = rows.sums([t, part], lambda: tuple(rows.zeros(*shape) for shape in len(counts) * shapes), add)
+    return [_Equations(mirror(G), *rest) for G, *rest in zip(sums[::3], sums[1::3], sums[2::3], counts)]
 
 # %% ../../nbs/44_dual.ipynb #dual-paths
-def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Tensor,
-                whole: bool = True) -> tuple[RidgePath, RidgePath]:
-    """Paths of the rows that are not held out, and of all rows (the first again if not wanted); by the dual
+def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Sequence[Tensor]) -> Iterator[RidgePath]:
+    """The path of all rows, then those of all but each of the parts `held`, sorted row numbers; by the dual
     where there are more features than rows."""
-    whole = whole and bool(held.any())
+    part = torch.full((len(t),), len(held))
+    for k, out in enumerate(held):
+        part[out] = k
+    part = part.to(t.device)
     if len(rows) < rows.width:
-        fit = _dual_path(rows, t, ~held)
-        return fit, _dual_path(rows, t, held | ~held) if whole else fit
-    some, out = _normal_equations(rows, t, held)
-    fit = some.path()
-    return fit, (some + out).path() if whole else fit
+        yield from (_dual_path(rows, t, part != k) for k in range(-1, len(held)))
+        return
+    some = _normal_equations(rows, t, part)
+    yield from (reduce(operator.add, some[:k] + some[k + 1 :]).path() for k in (len(some), *range(len(held))))
 
 # %% ../../nbs/44_dual.ipynb #dual-path
 def ridge_path(Phi: Float[Tensor, "n m"] | Features, t: Float[Tensor, "n"]) -> RidgePath:
     "Every ridge solution for these features and centred labels t."
-    return ridge_paths(as_features(Phi), t.double(),
-                       torch.zeros(len(t), dtype=torch.bool, device=t.device))[0]
+    return next(ridge_paths(as_features(Phi), t.double(), []))
 
 # %% ../../nbs/44_dual.ipynb #x-feature-blocks
 def _feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor, "n k"]]:

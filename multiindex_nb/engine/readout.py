@@ -139,7 +139,7 @@ PENALTY = real(0, 1e300, "holdout", "gcv")
        seed=seed_gate, progress=flag, memory=count(0, 2**62))
 def train_readout(
     net: TwoLayerNet,  # after stage 1; its a, b and c are changed in place
-    # inputs D2, best fresh; a Dask array is read four times, ten where it has fewer than 4000 (for other
+    # inputs D2, best fresh; a Dask array is read four times, seven where it has fewer than 4000 (for other
     # losses at every iteration)
     X: Float[Array, "n d"],
     y: Float[Array, "n"],  # labels
