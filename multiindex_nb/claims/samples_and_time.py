@@ -92,6 +92,17 @@ def stream_matrices(
         yield (total + total.T) / (2 * n)
 
 # %% ../../nbs/12_samples_and_time.ipynb #lazy
+def _outside(V: Float[Tensor, "k columns"], Q: Float[Tensor, "q columns"]) -> Float[Tensor, "k columns"]:
+    """Orthonormal rows, orthogonal to the orthonormal ones of Q, that with them span V; where V has less than
+    k new directions, any."""
+    for again in (False, True, True):  # what is new may be a small part, or rounding
+        part = V @ Q.T
+        V = torch.linalg.qr((V - part @ Q).T)[0].T
+        if again and (not part.numel() or part.abs().max() < 0.01):
+            break
+    return V
+
+
 class LazyGaussian:
     "An n x d matrix of independent N(0, 1) entries, drawn where a product looks at it."
 
@@ -115,15 +126,12 @@ class LazyGaussian:
         "V A^T or V A, drawing what no product has seen yet."
         (Q, Y), k = self.seen[turned], self.count[turned]
         P, Z = (kept[: self.count[not turned]] for kept in self.seen[not turned])
-        known, q = V @ Q[:k].T, V[: V.shape[1] - k]  # no more than there are new directions
-        q = torch.linalg.qr((q - known[: len(q)] @ Q[:k]).T)[0].T
-        # what is new may be a small part, and single precision needs it twice
-        q = torch.linalg.qr(q.addmm_(q @ Q[:k].T, Q[:k], alpha=-1).T)[0].T
+        q = _outside(V[: V.shape[1] - k], Q[:k])  # no more than there are new directions
         new = slice(k, k + len(q))
         Q[new], self.count[turned] = q, new.stop
         Y[new] = torch.randn(Y.shape[1], len(q), generator=self.gen, dtype=Y.dtype).T
         Y[new].addmm_(q @ Z.T - Y[new] @ P.T, P)
-        return torch.cat([known, V @ q.T], dim=1) @ Y[: new.stop]
+        return (V @ Q[: new.stop].T) @ Y[: new.stop]
 
 # %% ../../nbs/12_samples_and_time.ipynb #lazy-steps
 def lazy_steps(
