@@ -91,7 +91,7 @@ def stream_matrices(
         done = n
         yield (total + total.T) / (2 * n)
 
-# %% ../../nbs/12_samples_and_time.ipynb #lazy
+# %% ../../nbs/12_samples_and_time.ipynb #lazy-outside
 def _outside(V: Float[Tensor, "k columns"], Q: Float[Tensor, "q columns"]) -> Float[Tensor, "k columns"]:
     """Orthonormal rows, orthogonal to the orthonormal ones of Q, that with them span V; where V has less than
     k new directions, any."""
@@ -102,7 +102,7 @@ def _outside(V: Float[Tensor, "k columns"], Q: Float[Tensor, "q columns"]) -> Fl
             break
     return V
 
-
+# %% ../../nbs/12_samples_and_time.ipynb #lazy
 class LazyGaussian:
     "An n x d matrix of independent N(0, 1) entries, drawn where a product looks at it."
 
