@@ -264,7 +264,7 @@ def _c12_sweep(scale: str) -> Sweep:
     judged = [side for c in _contrasts() for side in (c.better, c.worse)]
     size = {"d": 32, "n_per_d": 100, "width": 64} if small else {"d": 100, "n_per_d": 100, "width": 128}
     points = dict.fromkeys(judged if small else [*judged, *_full_cases()])
-    return Sweep(f"C12-{scale}", _c12_cell, tuple({**dict(zip(_CASE, p)), **size} for p in points), 12
+    return Sweep(f"C12-{scale}", _c12_cell, tuple({**dict(zip(_CASE, p)), **size} for p in points), 20
                  if small else 24)
 
 # %% ../../nbs/18_outside_theory.ipynb #e7abbbd5
