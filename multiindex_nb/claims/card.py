@@ -19,7 +19,7 @@ from ..engine.network import alignment, symmetric_init
 from ..engine.power_iteration import auto_lr, auto_steps, train_first_layer
 from ..engine.readout import train_readout
 from ..engine.recovery import ACCURATE, recovered_subspace, subspace_error
-from .start_step_split import c09_cell, draw_problem
+from .start_step_split import C09_SIZES, c09_cell, draw_problem
 from ..sweeps import (Claim, Interval, Sweep, Verdict, bounded, decide, median_interval,
                                   paired, paired_interval, panels, plot_band, product, redraw, sign_test,
                                   significant, trade_names, values)
@@ -175,8 +175,7 @@ _E3_LRS, _E3_STEPS = ("0.05", "0.1", "0.2", "0.5"), (1, 2, 3, 4, 6, 8, 32, 128)
 
 def _e3_sweep(scale: str) -> Sweep:
     "The card's step sizes and the automatic one, in C9's store, and a few of them on seeds from 100."
-    small = scale == "small"
-    size = dict(d=[50], n_per_d=[30 if small else 60])
+    small, size = scale == "small", C09_SIZES[scale]
     lrs, steps = (("0.05", "0.5", "auto"), (1, 2, 32)) if small else ((*_E3_LRS, "auto"), _E3_STEPS)
     fresh = product(lr=("auto",), decay=("1/lr",), steps=(auto_steps(50),), **size, fresh=(100,)) + product(
         lr=lrs[-2:-1] if small else ("0.1", "0.2"), decay=("0",), steps=steps[-1:], **size, fresh=(100,))

@@ -21,7 +21,7 @@ from ..sweeps import (Claim, Sweep, Verdict, bounded, decide, median_interval, p
 from ..problem.targets import Target, generator, random_subspace, sample
 
 # %% auto #0
-__all__ = ['CLAIMS', 'draw_problem', 'c09_cell']
+__all__ = ['C09_SIZES', 'CLAIMS', 'draw_problem', 'c09_cell']
 
 # %% ../../nbs/15_start_step_split.ipynb #008a7b08
 def draw_problem(
@@ -131,14 +131,16 @@ def c09_cell(lr: str, decay: str, steps: int, d: int, n_per_d: int, seed: int, f
             "norm": history.norm[-1].item()}
 
 # %% ../../nbs/15_start_step_split.ipynb #c9-sweep
+C09_SIZES = {"small": dict(d=[50], n_per_d=[30]), "full": dict(d=[50], n_per_d=[60])}
+
+
 def _c09_sweep(scale: str) -> Sweep:
     "Steps sizes, decays and numbers of steps."
     small = scale == "small"
     lrs, steps = (("0.05", "0.5", "auto"),
                   (1, 2, 32)) if small else (("0.05", "0.1", "0.2", "0.5", "auto"), (1, 2, 3, 8, 32, 128))
     return Sweep(f"C9-{scale}", c09_cell,
-                 product(lr=lrs, decay=("0", "1/lr"), steps=steps, d=[50], n_per_d=[30 if small else 60]),
-                 12 if small else 16)
+                 product(lr=lrs, decay=("0", "1/lr"), steps=steps, **C09_SIZES[scale]), 12 if small else 16)
 
 # %% ../../nbs/15_start_step_split.ipynb #43cc71b5
 def _c09_judge(rows: list[dict]) -> Verdict:
