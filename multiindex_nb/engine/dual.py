@@ -162,7 +162,8 @@ def ridge_paths(rows: Features, t: Float[Tensor, "n"], held: Sequence[Tensor]) -
         part[out] = k
     part = part.to(t.device)
     if len(rows) < rows.width:
-        yield from (_dual_path(rows, t, part != k) for k in range(-1, len(held)))
+        K = _products(rows)
+        yield from (_dual_path(rows, t, K, part != k) for k in range(-1, len(held)))
         return
     some = _normal_equations(rows, t, part)
     yield from (reduce(operator.add, some[:k] + some[k + 1 :]).path() for k in (len(some), *range(len(held))))
@@ -184,10 +185,15 @@ def _feature_blocks(rows: Features, block: int = 4096) -> Iterator[Float[Tensor,
         yield net.activation.value(X @ W.T + b).double()
 
 # %% ../../nbs/44_dual.ipynb #60adc0ee
-def _dual_path(rows: Features, t: Float[Tensor, "n"], used: Tensor) -> RidgePath:
-    "The path of the rows where `used` is True, from their n x n matrix K."
+def _products(rows: Features) -> Float[Tensor, "n n"]:
+    "Phi Phi^T."
+    return sum((Phi @ Phi.T for Phi in _feature_blocks(rows)), start=rows.zeros(len(rows), len(rows)))
+
+
+def _dual_path(rows: Features, t: Float[Tensor, "n"], K: Float[Tensor, "n n"], used: Tensor) -> RidgePath:
+    "The path of the rows where `used` is True, from the products K of all."
     n, t = int(used.sum()), t[used]
-    s, V = torch.linalg.eigh(sum(Phi[used] @ Phi[used].T for Phi in _feature_blocks(rows)) / n)
+    s, V = torch.linalg.eigh(K[used][:, used] / n)
     root = s.clamp(min=1e-300).sqrt()
 
     def lift(v: Tensor) -> Tensor:
