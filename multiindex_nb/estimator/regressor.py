@@ -50,11 +50,11 @@ PAIRS = {1: 16, 2: 32, 3: 48}  # cosines, and as many sines, for r indices; 64 f
 _START = (-0.7, -3.0, -0.7)
 
 
-def _frequencies(r: int) -> Float[np.ndarray, "m r"]:
+def _frequencies(r: int, m: int | None = None) -> Float[np.ndarray, "m r"]:
     "m frequencies that stand for N(0, I_r): a Sobol sequence, so that nothing depends on luck."
     from scipy.stats import norm, qmc
 
-    m = PAIRS.get(r, 64)
+    m = m or PAIRS.get(r, 64)
     u = qmc.Sobol(r, seed=0).random_base2(math.ceil(math.log2(m)))[:m]
     return norm.ppf(u.clip(1e-6, 1 - 1e-6))
 
@@ -97,7 +97,7 @@ def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[n
     (n, d), r, root = X.shape, W.shape[1], np.sqrt(w)
     B, h = p[:-3].reshape(r, d), p[-3:]
     table, y, v = _wave_table(X @ B.T, W, h), root * y, math.exp(h[2])
-    Psi = (table.T * root).T
+    Psi = (table.T * root).T if isinstance(w, np.ndarray) else table
     found = _posterior(Psi, y, v)
     if found is None:
         return 1e10, np.zeros_like(p)
@@ -105,8 +105,9 @@ def _evidence(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[n
     q, e = len(a), y - Psi @ a
     value = 0.5 * ((y @ y - a @ (Psi.T @ y)) / v + 2 * np.log(np.diag(L)).sum() + (n - q) * h[2])
     inverse = lapack.dpotri(L, lower=1)[0]  # its lower triangle
-    D = blas.dsymm(1.0, inverse, Psi.T, lower=1).T - np.outer(e / v, a)  # dE / dPsi
-    own = [0.5 * np.vdot(D[:, part], Psi[:, part]) for part in (slice(1 + r, q), slice(1, 1 + r))]
+    # dE / dPsi, by columns as Psi is
+    D = blas.dger(-1 / v, e, a, a=blas.dsymm(1.0, inverse, Psi, side=1, lower=1), overwrite_a=1)
+    own = [0.5 * np.vdot(D.T[part], Psi.T[part]) for part in (slice(1 + r, q), slice(1, 1 + r))]
     dB = (_in_indices(D, table, W, h).T * root) @ X
     return value, np.array([*dB.ravel(), *own, 0.5 * (n - q + v * np.trace(inverse) - e @ e / v)])
 
@@ -131,6 +132,7 @@ class Waves:
     W: Float[np.ndarray, "m r"]  # frequencies
     a: Float[np.ndarray, "q"]  # coefficients
     score: float  # formula (4), smaller is better
+    weakest: float = math.inf  # n lambda / d v of the direction along which f changes least
 
     def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
         return _wave_table(Z, self.W, self.h) @ self.a
@@ -151,7 +153,9 @@ def _settle(found: tuple[float, np.ndarray, np.ndarray], X, y, W, w=1.0) -> Wave
     f = Waves(B, h, W, solved[1], math.inf)
     S, R = (slopes(f, X @ B.T).T * root).T, np.linalg.qr(B.T)[1]
     gain = np.linalg.eigvalsh(R @ (S.T @ S / n) @ R.T).clip(min=0)
-    return replace(f, score=value + 0.5 * (d - (r - 1) / 2) * np.log1p(math.e * n * gain / (d * v)).sum())
+    ratio = n * gain / (d * v)
+    return replace(f, score=value + 0.5 * (d - (r - 1) / 2) * np.log1p(math.e * ratio).sum(),
+                   weakest=float(ratio.min()))
 
 
 def _score_of(found: tuple[float, np.ndarray, np.ndarray], X, y, W, w=1.0) -> float:
@@ -243,14 +247,19 @@ def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng, w
     return first + _halving(X, y, A, informed_span(X, y, A, first, rng, w=w), count, rng, w=w)
 
 # %% ../../nbs/24_regressor.ipynb #24onemore
+def _left_over(X, y, f: Waves, w=1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    "What f leaves over, times one and its indices; inputs without what lies in the plane; the plane."
+    V = rows_of(f.B)
+    Z, e = X @ V.T, w * (y - f(X @ f.B.T))
+    return np.stack([e, *(Z.T * e)]), X - Z @ V, V
+
+
 def _one_more(X, y, f: Waves, w=1.0) -> list[np.ndarray]:
     """The plane of f with one more direction, from what f leaves over: averages of first order, given the
     indices, and of second."""
-    V = rows_of(f.B)
-    Z, e = X @ V.T, w * (y - f(X @ f.B.T))
-    P = X - Z @ V
-    first = np.linalg.svd(np.stack([e, *(Z.T * e)]) @ P, full_matrices=False)[2][:1]
-    values, Q = np.linalg.eigh((P.T * e) @ P)
+    E, P, V = _left_over(X, y, f, w)
+    first = np.linalg.svd(E @ P, full_matrices=False)[2][:1]
+    values, Q = np.linalg.eigh((P.T * E[0]) @ P)
     return [np.concatenate([V, u]) for u in (first, Q[:, abs(values).argmax()][None])]
 
 
@@ -260,6 +269,7 @@ def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
 
 # %% ../../nbs/24_regressor.ipynb #24plane
 FEW, MOST, _KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
+SMALL = 300  # rows up to which (5) is descended
 
 
 def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
@@ -614,6 +624,7 @@ def choose_steps(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int, s: Sett
 # %% ../../nbs/24_regressor.ipynb #24rank
 # noise below which a polynomial may be exact, and above which a pair of directions may be hidden
 _QUIET, _LOUD = 0.05, 0.3
+_KNOWN = 3.0  # n lambda / d v, the squared cotangent of thirty degrees
 
 
 def _quickly(X, y, r: int, seed: int, count: int = 0, only: Sequence[np.ndarray] = (), w=1.0) -> Waves:
@@ -623,8 +634,8 @@ def _quickly(X, y, r: int, seed: int, count: int = 0, only: Sequence[np.ndarray]
 
 
 def _climb_on(f: Waves, X, y, w=1.0) -> Waves:
-    "f, from where it stands to seven digits of E."
-    return _settle(_climb(f.B, f.h, X, y, f.W, 200, 1e-7, w=w), X, y, f.W, w) or f
+    "f, from where it stands to five digits of E."
+    return _settle(_climb(f.B, f.h, X, y, f.W, 200, 1e-5, w=w), X, y, f.W, w) or f
 
 # %% ../../nbs/24_regressor.ipynb #24fall
 def _fall(n: int, least: float) -> float:
@@ -633,21 +644,31 @@ def _fall(n: int, least: float) -> float:
 
 
 def _simplest(found: Sequence[Waves], n: int) -> Waves:
-    "The first whose score is within `_fall` of the best."
-    least = min(f.score for f in found)
-    return next(f for f in found if f.score <= least + _fall(n, least))
+    "The first whose score is within `_fall` of the best, among the first of all and those that are known."
+    known = [f for f in found if f is found[0] or f.weakest > _KNOWN]
+    least = min(f.score for f in known)
+    return next(f for f in known if f.score <= least + _fall(n, least))
 
 
 def _is_loud(f: Waves) -> bool:
     "Whether much is left over."
     return math.exp(f.h[2]) > _LOUD
 
+# %% ../../nbs/24_regressor.ipynb #24shows
+def _shows(X, y, f: Waves, seed: int, w=1.0) -> bool:
+    "Whether either average of what f leaves over is larger than in 39 shuffles of the rows."
+    (E, P, _), rng = _left_over(X, y, f, w), np.random.default_rng(seed)
+    sizes = lambda E: (np.linalg.norm(E @ P, 2), abs(np.linalg.eigvalsh((P.T * E[0]) @ P)).max())
+    return bool((sizes(E) > np.max([sizes(rng.permutation(E, axis=1)) for _ in range(39)], axis=0)).any())
+
 # %% ../../nbs/24_regressor.ipynb #24look
-def _with_look(X, y, f: Waves, seed: int, w=1.0) -> tuple[Waves, Waves | None, bool]:
-    "f, the cheap test of one direction more, and whether f may be wrong or not all."
+def _with_look(X, y, f: Waves, seed: int, w=1.0, shown: bool = False) -> tuple[Waves, Waves | None, bool]:
+    """f, the cheap test of one direction more (if `shown` and f is not loud, only where `_shows`); whether
+    f may be wrong or not all."""
     r, (n, d) = len(f.B), X.shape
-    more = _quickly(X, y, r + 1, seed, only=_one_more(X, y, f, w), w=w) if r < d else None
-    return f, more, _is_loud(f) or (more is not None and f.score - more.score > _fall(n, more.score))
+    look = r < d and (not shown or _is_loud(f) or _shows(X, y, f, seed, w))
+    more = _quickly(X, y, r + 1, seed, only=_one_more(X, y, f, w), w=w) if look else None
+    return f, more, _is_loud(f) or (more is not None and _simplest([f, more], n) is more)
 
 
 def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
@@ -660,14 +681,14 @@ def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
     return found if found.score < f.score - 1 else f
 
 # %% ../../nbs/24_regressor.ipynb #24choice
-@one_thread
-def choose_rank(X, y, s: Search, w=1.0) -> tuple[Waves, Model | None]:
-    "The rank with the best score, as far as the test of one direction more goes; a polynomial if certified."
+def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Waves, Model | None]:
+    """The rank with the best score, as far as the test of one direction more goes, from one index on or from
+    `begin`; a polynomial if certified."""
     (n, d), count, found = X.shape, 40 * s.rounds, []
-    f = best = _quickly(X, y, 1, s.seed, count // 2, w=w)
+    f = best = _climb_on(begin, X, y, w) if begin else _quickly(X, y, 1, s.seed, count // 2, w=w)
     while True:
         r = len(f.B)
-        f, more, unsaid = _with_look(X, y, f, s.seed, w=w)
+        f, more, unsaid = _with_look(X, y, f, s.seed, w, begin is not None)
         if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count, w=w)) is not f:
             f, more, unsaid = _with_look(X, y, better, s.seed, w=w)
         found.append(f)
@@ -680,6 +701,27 @@ def choose_rank(X, y, s: Search, w=1.0) -> tuple[Waves, Model | None]:
         if more is None or last or not unsaid:
             return _climb_on(best, X, y, w=w), None
         f = min(more, _quickly(X, y, r + 1, s.seed, w=w), key=lambda one: one.score)
+
+# %% ../../nbs/24_regressor.ipynb #24some
+@one_thread
+def choose_rank(X, y, s: Search, w=1.0) -> tuple[Waves, Model | None]:
+    "The plane and rank with the best score, of many rows first on a sample; a polynomial if certified."
+    n, d = X.shape
+    few = max(FEW, 20 * d)
+    if n <= few:
+        return _go_through(X, y, s, w)
+    part = np.random.default_rng(s.seed).permutation(n)[:few]
+    return _go_through(X, y, s, w, _go_through(X[part], y[part], s, weights_of(w, part))[0])
+
+# %% ../../nbs/24_regressor.ipynb #24waves
+def _with_more_waves(X, y, f: Waves, w=1.0) -> Waves:
+    "f with twice the frequencies, and again, up to 128, as long as ten steps from there lower (4) clearly."
+    W, n = _frequencies(len(f.B), 2 * len(f.W)), len(y)
+    if len(W) > 128 or n <= max(SMALL, 5 * len(W)):
+        return f
+    more = _settle(_climb(f.B, f.h, X, y, W, 10, w=w), X, y, W, w)
+    clear = more and f.score - more.score > _fall(n, more.score)
+    return _with_more_waves(X, y, more, w) if clear else f
 
 # %% ../../nbs/24_regressor.ipynb #24cv
 def _fit_kinds(X, y, f: Waves, polynomial: Model, w=1.0, process: Callable | None = None) -> dict[str, Model]:
@@ -694,7 +736,7 @@ def _fit_fold(X, y, again: Callable, seed: int, degree: int, w=1.0,
     "Every kind on the plane that `again` finds; the constant alone for constant labels."
     if y.min() == y.max():
         return {"constant": _fit_constant(X, y, w)}
-    f = again(X, y, seed, w=w)
+    f = _with_more_waves(X, y, again(X, y, seed, w=w), w)
     return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree, w=w)[1], w, process)
 
 # %% ../../nbs/24_regressor.ipynb #24unseen-1
@@ -758,9 +800,6 @@ def _is_sure(X, y, f: Waves, w=1.0) -> bool:
     return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20, w=w), X, t, f.W, w=w) > _SURE
 
 # %% ../../nbs/24_regressor.ipynb #sharpen-code
-SMALL = 300  # rows up to which (5) is descended
-
-
 def _has_few(n: int, r: int) -> bool:
     "Whether to descend (5): few rows, one or two indices."
     return n <= SMALL and r <= 2
@@ -820,11 +859,12 @@ def fit_function(X, y, f: Waves, s: Settings, told: bool,
                  process: Callable | None = None) -> tuple[Model, dict[str, float]]:
     """The kind that cross-validation prefers, fitted on all rows, and the error of each kind; `again` finds
     the plane of a fold, `process` fits one more kind."""
-    V = rows_of(f.B)
-    exact = _best_polynomial(X, y, V, w=w)
+    exact = _best_polynomial(X, y, rows_of(f.B), w=w)
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
+    f = _with_more_waves(X, y, f, w)
+    V = rows_of(f.B)
     again = again or _again(X, y, f, exact.plane, s, told, w=w)
     unseen = _cross_validate(X, y, again, s.seed, exact.degree, w, process)
     kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98, w=w)
@@ -992,8 +1032,8 @@ def _one_step(X, y, model: Model, w: Float[Tensor, "n"]) -> Float[Tensor, "r d"]
 # %% ../../nbs/24_regressor.ipynb #24allrows
 def fit_all_rows(X, y, model: Model, s: Settings, steps: int,
                  w: Float[Tensor, "n"]) -> tuple[Model, dict[str, float]]:
-    """The sample's plane, the same after one step on all rows, and that of stage 1, each with a new function;
-    the best by cross-validation, and its table."""
+    """The best, by (4) on other rows, of the sample's plane, the same after one step on all rows, and that of
+    stage 1; with a new function, and its table."""
     r = len(model.subspace)
     net = _first_layer(X, y, s.groups, steps, s.width, s.seed)
     planes = [model.subspace, _one_step(X, y, model, w), recovered_subspace(net.W, r)]
@@ -1002,10 +1042,11 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int,
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
     t, s, own = y[few].numpy(), replace(s, units=None), weights_of(w.numpy(), few.numpy())
-    found = [fit_function(part, t, find_plane(part, t, r, s.seed, 0, w=own), s, True, w=own)
-             for part in parts]
-    k = min(range(3), key=lambda k: min(found[k][1].values()))
-    inner, table = found[k]
+    found = [_quickly(part, t, r, s.seed, w=own) for part in parts]
+    k = min(range(3), key=lambda k: found[k].score)
+    f = _climb_on(found[k], parts[k], t, own)
+    again = lambda X, y, seed, w=1.0: _climb_on(f, X, y, w)  # no plane is in doubt
+    inner, table = fit_function(parts[k], t, f, s, True, again, own)
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
 
 # %% ../../nbs/24_regressor.ipynb #24rest
