@@ -399,7 +399,8 @@ def spot_check(
     for key, settings, number in chosen:
         for metric, value in measure(sweep, settings, number).items():
             gaps.setdefault(metric, []).append(relative_gaps(rows[key].get(metric), value, floor))
-    moved = {k: round(float(np.median(np.concatenate(v))), 4) for k, v in gaps.items() if k not in unlike}
+    found = {k: np.concatenate(v) for k, v in gaps.items() if k not in unlike}
+    moved = {k: round(float(np.median(v)), 4) for k, v in found.items() if v.size}  # a list may be empty
     if moved := {k: v for k, v in moved.items() if v > tolerance}:
         cells = [(settings, number) for _, settings, number in chosen]
         raise ValueError(

@@ -30,7 +30,7 @@ from ..engine.recovery import NoOutlierWarning
 from multiindex_nb.estimator.regressor import (
     MOST, FallbackWarning, Model, OnIndices, Search, Waves, anew, blamed, bounded, chance, checked_inputs,
     choose_rank, counted, find_plane, fit_both, in_white, moments, sample_rows, seed_of, set_model, slopes,
-    weights_of, whole_table)
+    tried, weights_of, whole_table)
 from ..gate import Array, Shared, at_once, undisturbed, warn
 from ..problem.rows import check_paired, in_memory, is_lazy
 
@@ -255,9 +255,10 @@ class _Classes(ClassifierMixin, OnIndices):
         level: float = 0.01,  # chance that unrelated classes are not called so
         rounds: int = 2,  # of the search for two or three directions, forty random planes each
         random_state: int | np.random.RandomState | None = None,  # seed of everything drawn
+        verbose: bool | None = None,  # a line with what is being tried; None shows it in a terminal only
     ):
         self.n_indices, self.whiten, self.level = n_indices, whiten, level
-        self.rounds, self.random_state = rounds, random_state
+        self.rounds, self.random_state, self.verbose = rounds, random_state, verbose
 
     @undisturbed
     def predict_proba(self, X: Float[Array, "n d"]) -> Float[np.ndarray, "n k"]:
@@ -314,8 +315,8 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
         X, y, w = counted(X, y, sample_weight)
         self.classes_, codes = _codes(y)
         rows = whole_table(self, X, codes)[0]
-        s = Search(self.rounds, self.level, seed_of(self))
-        with _ROUGH:
+        with _ROUGH, tried(self.verbose) as say:
+            s = Search(self.rounds, self.level, seed_of(self), say=say)
             found, self.held_out_ = fit_classes(rows.numpy(), codes, s, None if self.n_indices == "auto"
                                                 else self.n_indices, _columns(self.whitening_),
                                                 1.0 if w is None else w)

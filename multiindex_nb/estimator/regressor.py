@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -39,9 +39,9 @@ from ..problem.targets import Target, generator, random_subspace, sample
 __all__ = ['PAIRS', 'FEW', 'MOST', 'SMALL', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED',
            'unrelated_sweep', 'Waves', 'slopes', 'weights_of', 'moments', 'leading', 'starts', 'rows_of', 'find_plane',
            'Model', 'bounded', 'Search', 'Settings', 'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance',
-           'anew', 'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'sample_rows', 'fit_all_rows',
-           'in_order', 'look_deeper', 'in_white', 'set_model', 'off_graph', 'counted', 'seed_of', 'blamed',
-           'checked_inputs', 'whole_table', 'FallbackWarning', 'fit_both', 'OnIndices', 'MultiIndexRegressor',
+           'anew', 'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'tried', 'sample_rows',
+           'fit_all_rows', 'in_order', 'look_deeper', 'in_white', 'set_model', 'off_graph', 'counted', 'seed_of',
+           'blamed', 'checked_inputs', 'whole_table', 'FallbackWarning', 'fit_both', 'OnIndices', 'MultiIndexRegressor',
            'measured']
 
 # %% ../../nbs/24_regressor.ipynb #24wavetable
@@ -562,6 +562,10 @@ def _first_layer(X, y: Float[Tensor, "n"], groups: Sequence[_Group], steps: int,
     return TwoLayerNet(W, a, b)
 
 # %% ../../nbs/24_regressor.ipynb #37752b30
+def _in_silence(what: str) -> None:
+    "Say nothing."
+
+
 @dataclass(frozen=True)
 class Search:
     "What every search for a plane is told."
@@ -569,6 +573,7 @@ class Search:
     rounds: int  # of search for the plane
     level: float  # chance that unrelated data are not called so
     seed: int  # of everything drawn
+    say: Callable[[str], None] = field(default=_in_silence, kw_only=True, repr=False)  # what is being tried
 
 
 @dataclass(frozen=True)
@@ -688,6 +693,7 @@ def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Wav
     f = best = _climb_on(begin, X, y, w) if begin else _quickly(X, y, 1, s.seed, count // 2, w=w)
     while True:
         r = len(f.B)
+        s.say(f"{r} indices, {n} rows")
         f, more, unsaid = _with_look(X, y, f, s.seed, w, begin is not None)
         if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count, w=w)) is not f:
             f, more, unsaid = _with_look(X, y, better, s.seed, w=w)
@@ -720,8 +726,9 @@ def _with_more_waves(X, y, f: Waves, w=1.0) -> Waves:
     if len(W) > 128 or n <= max(SMALL, 5 * len(W)):
         return f
     more = _settle(_climb(f.B, f.h, X, y, W, 10, w=w), X, y, W, w)
-    clear = more and f.score - more.score > _fall(n, more.score)
-    return _with_more_waves(X, y, more, w) if clear else f
+    if more is None or f.score - more.score <= _fall(n, more.score):
+        return f
+    return _with_more_waves(X, y, more, w)
 
 # %% ../../nbs/24_regressor.ipynb #24cv
 def _fit_kinds(X, y, f: Waves, polynomial: Model, w=1.0, process: Callable | None = None) -> dict[str, Model]:
@@ -740,20 +747,21 @@ def _fit_fold(X, y, again: Callable, seed: int, degree: int, w=1.0,
     return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree, w=w)[1], w, process)
 
 # %% ../../nbs/24_regressor.ipynb #24unseen-1
-def _cross_validate(X, y, again: Callable, seed: int, degree: int, w=1.0,
+def _cross_validate(X, y, again: Callable, s: Search, degree: int, w=1.0,
                     process: Callable | None = None) -> dict[str, Float[np.ndarray, "n"]]:
     "Predictions of each kind for rows that it was not fitted on, in three to five folds."
     n = len(y)
-    k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(seed).permutation(n)
+    k, rows = min(5 if n <= 1000 else 3, n // 2), np.random.default_rng(s.seed).permutation(n)
     kinds = ("constant", "linear", "ridge functions", "polynomial", *[_PROCESS] * bool(process))
     unseen = {kind: np.zeros(n) for kind in kinds}
     for i in range(k):
+        s.say(f"fold {i + 1} of {k}")
         held, train = rows[i::k], np.setdiff1d(rows, rows[i::k])
         own = weights_of(w, train)
         mean, spread = moments(y[train], own)
         spread = spread or 1.0
         t = (y[train] - mean) / spread
-        models = _fit_fold(X[train], t, again, seed + 1 + i, degree, own, process)
+        models = _fit_fold(X[train], t, again, s.seed + 1 + i, degree, own, process)
         for kind, f in unseen.items():
             f[held] = mean + spread * models.get(kind, models["constant"]).predict(
                 torch.from_numpy(X[held])).numpy()
@@ -818,6 +826,7 @@ def _sharpen(X, y, found: Sequence[Waves], units: Float[np.ndarray, "d d"] | Non
 
 def _told_plane(X, y, r: int, s: Settings, w=1.0) -> Waves:
     "The plane for a given rank; where rows are few, also sought in the columns' own units, and sharpened."
+    s.say(f"{r} indices, {len(y)} rows")
     found = [find_plane(X, y, r, s.seed, 40 * s.rounds, w=w)]
     if not _has_few(len(y), r):
         return found[0]
@@ -866,7 +875,7 @@ def fit_function(X, y, f: Waves, s: Settings, told: bool,
     f = _with_more_waves(X, y, f, w)
     V = rows_of(f.B)
     again = again or _again(X, y, f, exact.plane, s, told, w=w)
-    unseen = _cross_validate(X, y, again, s.seed, exact.degree, w, process)
+    unseen = _cross_validate(X, y, again, s, exact.degree, w, process)
     kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98, w=w)
     models = _fit_kinds(X, y, f, exact, w, process)
     model = models[kind if odds <= s.level else "constant"]
@@ -919,6 +928,7 @@ def in_scores(model: object, X):
 
 # %% ../../nbs/24_regressor.ipynb #24imports
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
@@ -929,10 +939,11 @@ from sklearn.metrics import r2_score
 from sklearn.utils import (
     _safe_indexing, check_array, check_consistent_length, check_random_state, column_or_1d)
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
+from tqdm import tqdm
 
-from multiindex_nb.gate import (
-    MANY, Array, as_tensor, at_once, check_int, check_kept, count, either, flag, muted, real, tensor,
-    undisturbed, warn)
+from ..gate import (
+    MANY, Array, as_tensor, at_once, check_int, check_kept, count, either, flag, muted, or_none, real,
+    tensor, undisturbed, warn)
 from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
                                         check_paired, in_double, take_rows)
 
@@ -942,7 +953,7 @@ _SETTINGS = {
     else as_loss(value, name), "steps": count(1, 10_000, "auto", "rule", "holdout"),
     "width": count(2, 10**6), "refine": flag, "whiten": either(flag, "auto", "gauss", "best"),
     "level": real(0, 1, strict=True), "rounds": count(0, 1000),
-    "memory": count(1, 2**62), "process": flag,
+    "memory": count(1, 2**62), "process": flag, "verbose": or_none(flag),
 }
 
 
@@ -981,6 +992,14 @@ def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False,
         f"{found} at level {advice.level:g} in n = {n} rows of d = {advice.d} columns: tried {tried}; the "
         f"strongest was {near.loss} at "
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
+
+# %% ../../nbs/24_regressor.ipynb #24tried
+@contextmanager
+def tried(verbose: bool | None) -> Iterator[Callable[[str], None]]:
+    "What shows a word of what is tried and the time that has passed; for None in a terminal only."
+    hide, begin = None if verbose is None else not verbose, time.monotonic()
+    with tqdm(bar_format="fit: {desc} [{elapsed}]", disable=hide, delay=2, leave=False) as bar:
+        yield lambda what: bar.set_description_str(what, refresh=time.monotonic() - begin > 2)
 
 # %% ../../nbs/24_regressor.ipynb #24sample
 def sample_rows(n: int, most: int, seed: int) -> Tensor:
@@ -1035,6 +1054,7 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int,
     """The best, by (4) on other rows, of the sample's plane, the same after one step on all rows, and that of
     stage 1; with a new function, and its table."""
     r = len(model.subspace)
+    s.say(f"all {len(y)} rows")
     net = _first_layer(X, y, s.groups, steps, s.width, s.seed)
     planes = [model.subspace, _one_step(X, y, model, w), recovered_subspace(net.W, r)]
     few = sample_rows(len(y), MOST, s.seed + 1)  # others than those of the sample
@@ -1083,6 +1103,7 @@ def look_deeper(
     w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows, of mean one
 ) -> tuple[ThirdOrder, Model | None, dict[str, float]]:  # what was seen, a model that predicts, its table
     "Third order, and a function on what it shows if that predicts rows not seen."
+    s.say("third order")
     seen = third_order_directions(X, y, level=min(max(s.level, 1e-4), 0.5), seed=s.seed)
     V = seen.directions.numpy()
     if not len(V) or r not in (None, len(V)):
@@ -1285,16 +1306,17 @@ def _any_table(model: BaseEstimator, X, y) -> tuple:
 
 # %% ../../nbs/24_regressor.ipynb #24choose
 def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
-                w: Float[Tensor, "n"]) -> Settings:
+                w: Float[Tensor, "n"], say: Callable[[str], None]) -> Settings:
     "Advice, settings, models, attributes; white inputs, standardised labels."
     seed = seed_of(model)
+    say("what each loss sees")
     advice, told = advise_loss(X, y, model.level, seed=seed), model.n_indices != "auto"
     loss = advice.loss if model.loss == "auto" else in_units_of(as_loss(model.loss), 1 / model.y_scale_)
     groups = tuple((labels, as_loss(name), order)
                    for labels, name, order in advice.groups) if model.loss == "auto" else ()
     s = Settings(model.rounds, model.level, seed, advice, groups or (("y", loss, 2),), model.steps,
                  model.width, _own_units(model, X) if model.process or len(X) <= SMALL else None,
-                 model.process)
+                 model.process, say=say)
     r = model.n_indices if told else max(1, advice.rank)
     model.steps_, model.held_out_, model.third_order_ = choose_steps(X, y, r, s), {}, None
     if model.refine:
@@ -1428,8 +1450,9 @@ class _Parameters(BaseEstimator):
         # True: a Gaussian process of all columns is tried too, and taken if it predicts rows not seen better;
         # up to 1000 rows
         process: bool = False,
+        verbose: bool | None = None,  # a line with what is being tried; None shows it in a terminal only
     ):
-        self.memory, self.process = memory, process
+        self.memory, self.process, self.verbose = memory, process, verbose
         self.n_indices, self.loss, self.steps, self.width, self.refine = n_indices, loss, steps, width, refine
         self.whiten, self.level, self.rounds, self.random_state = whiten, level, rounds, random_state
 
@@ -1463,8 +1486,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         X, y, w = counted(X, y, sample_weight)
         rows, labels, part, few = _any_table(self, X, y)
         labels = _standardised(self, labels, w := _row_weights(self, w, len(labels)))
-        with muted(FewSamplesWarning, NotWhiteWarning):
-            _use_all_rows(self, rows, labels, part, _choose_all(self, part, labels[few], w[few]), w)
+        with muted(FewSamplesWarning, NotWhiteWarning), tried(self.verbose) as say:
+            _use_all_rows(self, rows, labels, part, _choose_all(self, part, labels[few], w[few], say), w)
         return _warn_of(self, len(labels))
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
