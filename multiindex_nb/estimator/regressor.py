@@ -693,7 +693,7 @@ def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Wav
     f = best = _climb_on(begin, X, y, w) if begin else _quickly(X, y, 1, s.seed, count // 2, w=w)
     while True:
         r = len(f.B)
-        s.say(f"{r} indices, {n} rows")
+        s.say(f"r = {r}, {n} rows")
         f, more, unsaid = _with_look(X, y, f, s.seed, w, begin is not None)
         if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count, w=w)) is not f:
             f, more, unsaid = _with_look(X, y, better, s.seed, w=w)
@@ -826,7 +826,7 @@ def _sharpen(X, y, found: Sequence[Waves], units: Float[np.ndarray, "d d"] | Non
 
 def _told_plane(X, y, r: int, s: Settings, w=1.0) -> Waves:
     "The plane for a given rank; where rows are few, also sought in the columns' own units, and sharpened."
-    s.say(f"{r} indices, {len(y)} rows")
+    s.say(f"r = {r}, {len(y)} rows")
     found = [find_plane(X, y, r, s.seed, 40 * s.rounds, w=w)]
     if not _has_few(len(y), r):
         return found[0]
