@@ -27,10 +27,10 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from ..engine.recovery import NoOutlierWarning
-from multiindex_nb.estimator.regressor import (
+from .regressor import (
     MOST, FallbackWarning, Model, OnIndices, Search, Waves, anew, blamed, bounded, chance, checked_inputs,
     choose_rank, counted, find_plane, fit_both, in_white, moments, sample_rows, seed_of, set_model, slopes,
-    tried, weights_of, whole_table)
+    progress_line, weights_of, whole_table)
 from ..gate import Array, Shared, at_once, undisturbed, warn
 from ..problem.rows import check_paired, in_memory, is_lazy
 
@@ -315,7 +315,7 @@ class MultiIndexClassifier(ClassNamePrefixFeaturesOutMixin, _Classes):
         X, y, w = counted(X, y, sample_weight)
         self.classes_, codes = _codes(y)
         rows = whole_table(self, X, codes)[0]
-        with _ROUGH, tried(self.verbose) as say:
+        with _ROUGH, progress_line(self.verbose) as say:
             s = Search(self.rounds, self.level, seed_of(self), say=say)
             found, self.held_out_ = fit_classes(rows.numpy(), codes, s, None if self.n_indices == "auto"
                                                 else self.n_indices, _columns(self.whitening_),

@@ -39,7 +39,7 @@ from ..problem.targets import Target, generator, random_subspace, sample
 __all__ = ['PAIRS', 'FEW', 'MOST', 'SMALL', 'MODELS', 'PUBLISHED', 'published_sweep', 'noise_sweep', 'UNRELATED',
            'unrelated_sweep', 'Waves', 'slopes', 'weights_of', 'moments', 'leading', 'starts', 'rows_of', 'find_plane',
            'Model', 'bounded', 'Search', 'Settings', 'halves', 'fit_network', 'choose_steps', 'choose_rank', 'chance',
-           'anew', 'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'tried', 'sample_rows',
+           'anew', 'fit_function', 'normal_scores', 'in_scores', 'check_settings', 'progress_line', 'sample_rows',
            'fit_all_rows', 'in_order', 'look_deeper', 'in_white', 'set_model', 'off_graph', 'counted', 'seed_of',
            'blamed', 'checked_inputs', 'whole_table', 'FallbackWarning', 'fit_both', 'OnIndices', 'MultiIndexRegressor',
            'measured']
@@ -575,6 +575,10 @@ class Search:
     seed: int  # of everything drawn
     say: Callable[[str], None] = field(default=_in_silence, kw_only=True, repr=False)  # what is being tried
 
+    def __getstate__(self) -> dict:
+        "What another process may have: all but the line on this one's screen."
+        return vars(self) | {"say": _in_silence}
+
 
 @dataclass(frozen=True)
 class Settings(Search):
@@ -993,9 +997,9 @@ def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False,
         f"strongest was {near.loss} at "
             f"{max(near.sizes[0], near.first):.2f} of its threshold; what would help: {helps}")
 
-# %% ../../nbs/24_regressor.ipynb #24tried
+# %% ../../nbs/24_regressor.ipynb #24line
 @contextmanager
-def tried(verbose: bool | None) -> Iterator[Callable[[str], None]]:
+def progress_line(verbose: bool | None) -> Iterator[Callable[[str], None]]:
     "What shows a word of what is tried and the time that has passed; for None in a terminal only."
     hide, begin = None if verbose is None else not verbose, time.monotonic()
     with tqdm(bar_format="fit: {desc} [{elapsed}]", disable=hide, delay=2, leave=False) as bar:
@@ -1486,7 +1490,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         X, y, w = counted(X, y, sample_weight)
         rows, labels, part, few = _any_table(self, X, y)
         labels = _standardised(self, labels, w := _row_weights(self, w, len(labels)))
-        with muted(FewSamplesWarning, NotWhiteWarning), tried(self.verbose) as say:
+        with muted(FewSamplesWarning, NotWhiteWarning), progress_line(self.verbose) as say:
             _use_all_rows(self, rows, labels, part, _choose_all(self, part, labels[few], w[few], say), w)
         return _warn_of(self, len(labels))
 
