@@ -269,7 +269,7 @@ def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
 
 # %% ../../nbs/24_regressor.ipynb #24plane
 FEW, MOST, _KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
-SMALL = 300  # rows up to which (5) is descended
+SMALL = 300  # rows up to which (5) is descended, and no more waves are tried
 
 
 def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
