@@ -590,6 +590,7 @@ class Settings(Search):
     width: int  # neurons
     units: Float[np.ndarray, "d d"] | None = None  # from white rows to columns in their own units
     process: bool = False  # whether a process of all columns is one of the kinds
+    total: int = 0  # rows of the table, of which these may be a sample
 
 
 # %% ../../nbs/24_regressor.ipynb #24network
@@ -671,11 +672,11 @@ def _shows(X, y, f: Waves, seed: int, w=1.0) -> bool:
     return bool((sizes(E) > np.max([sizes(rng.permutation(E, axis=1)) for _ in range(39)], axis=0)).any())
 
 # %% ../../nbs/24_regressor.ipynb #24look
-def _with_look(X, y, f: Waves, seed: int, w=1.0, shown: bool = False) -> tuple[Waves, Waves | None, bool]:
-    """f, the cheap test of one direction more (if `shown` and f is not loud, only where `_shows`); whether
-    f may be wrong or not all."""
+def _with_look(X, y, f: Waves, seed: int, w=1.0, quiet: float = 0.0) -> tuple[Waves, Waves | None, bool]:
+    """f, the cheap test of one direction more (where f leaves over less than `quiet`, only if `_shows`);
+    whether f may be wrong or not all."""
     r, (n, d) = len(f.B), X.shape
-    look = r < d and (not shown or _is_loud(f) or _shows(X, y, f, seed, w))
+    look = r < d and (math.exp(f.h[2]) > quiet or _shows(X, y, f, seed, w))
     more = _quickly(X, y, r + 1, seed, only=_one_more(X, y, f, w), w=w) if look else None
     return f, more, _is_loud(f) or (more is not None and _simplest([f, more], n) is more)
 
@@ -690,17 +691,27 @@ def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
     return found if found.score < f.score - 1 else f
 
 # %% ../../nbs/24_regressor.ipynb #24choice
+def _only_known(X, y, f: Waves, seed: int, w=1.0) -> Waves:
+    "f, climbed on, without its weakest direction as long as the rows do not know that."
+    f, r = _climb_on(f, X, y, w), len(f.B) - 1
+    if not r or f.weakest > _KNOWN:
+        return f
+    S = slopes(f, X @ f.B.T) @ f.B
+    return _only_known(X, y, _quickly(X, y, r, seed, only=[leading(S.T @ S, r)], w=w), seed, w)
+
+
 def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Waves, Model | None]:
     """The rank with the best score, as far as the test of one direction more goes, from one index on or from
     `begin`; a polynomial if certified."""
     (n, d), count, found = X.shape, 40 * s.rounds, []
-    f = best = _climb_on(begin, X, y, w) if begin else _quickly(X, y, 1, s.seed, count // 2, w=w)
+    f = best = _only_known(X, y, begin, s.seed, w) if begin else _quickly(X, y, 1, s.seed, count // 2, w=w)
     while True:
         r = len(f.B)
         s.say(f"r = {r}, {n} rows")
-        f, more, unsaid = _with_look(X, y, f, s.seed, w, begin is not None)
+        quiet = _LOUD if begin else _QUIET * (r > 1)
+        f, more, unsaid = _with_look(X, y, f, s.seed, w, quiet)
         if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count, w=w)) is not f:
-            f, more, unsaid = _with_look(X, y, better, s.seed, w=w)
+            f, more, unsaid = _with_look(X, y, better, s.seed, w, quiet)
         found.append(f)
         if r == 1 or math.exp(f.h[2]) < _QUIET:
             exact = _best_polynomial(X, y, rows_of(f.B), w=w)
@@ -710,7 +721,9 @@ def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Wav
         last = r - len(best.B) == (2 if _is_loud(best) else 1) or r == 8 or unknowns(r + 1, d, 1) > n
         if more is None or last or not unsaid:
             return _climb_on(best, X, y, w=w), None
-        f = min(more, _quickly(X, y, r + 1, s.seed, w=w), key=lambda one: one.score)
+        f = more
+        if math.exp(more.h[2]) > _QUIET:
+            f = min(more, _quickly(X, y, r + 1, s.seed, w=w), key=lambda one: one.score)
 
 # %% ../../nbs/24_regressor.ipynb #24some
 @one_thread
@@ -724,15 +737,15 @@ def choose_rank(X, y, s: Search, w=1.0) -> tuple[Waves, Model | None]:
     return _go_through(X, y, s, w, _go_through(X[part], y[part], s, weights_of(w, part))[0])
 
 # %% ../../nbs/24_regressor.ipynb #24waves
-def _with_more_waves(X, y, f: Waves, w=1.0) -> Waves:
-    "f with twice the frequencies, and again, up to 128, as long as ten steps from there lower (4) clearly."
+def _with_more_waves(X, y, f: Waves, w=1.0, most: int = 128) -> Waves:
+    "f with twice the frequencies, and again up to `most`, as long as ten steps from there lower (4) clearly."
     W, n = _frequencies(len(f.B), 2 * len(f.W)), len(y)
-    if len(W) > 128 or n <= max(SMALL, 5 * len(W)):
+    if len(W) > most or n <= max(SMALL, 5 * len(W)):
         return f
     more = _settle(_climb(f.B, f.h, X, y, W, 10, w=w), X, y, W, w)
     if more is None or f.score - more.score <= _fall(n, more.score):
         return f
-    return _with_more_waves(X, y, more, w)
+    return _with_more_waves(X, y, more, w, most)
 
 # %% ../../nbs/24_regressor.ipynb #24cv
 def _fit_kinds(X, y, f: Waves, polynomial: Model, w=1.0, process: Callable | None = None) -> dict[str, Model]:
@@ -747,7 +760,7 @@ def _fit_fold(X, y, again: Callable, seed: int, degree: int, w=1.0,
     "Every kind on the plane that `again` finds; the constant alone for constant labels."
     if y.min() == y.max():
         return {"constant": _fit_constant(X, y, w)}
-    f = _with_more_waves(X, y, again(X, y, seed, w=w), w)
+    f = again(X, y, seed, w=w)
     return _fit_kinds(X, y, f, _fit_polynomial(X, y, rows_of(f.B), degree, w=w)[1], w, process)
 
 # %% ../../nbs/24_regressor.ipynb #24unseen-1
@@ -878,8 +891,9 @@ def fit_function(X, y, f: Waves, s: Settings, told: bool,
     assert exact.degree is not None
     f = _with_more_waves(X, y, f, w)
     V = rows_of(f.B)
-    again = again or _again(X, y, f, exact.plane, s, told, w=w)
-    unseen = _cross_validate(X, y, again, s, exact.degree, w, process)
+    plane = again or _again(X, y, f, exact.plane, s, told, w=w)
+    refit = lambda X, y, seed, w=1.0: _with_more_waves(X, y, plane(X, y, seed, w=w), w, len(f.W))
+    unseen = _cross_validate(X, y, refit, s, exact.degree, w, process)
     kind, odds = _choose_kind(unseen, y, 1.0 if told else 0.98, w=w)
     models = _fit_kinds(X, y, f, exact, w, process)
     model = models[kind if odds <= s.level else "constant"]
@@ -1066,9 +1080,11 @@ def fit_all_rows(X, y, model: Model, s: Settings, steps: int,
     Z = torch.from_numpy((rows @ stacked.numpy()).compute()) if is_lazy(rows) else rows @ stacked
     parts = [part.contiguous().numpy() for part in Z.split(r, dim=1)]
     t, s, own = y[few].numpy(), replace(s, units=None), weights_of(w.numpy(), few.numpy())
-    found = [_quickly(part, t, r, s.seed, w=own) for part in parts]
+    some = slice(None, None, len(t) // FEW or 1)
+    found = [_climb_on(_quickly(part[some], t[some], r, s.seed, w=weights_of(own, some)), part, t, own)
+             for part in parts]
     k = min(range(3), key=lambda k: found[k].score)
-    f = _climb_on(found[k], parts[k], t, own)
+    f = found[k]
     again = lambda X, y, seed, w=1.0: _climb_on(f, X, y, w)  # no plane is in doubt
     inner, table = fit_function(parts[k], t, f, s, True, again, own)
     return replace(inner, subspace=planes[k], plane=inner.plane @ planes[k].numpy()), table
@@ -1094,6 +1110,8 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s:
     rows, labels, own = X[part].numpy(), y[part].numpy(), weights_of(w.numpy(), part.numpy())
     f, exact = (choose_rank(rows, labels, s, w=own) if r is None
                 else (_told_plane(rows, labels, r, s, w=own), None))
+    if not exact and r is None and len(part) < s.total and _is_sure(rows, labels, f, own):
+        return _fit_waves(f, rows, labels), {}  # `fit_all_rows` will choose among functions
     process = partial(_fit_process, units=s.units) if s.process else None
     return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None, w=own,
                                                                    process=process)
@@ -1310,8 +1328,8 @@ def _any_table(model: BaseEstimator, X, y) -> tuple:
 
 # %% ../../nbs/24_regressor.ipynb #24choose
 def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
-                w: Float[Tensor, "n"], say: Callable[[str], None]) -> Settings:
-    "Advice, settings, models, attributes; white inputs, standardised labels."
+                w: Float[Tensor, "n"], total: int, say: Callable[[str], None]) -> Settings:
+    "Advice, settings, models, attributes; white inputs, standardised labels; `total` rows are there in all."
     seed = seed_of(model)
     say("what each loss sees")
     advice, told = advise_loss(X, y, model.level, seed=seed), model.n_indices != "auto"
@@ -1320,7 +1338,7 @@ def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, 
                    for labels, name, order in advice.groups) if model.loss == "auto" else ()
     s = Settings(model.rounds, model.level, seed, advice, groups or (("y", loss, 2),), model.steps,
                  model.width, _own_units(model, X) if model.process or len(X) <= SMALL else None,
-                 model.process, say=say)
+                 model.process, total, say=say)
     r = model.n_indices if told else max(1, advice.rank)
     model.steps_, model.held_out_, model.third_order_ = choose_steps(X, y, r, s), {}, None
     if model.refine:
@@ -1491,7 +1509,8 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         rows, labels, part, few = _any_table(self, X, y)
         labels = _standardised(self, labels, w := _row_weights(self, w, len(labels)))
         with muted(FewSamplesWarning, NotWhiteWarning), progress_line(self.verbose) as say:
-            _use_all_rows(self, rows, labels, part, _choose_all(self, part, labels[few], w[few], say), w)
+            s = _choose_all(self, part, labels[few], w[few], len(labels), say)
+            _use_all_rows(self, rows, labels, part, s, w)
         return _warn_of(self, len(labels))
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
