@@ -25,9 +25,9 @@ from torch import Tensor
 
 # %% auto #0
 __all__ = ['EXACT', 'MANY', 'Gate', 'SEED', 'P', 'R', 'F', 'Array', 'as_array', 'check_kept', 'as_tensor', 'shown', 'check_int',
-           'check_real', 'count', 'real', 'WordError', 'either', 'or_none', 'one_of', 'flag', 'instance', 'drawing',
-           'check_finite', 'tensor', 'own_room', 'gated', 'undisturbed', 'at_once', 'Shared', 'muted', 'warn',
-           'one_thread', 'machine_bytes', 'check_bytes']
+           'check_real', 'count', 'real', 'WordError', 'either', 'or_none', 'one_of', 'flag', 'hides', 'instance',
+           'drawing', 'check_finite', 'tensor', 'own_room', 'gated', 'undisturbed', 'at_once', 'Shared', 'muted',
+           'warn', 'one_thread', 'machine_bytes', 'check_bytes']
 
 # %% ../nbs/33_gate.ipynb #gate-array
 @runtime_checkable
@@ -214,6 +214,11 @@ def flag(value, name: str) -> bool:
     if not (isinstance(value, np.bool_) or (isinstance(value, Integral) and value in (0, 1))):
         raise TypeError(f"{name} must be True or False, got {shown(value)}")
     return bool(value)
+
+
+def hides(progress: bool | None) -> bool | None:
+    "The `disable` of tqdm that shows a bar for True, none for False, and for None one in a terminal only."
+    return None if progress is None else not progress
 
 # %% ../nbs/33_gate.ipynb #gate-instance
 def instance(kind: type, hint: str = "") -> Gate:

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from .gate import check_int
+from .gate import check_int, hides
 
 # %% auto #0
 __all__ = ['RESERVED', 'World', 'STYLE', 'Sweep', 'product', 'cell_key', 'sync_folder', 'write_whole', 'write_table', 'measure',
@@ -312,7 +312,7 @@ def compute(sweep: Sweep, cells: list[tuple[str, dict, int]], folder: Path,
 
     run = lambda some: Parallel(return_as="generator_unordered")(
         delayed(run_cell)(sweep, *cell, folder) for cell in some)
-    hide, rows = None if progress is None else not progress, {}
+    hide, rows = hides(progress), {}
     try:
         for row in tqdm(run(cells), sweep.name, len(cells), disable=hide, delay=2, leave=False):
             rows[row["key"]] = row

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from .dual import Features, RidgePath, as_features, ridge_path, ridge_paths
 from .kinks import Fit, fit_kinked, fit_smooth
+from ..gate import hides
 from ..problem.blocks import Totals
 from ..problem.losses import MSE
 from ..problem.targets import generator
@@ -171,8 +172,8 @@ def _warm_fits(Phi, y, c, loss, grid):
 def holdout_scores(Phi, y, c, loss, grid, seed, progress: bool | None = None) -> _HeldOut:
     "Losses on held-out rows, of fits on the others, for each weight decay; for a loss that is not squared."
     rows, parts, found = as_features(Phi), _held_parts(len(y), seed), []
-    with tqdm(total=len(parts) * len(grid), desc="weight decay", disable=None if progress is None
-              else not progress, delay=2, leave=False) as bar:
+    with tqdm(total=len(parts) * len(grid), desc="weight decay", disable=hides(progress), delay=2,
+              leave=False) as bar:
         for out in parts:
             fit = torch.ones(len(y), dtype=torch.bool).index_fill(0, out, False).nonzero()[:, 0]
             readouts = torch.stack([(a, bar.update())[0]

@@ -18,7 +18,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, as_tensor, check_finite, count, flag, gated, muted, real, shown, tensor
+from ..gate import (
+    Array, as_tensor, check_finite, count, flag, gated, hides, muted, real, shown, tensor)
 from .activations import as_activation
 from .network import TwoLayerNet, index_basis, symmetric_init
 from .power_iteration import (
@@ -221,7 +222,7 @@ def _run(net: TwoLayerNet, D1: tuple[Tensor, Tensor], r: int, loss: Loss | str, 
     "Spectrum, stage 1, check, stage 2; a hopeless verdict is a warning."
     if checkpoint is not None and not is_lazy(D1[0]):
         raise ValueError("checkpoint is for X as a Dask array, got rows in memory: leave it out")
-    hide, loss = None if progress is None else not progress, as_loss(loss)
+    hide, loss = hides(progress), as_loss(loss)
     with passes(checkpoint, progress), muted(FewSamplesWarning), tqdm(  # said once, by check_learn_data
             total=3, desc="learn", disable=hide, delay=2, leave=False) as bar:
         spectrum = empirical_spectrum(*D1, loss, seed=seed)

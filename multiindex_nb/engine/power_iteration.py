@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, drawing, check_bytes, count, flag, gated, instance, one_of, real, tensor
+from ..gate import (
+    Array, drawing, check_bytes, count, flag, gated, hides, instance, one_of, real, tensor)
 from .gradients import ENGINES, Times, gradient_of, pair_signs, times_matrix
 from .network import NET, TwoLayerNet, coverage_of, index_basis, project_neurons
 from ..problem.losses import Huber, Loss, as_loss
@@ -185,7 +186,7 @@ class _Recorder:
 def _run_steps(net: TwoLayerNet, plan: Steps, recorder: _Recorder, progress: bool | None) -> History:
     "Take the steps of `plan`, recording each."
     recorder.see(net.W)
-    hide = None if progress is None else not progress
+    hide = hides(progress)
     for t, (lr, keep) in enumerate(tqdm(plan.rates, desc="stage 1", disable=hide, delay=2, leave=False)):
         value, G = plan.gradient(net)
         W = keep * net.W - lr * G

@@ -15,7 +15,7 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, drawing, count, flag, gated, instance, real, shown, warn
+from ..gate import Array, drawing, count, flag, gated, hides, instance, real, shown, warn
 from ..problem.losses import Huber, LogCosh, Loss, as_loss
 from ..problem.blocks import Totals, row_sums
 from ..problem.white import is_white
@@ -405,7 +405,7 @@ def advise_loss(
     if not is_white(X):
         warn("X is far from centred and white: S has outliers of its own or hides others; whiten first",
              NotWhiteWarning, 3)
-    gen, hide = generator(seed, "adviser"), None if progress is None else not progress
+    gen, hide = generator(seed, "adviser"), hides(progress)
     views = _views(X, y, candidates, level, permutations, gen, hide)
     found = _collect(views, losses, max_rank)
     rows, values = zip(*_table_rows(views[0], losses))

@@ -14,7 +14,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, check_bytes, count, flag, gated, one_thread
+from ..gate import Array, check_bytes, count, flag, gated, hides, one_thread
 from .refine import check_plane, minimise_plane, project_rows
 from ..problem.rows import in_memory
 
@@ -173,7 +173,7 @@ def polish_subspace(
     "The plane near V on which ridge functions fit best, by variable projection; `ValueError`, `TypeError`."
     X, y, V = check_plane(X, y, V)
     check_bytes(24 * width * (len(y) + width), f"width = {width} on {len(y)} rows")
-    mean, spread, hide = y.mean(), y.std(), None if progress is None else not progress
+    mean, spread, hide = y.mean(), y.std(), hides(progress)
     z = (y - mean) / spread
     choice, B = _polished(V, X, z, width, max_iter, seed, hide)
     a, _ = _solve_ridge(_ridge_table(X @ B.T, choice.ridges)[0], z, choice.decay, len(B))

@@ -16,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import Array, as_tensor, check_finite, count, flag, gated, one_thread
+from ..gate import Array, as_tensor, check_finite, count, flag, gated, hides, one_thread
 from ..problem.hermite import normal_points
 from ..problem.losses import as_loss, leading_directions
 from ..engine.network import index_basis, symmetric_init
@@ -383,7 +383,7 @@ def refine_subspace(
     degrees = usable_degrees(n, d, r) if degree == "auto" else [degree]
     z, searched = (y - mean) / spread, min(degrees[-1], _SEARCHED) if degree == "auto" else degree
     L = _leading_span(torch.from_numpy(X), torch.from_numpy(z), min(count, d)) if rounds else None
-    hide, rng = None if progress is None else not progress, np.random.default_rng(seed)
+    hide, rng = hides(progress), np.random.default_rng(seed)
     with tqdm(total=rounds, desc="refine", disable=hide, delay=2, leave=False) as bar:
         _, plane, used = _best_plane(X, z, V, searched, L, starts, rounds, rng, bar)
     score, value, p, B = _best_degree(X, z, V, plane, degrees, searched)

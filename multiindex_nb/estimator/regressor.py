@@ -960,7 +960,7 @@ from sklearn.utils.validation import _num_samples, check_is_fitted, validate_dat
 from tqdm import tqdm
 
 from ..gate import (
-    MANY, Array, as_tensor, at_once, check_int, check_kept, count, either, flag, muted, or_none, real,
+    MANY, Array, as_tensor, at_once, check_int, check_kept, count, either, flag, hides, muted, or_none, real,
     tensor, undisturbed, warn)
 from ..problem.rows import (FewSamplesWarning, HopelessWarning, as_rows, by_chunk, check_data,
                                         check_paired, in_double, take_rows)
@@ -1015,7 +1015,7 @@ def _hopeless(advice: Advice, n: int, refined: bool, told: bool = False,
 @contextmanager
 def progress_line(verbose: bool | None) -> Iterator[Callable[[str], None]]:
     "What shows a word of what is tried and the time that has passed; for None in a terminal only."
-    hide, begin = None if verbose is None else not verbose, time.monotonic()
+    hide, begin = hides(verbose), time.monotonic()
     with tqdm(bar_format="fit: {desc} [{elapsed}]", disable=hide, delay=2, leave=False) as bar:
         yield lambda what: bar.set_description_str(what, refresh=time.monotonic() - begin > 2)
 

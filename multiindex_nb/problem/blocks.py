@@ -27,7 +27,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 from tqdm import tqdm
 
-from ..gate import as_tensor
+from ..gate import as_tensor, hides
 from .rows import is_lazy, whole_chunk
 
 # %% auto #0
@@ -144,7 +144,7 @@ def passes(
     """Passes over a Dask array inside are kept as they end, and read where they were kept before; `OSError`
     if they cannot be."""
     folder = _NOW.get().folder if keep is None else _writable(Path(keep))
-    token = _NOW.set(_Passes(folder, None if progress is None else not progress))
+    token = _NOW.set(_Passes(folder, hides(progress)))
     try:
         yield
     finally:
