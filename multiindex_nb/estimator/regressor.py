@@ -269,7 +269,7 @@ def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
 
 # %% ../../nbs/24_regressor.ipynb #24plane
 FEW, MOST, _KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
-SMALL = 300  # rows up to which (5) is descended, and no more waves are tried
+SMALL = 300  # rows up to which (5) is descended, no more waves are tried, and averages alone rule out no rank
 
 
 def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
@@ -690,7 +690,7 @@ def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
     found = _quickly(X, y, r, seed, only=_search_planes(X, y, r, span, count // 2, rng, w=w), w=w)
     return found if found.score < f.score - 1 else f
 
-# %% ../../nbs/24_regressor.ipynb #24choice
+# %% ../../nbs/24_regressor.ipynb #24known
 def _only_known(X, y, f: Waves, seed: int, w=1.0) -> Waves:
     "f, climbed on, without its weakest direction as long as the rows do not know that."
     f, r = _climb_on(f, X, y, w), len(f.B) - 1
@@ -699,7 +699,7 @@ def _only_known(X, y, f: Waves, seed: int, w=1.0) -> Waves:
     S = slopes(f, X @ f.B.T) @ f.B
     return _only_known(X, y, _quickly(X, y, r, seed, only=[leading(S.T @ S, r)], w=w), seed, w)
 
-
+# %% ../../nbs/24_regressor.ipynb #24choice
 def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Waves, Model | None]:
     """The rank with the best score, as far as the test of one direction more goes, from one index on or from
     `begin`; a polynomial if certified."""
@@ -708,7 +708,7 @@ def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Wav
     while True:
         r = len(f.B)
         s.say(f"r = {r}, {n} rows")
-        quiet = _LOUD if begin else _QUIET * (r > 1)
+        quiet = _LOUD if begin else _QUIET if r > 1 and n > SMALL else 0.0
         f, more, unsaid = _with_look(X, y, f, s.seed, w, quiet)
         if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count, w=w)) is not f:
             f, more, unsaid = _with_look(X, y, better, s.seed, w, quiet)
@@ -1110,8 +1110,10 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s:
     rows, labels, own = X[part].numpy(), y[part].numpy(), weights_of(w.numpy(), part.numpy())
     f, exact = (choose_rank(rows, labels, s, w=own) if r is None
                 else (_told_plane(rows, labels, r, s, w=own), None))
-    if not exact and r is None and len(part) < s.total and _is_sure(rows, labels, f, own):
-        return _fit_waves(f, rows, labels), {}  # `fit_all_rows` will choose among functions
+    if not exact and len(part) < s.total and _is_sure(rows, labels, f, own):
+        exact = _best_polynomial(rows, labels, rows_of(f.B), w=own)
+        if not exact.certified:
+            return _fit_waves(f, rows, labels), {}  # `fit_all_rows` will choose among functions
     process = partial(_fit_process, units=s.units) if s.process else None
     return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None, w=own,
                                                                    process=process)
@@ -1327,10 +1329,10 @@ def _any_table(model: BaseEstimator, X, y) -> tuple:
 
 
 # %% ../../nbs/24_regressor.ipynb #24choose
-def _choose_all(model: BaseEstimator, X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
-                w: Float[Tensor, "n"], total: int, say: Callable[[str], None]) -> Settings:
-    "Advice, settings, models, attributes; white inputs, standardised labels; `total` rows are there in all."
-    seed = seed_of(model)
+def _choose_all(model: BaseEstimator, X: Float[Tensor, "k d"], y: Float[Tensor, "n"],
+                w: Float[Tensor, "n"], few, say: Callable[[str], None]) -> Settings:
+    "Advice, settings, models, attributes; white inputs, all standardised labels, of which `few` are theirs."
+    seed, total, y, w = seed_of(model), len(y), y[few], w[few]
     say("what each loss sees")
     advice, told = advise_loss(X, y, model.level, seed=seed), model.n_indices != "auto"
     loss = advice.loss if model.loss == "auto" else in_units_of(as_loss(model.loss), 1 / model.y_scale_)
@@ -1509,8 +1511,7 @@ class MultiIndexRegressor(ClassNamePrefixFeaturesOutMixin, _Fitted, _Parameters)
         rows, labels, part, few = _any_table(self, X, y)
         labels = _standardised(self, labels, w := _row_weights(self, w, len(labels)))
         with muted(FewSamplesWarning, NotWhiteWarning), progress_line(self.verbose) as say:
-            s = _choose_all(self, part, labels[few], w[few], len(labels), say)
-            _use_all_rows(self, rows, labels, part, s, w)
+            _use_all_rows(self, rows, labels, part, _choose_all(self, part, labels, w, few, say), w)
         return _warn_of(self, len(labels))
 
 # %% ../../nbs/24_regressor.ipynb #24sweep
