@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -134,6 +135,11 @@ class Waves:
     score: float  # formula (4), smaller is better
     weakest: float = math.inf  # n lambda / d v of the direction along which f changes least
 
+    @property
+    def noise(self) -> float:
+        "The share of the labels' variance that is left over."
+        return math.exp(self.h[2])
+
     def __call__(self, Z: Float[np.ndarray, "n r"]) -> Float[np.ndarray, "n"]:
         return _wave_table(Z, self.W, self.h) @ self.a
 
@@ -255,12 +261,12 @@ def _left_over(X, y, f: Waves, w=1.0) -> tuple[np.ndarray, np.ndarray, np.ndarra
 
 # %% ../../nbs/24_regressor.ipynb #24onemore
 def _one_more(X, y, f: Waves, w=1.0) -> list[np.ndarray]:
-    """The plane of f with one more direction, from what f leaves over: averages of first order, given the
-    indices, and of second."""
-    E, P, V = _left_over(X, y, f, w)
+    """B of f with one direction more, three units long, from what f leaves over: averages of first order,
+    given the indices, and of second."""
+    E, P, _ = _left_over(X, y, f, w)
     first = np.linalg.svd(E @ P, full_matrices=False)[2][:1]
     values, Q = np.linalg.eigh((P.T * E[0]) @ P)
-    return [np.concatenate([V, u]) for u in (first, Q[:, abs(values).argmax()][None])]
+    return [np.concatenate([f.B, u / 3]) for u in (first, Q[:, abs(values).argmax()][None])]
 
 
 def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
@@ -269,12 +275,24 @@ def rows_of(B: Float[np.ndarray, "r d"]) -> Float[np.ndarray, "r d"]:
 
 # %% ../../nbs/24_regressor.ipynb #24plane
 FEW, MOST, _KEPT = 1000, 5000, 3  # rows for short climbs, rows for long ones, planes that climb on
-SMALL = 300  # rows up to which (5) is descended, no more waves are tried, and averages alone rule out no rank
+# rows up to which (5) is descended and no more waves are tried; up to half of them averages rule out no rank
+SMALL = 300
 
 
 def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
     "Whether two planes differ."
     return bool(len(A) - np.linalg.norm(rows_of(A) @ rows_of(B).T) ** 2 > 0.02)
+
+
+def _few(X: Float[np.ndarray, "n d"]) -> int:
+    "How many rows a choice needs for short climbs: ten a column."
+    return min(FEW, max(300, 10 * X.shape[1]))
+
+
+def _some_rows(X, y, w, few: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Any]:
+    "So many of the rows, their labels and weights; all if there are no more."
+    part = rng.permutation(len(y))[:few] if len(y) > few else slice(None)
+    return X[part], y[part], weights_of(w, part)
 
 
 def _has_search(n: int, d: int, r: int) -> bool:
@@ -294,6 +312,26 @@ def _planes_to_try(X, y, r: int, count: int, rng, w=1.0) -> list[np.ndarray]:
         planes += list(unit_rows(rng.standard_normal((count // 4, d)))[:, None])
     return planes
 
+# %% ../../nbs/24_regressor.ipynb #24valleys
+_End = tuple[float, np.ndarray, np.ndarray]  # of a climb: E, B, h
+
+
+def _short_climbs(begin: Sequence[tuple[np.ndarray, np.ndarray]], X, y, w, W, steps: int) -> list[_End]:
+    "Ends of climbs of a few steps from these B and h, the lowest (4) first."
+    return sorted([_climb(B, h, X, y, W, steps, w=w) for B, h in begin],
+                  key=lambda end: _score_of(end, X, y, W, w))
+
+
+def _long_climbs(found: Sequence[_End], X, y, w, W, tol: float) -> Waves:
+    "The best score (4) that is reached from the first few that differ."
+    best: list[_End] = []
+    for end in found:
+        if len(best) < _KEPT and all(_apart(end[1], other[1]) for other in best):
+            best.append(end)
+    settled = [_settle(_climb(B, h, X, y, W, 60, tol, w=w), X, y, W, w) or _settle((value, B, h), X, y, W, w)
+               for value, B, h in best]
+    return min((f for f in settled if f), key=lambda f: f.score)
+
 # %% ../../nbs/24_regressor.ipynb #24find
 @one_thread
 def find_plane(
@@ -303,25 +341,18 @@ def find_plane(
     seed: int = 0,  # of the search and of samples of the rows
     count: int = 80,  # random planes in the search; 0: no search
     only: Sequence[np.ndarray] = (),  # start from these and no others
-    few: int = FEW,  # rows for short climbs
-    tol: float = 2.2e-9,  # share of E by which a climb must go on falling
+    quick: bool = False,  # as well as a choice needs it: fewer steps, on ten rows a column, E to five digits
     w: Float[np.ndarray, "n"] | float = 1.0,  # weights of the rows, of mean one
 ) -> Waves:
     "The plane and the function on it with the best score (4), from several starts."
-    n, rng = len(X), np.random.default_rng([seed, r])
-    planes = list(only) or _planes_to_try(X, y, r, count, rng, w=w)
-    W, part = _frequencies(r), rng.permutation(n)[:few] if n > few else slice(None)
-    some = (X[part], y[part], W)
-    own = weights_of(w, part)
-    rough = [_climb(q * V, _START, *some, 10, w=own) for V in planes for q in (0.5, 1.3)]
-    rough = sorted(rough, key=lambda found: _score_of(found, *some, own))
-    best: list = []
-    for found in rough:
-        if len(best) < _KEPT and all(_apart(found[1], other[1]) for other in best):
-            best.append(found)
-    settled = [_settle(_climb(B, h, X, y, W, 60, tol, w=w), X, y, W, w) or _settle((value, B, h), X, y, W, w)
-               for value, B, h in best]
-    return min((f for f in settled if f), key=lambda f: f.score)
+    rng = np.random.default_rng([seed, r])
+    planes, W = list(only) or _planes_to_try(X, y, r, count, rng, w=w), _frequencies(r)
+    some = _some_rows(X, y, w, _few(X) if quick else FEW, rng)
+    lengths, steps = ((0.8,), 5) if quick else ((0.5, 1.3), 10)
+    found = _short_climbs([(q * V, np.array(_START)) for V in planes for q in lengths], *some, W, steps)
+    if quick:
+        found = _short_climbs([(B, h) for _, B, h in found[:6]], *some, W, 10)
+    return _long_climbs(found, X, y, w, W, 1e-5 if quick else 2.2e-9)
 
 # %% ../../nbs/24_regressor.ipynb #24noisy
 _NOISY = {"h4(z1)+h4(z2)": None, "h3(z1)*z2": None, "h3(z1)+h3(z2)": None, "z1*z2": None,
@@ -638,9 +669,8 @@ _KNOWN = 3.0  # n lambda / d v, the squared cotangent of thirty degrees
 
 
 def _quickly(X, y, r: int, seed: int, count: int = 0, only: Sequence[np.ndarray] = (), w=1.0) -> Waves:
-    "`find_plane` as well as a choice needs it: short climbs on ten rows a column, E to five digits."
-    return find_plane(X, y, r, seed, count, only=only, few=min(FEW, max(300, 10 * X.shape[1])), tol=1e-5,
-                      w=w)
+    "`find_plane` as well as a choice needs it, without random planes unless `count` says so."
+    return find_plane(X, y, r, seed, count, only, True, w)
 
 
 def _climb_on(f: Waves, X, y, w=1.0) -> Waves:
@@ -660,10 +690,6 @@ def _simplest(found: Sequence[Waves], n: int) -> Waves:
     return next(f for f in known if f.score <= least + _fall(n, least))
 
 
-def _is_loud(f: Waves) -> bool:
-    "Whether much is left over."
-    return math.exp(f.h[2]) > _LOUD
-
 # %% ../../nbs/24_regressor.ipynb #24shows
 def _shows(X, y, f: Waves, seed: int, w=1.0) -> bool:
     "Whether either average of what f leaves over is larger than in 39 shuffles of the rows."
@@ -672,13 +698,25 @@ def _shows(X, y, f: Waves, seed: int, w=1.0) -> bool:
     return bool((sizes(E) > np.max([sizes(rng.permutation(E, axis=1)) for _ in range(39)], axis=0)).any())
 
 # %% ../../nbs/24_regressor.ipynb #24look
+def _extended(X, y, f: Waves, seed: int, w=1.0) -> Waves:
+    """The best score (4) that climbs from f with one direction more reach; where they end no lower, also
+    climbs on those planes from the start."""
+    begin, W = _one_more(X, y, f, w), _frequencies(len(f.B) + 1)
+    some = _some_rows(X, y, w, _few(X), np.random.default_rng(seed))
+    more = _long_climbs(_short_climbs([(B, f.h) for B in begin], *some, W, 15), X, y, w, W, 1e-5)
+    if _simplest([f, more], len(y)) is more:
+        return more
+    planes = [rows_of(B) for B in begin]
+    return min(more, _quickly(X, y, len(f.B) + 1, seed, only=planes, w=w), key=lambda one: one.score)
+
+
 def _with_look(X, y, f: Waves, seed: int, w=1.0, quiet: float = 0.0) -> tuple[Waves, Waves | None, bool]:
     """f, the cheap test of one direction more (where f leaves over less than `quiet`, only if `_shows`);
     whether f may be wrong or not all."""
     r, (n, d) = len(f.B), X.shape
-    look = r < d and (math.exp(f.h[2]) > quiet or _shows(X, y, f, seed, w))
-    more = _quickly(X, y, r + 1, seed, only=_one_more(X, y, f, w), w=w) if look else None
-    return f, more, _is_loud(f) or (more is not None and _simplest([f, more], n) is more)
+    look = r < d and (f.noise > quiet or _shows(X, y, f, seed, w))
+    more = _extended(X, y, f, seed, w) if look else None
+    return f, more, f.noise > _LOUD or (more is not None and _simplest([f, more], n) is more)
 
 
 def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
@@ -702,33 +740,33 @@ def _only_known(X, y, f: Waves, seed: int, w=1.0) -> Waves:
 # %% ../../nbs/24_regressor.ipynb #24choice
 def _go_through(X, y, s: Search, w=1.0, begin: Waves | None = None) -> tuple[Waves, Model | None]:
     """The rank with the best score, as far as the test of one direction more goes, from one index on or from
-    `begin`; a polynomial if certified."""
-    (n, d), count, found = X.shape, 40 * s.rounds, []
+    `begin`; and the polynomial there if one was tried, which ends it if certified."""
+    (n, d), count, found, polynomials = X.shape, 40 * s.rounds, [], {}
     f = best = _only_known(X, y, begin, s.seed, w) if begin else _quickly(X, y, 1, s.seed, count // 2, w=w)
     while True:
         r = len(f.B)
         s.say(f"r = {r}, {n} rows")
-        quiet = _LOUD if begin else _QUIET if r > 1 and n > SMALL else 0.0
+        quiet = _LOUD if begin else _QUIET if r > 1 and n > SMALL / 2 else 0.0
         f, more, unsaid = _with_look(X, y, f, s.seed, w, quiet)
         if unsaid and r <= len(best.B) + 1 and (better := _search_too(X, y, f, s.seed, count, w=w)) is not f:
             f, more, unsaid = _with_look(X, y, better, s.seed, w, quiet)
         found.append(f)
-        if r == 1 or math.exp(f.h[2]) < _QUIET:
-            exact = _best_polynomial(X, y, rows_of(f.B), w=w)
-            if exact.certified:
-                return f, exact
+        if f.noise < (_LOUD if r == 1 else _QUIET):
+            polynomials[r] = _best_polynomial(X, y, rows_of(f.B), w=w)
+            if polynomials[r].certified:
+                return f, polynomials[r]
         best = _simplest(found, n)
-        last = r - len(best.B) == (2 if _is_loud(best) else 1) or r == 8 or unknowns(r + 1, d, 1) > n
+        last = r - len(best.B) == (2 if best.noise > _LOUD else 1) or r == 8 or unknowns(r + 1, d, 1) > n
         if more is None or last or not unsaid:
-            return _climb_on(best, X, y, w=w), None
+            return _climb_on(best, X, y, w=w), polynomials.get(len(best.B))
         f = more
-        if math.exp(more.h[2]) > _QUIET:
+        if more.noise > _QUIET:
             f = min(more, _quickly(X, y, r + 1, s.seed, w=w), key=lambda one: one.score)
 
 # %% ../../nbs/24_regressor.ipynb #24some
 @one_thread
 def choose_rank(X, y, s: Search, w=1.0) -> tuple[Waves, Model | None]:
-    "The plane and rank with the best score, of many rows first on a sample; a polynomial if certified."
+    "The plane and rank with the best score, of many rows first on a sample; a polynomial if one was tried."
     n, d = X.shape
     few = max(FEW, 20 * d)
     if n <= few:
@@ -821,8 +859,8 @@ def _is_sure(X, y, f: Waves, w=1.0) -> bool:
     if len(y) / 2 - f.score <= _SURE or t.min() == t.max():
         return False
     mean, spread = moments(t, w)
-    t = (t - mean) / spread
-    return len(y) / 2 - _score_of(_climb(f.B, f.h, X, t, f.W, 20, w=w), X, t, f.W, w=w) > _SURE
+    t, h = (t - mean) / spread, np.r_[f.h[:2], max(f.h[2], _START[2])]  # what was cut off is left over
+    return len(y) / 2 - _score_of(_climb(f.B, h, X, t, f.W, 20, w=w), X, t, f.W, w=w) > _SURE
 
 # %% ../../nbs/24_regressor.ipynb #sharpen-code
 def _has_few(n: int, r: int) -> bool:
@@ -882,10 +920,11 @@ def _steepest(model: Model, X: Float[np.ndarray, "n d"], r: int | None) -> Float
 @one_thread
 def fit_function(X, y, f: Waves, s: Settings, told: bool,
                  again: Callable | None = None, w=1.0,
-                 process: Callable | None = None) -> tuple[Model, dict[str, float]]:
+                 process: Callable | None = None,
+                 exact: Model | None = None) -> tuple[Model, dict[str, float]]:
     """The kind that cross-validation prefers, fitted on all rows, and the error of each kind; `again` finds
-    the plane of a fold, `process` fits one more kind."""
-    exact = _best_polynomial(X, y, rows_of(f.B), w=w)
+    the plane of a fold, `process` fits one more kind, `exact` is the best polynomial if known."""
+    exact = exact or _best_polynomial(X, y, rows_of(f.B), w=w)
     if exact.certified:
         return exact, {"polynomial": 0.0}
     assert exact.degree is not None
@@ -1110,13 +1149,11 @@ def _fit_model(X: Float[Tensor, "n d"], y: Float[Tensor, "n"], r: int | None, s:
     rows, labels, own = X[part].numpy(), y[part].numpy(), weights_of(w.numpy(), part.numpy())
     f, exact = (choose_rank(rows, labels, s, w=own) if r is None
                 else (_told_plane(rows, labels, r, s, w=own), None))
-    if not exact and len(part) < s.total and _is_sure(rows, labels, f, own):
-        exact = _best_polynomial(rows, labels, rows_of(f.B), w=own)
-        if not exact.certified:
-            return _fit_waves(f, rows, labels), {}  # `fit_all_rows` will choose among functions
+    exact = exact or _best_polynomial(rows, labels, rows_of(f.B), w=own)
+    if not exact.certified and len(part) < s.total and _is_sure(rows, labels, f, own):
+        return _fit_waves(f, rows, labels), {}  # `fit_all_rows` will choose among functions
     process = partial(_fit_process, units=s.units) if s.process else None
-    return (exact, {"polynomial": 0.0}) if exact else fit_function(rows, labels, f, s, r is not None, w=own,
-                                                                   process=process)
+    return fit_function(rows, labels, f, s, r is not None, w=own, process=process, exact=exact)
 
 # %% ../../nbs/24_regressor.ipynb #24deeper
 def look_deeper(
