@@ -283,7 +283,7 @@ def _apart(A: Float[np.ndarray, "r d"], B: Float[np.ndarray, "r d"]) -> bool:
     "Whether two planes differ."
     return bool(len(A) - np.linalg.norm(rows_of(A) @ rows_of(B).T) ** 2 > 0.02)
 
-
+# %% ../../nbs/24_regressor.ipynb #24few
 def _few(X: Float[np.ndarray, "n d"]) -> int:
     "How many rows a choice needs for short climbs: ten a column."
     return min(FEW, max(300, 10 * X.shape[1]))
@@ -321,7 +321,7 @@ def _short_climbs(begin: Sequence[tuple[np.ndarray, np.ndarray]], X, y, w, W, st
     return sorted([_climb(B, h, X, y, W, steps, w=w) for B, h in begin],
                   key=lambda end: _score_of(end, X, y, W, w))
 
-
+# %% ../../nbs/24_regressor.ipynb #24valleys-1
 def _long_climbs(found: Sequence[_End], X, y, w, W, tol: float) -> Waves:
     "The best score (4) that is reached from the first few that differ."
     best: list[_End] = []
@@ -709,7 +709,7 @@ def _extended(X, y, f: Waves, seed: int, w=1.0) -> Waves:
     planes = [rows_of(B) for B in begin]
     return min(more, _quickly(X, y, len(f.B) + 1, seed, only=planes, w=w), key=lambda one: one.score)
 
-
+# %% ../../nbs/24_regressor.ipynb #24look-1
 def _with_look(X, y, f: Waves, seed: int, w=1.0, quiet: float = 0.0) -> tuple[Waves, Waves | None, bool]:
     """f, the cheap test of one direction more (where f leaves over less than `quiet`, only if `_shows`);
     whether f may be wrong or not all."""
