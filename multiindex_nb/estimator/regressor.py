@@ -716,7 +716,10 @@ def _with_look(X, y, f: Waves, seed: int, w=1.0, quiet: float = 0.0) -> tuple[Wa
     r, (n, d) = len(f.B), X.shape
     look = r < d and (f.noise > quiet or _shows(X, y, f, seed, w))
     more = _extended(X, y, f, seed, w) if look else None
-    return f, more, f.noise > _LOUD or (more is not None and _simplest([f, more], n) is more)
+    found = more is not None and _simplest([f, more], n) is more
+    if found and n > FEW:  # or are shorter waves what is missing?
+        found = _simplest([_with_more_waves(X, y, f, w), more], n) is more
+    return f, more, f.noise > _LOUD or found
 
 
 def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
