@@ -185,7 +185,6 @@ def _rows_worth(y: Float[np.ndarray, "n"], w: Float[np.ndarray, "n"] | float) ->
     "How many rows of equal weight would tell as much."
     return len(y) / float(np.mean(np.square(w)))
 
-
 # %% ../../nbs/24_regressor.ipynb #price-code
 def _priced(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[np.ndarray, "n"],
             W: Float[np.ndarray, "m r"], w=1.0) -> tuple[float, Float[np.ndarray, "k"]]:
@@ -199,7 +198,6 @@ def _priced(p: Float[np.ndarray, "k"], X: Float[np.ndarray, "n d"], y: Float[np.
     own = 0.5 * each * (r - np.trace(inverse)) * np.array([size[0] / slope, size[1] / slope, -1])
     gradient = gradient + np.r_[(each * kappa * inverse @ B).ravel(), own]
     return value + 0.5 * each * np.linalg.slogdet(K)[1], gradient
-
 
 # %% ../../nbs/24_regressor.ipynb #24starts
 def _label_views(y: Float[np.ndarray, "n"], w=1.0) -> Float[np.ndarray, "k n"]:
@@ -623,7 +621,6 @@ class Settings(Search):
     process: bool = False  # whether a process of all columns is one of the kinds
     total: int = 0  # rows of the table, of which these may be a sample
 
-
 # %% ../../nbs/24_regressor.ipynb #24network
 def halves(X: Float[Tensor, "n d"], y: Float[Tensor, "n"],
            seed: int) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
@@ -688,7 +685,6 @@ def _simplest(found: Sequence[Waves], n: int) -> Waves:
     known = [f for f in found if f is found[0] or f.weakest > _KNOWN]
     least = min(f.score for f in known)
     return next(f for f in known if f.score <= least + _fall(n, least))
-
 
 # %% ../../nbs/24_regressor.ipynb #24shows
 def _shows(X, y, f: Waves, seed: int, w=1.0) -> bool:
@@ -892,7 +888,6 @@ def _told_plane(X, y, r: int, s: Settings, w=1.0) -> Waves:
         f = find_plane(X @ s.units, y, r, s.seed, 40 * s.rounds if r == 1 else 0, w=w)
         found.append(replace(f, B=f.B @ s.units.T))
     return _sharpen(X, y, found, s.units, w=w)
-
 
 # %% ../../nbs/24_regressor.ipynb #24again
 def anew(X, y, f: Waves, s: Search, w=1.0) -> Callable:
@@ -1229,7 +1224,6 @@ def _own_units(model: BaseEstimator, X: Float[Tensor, "n d"]) -> Float[np.ndarra
     size = (X.numpy() @ back).std(axis=0)
     return back / np.where(size > 0, size, 1.0)
 
-
 # %% ../../nbs/24_regressor.ipynb #24basis
 def set_model(model: BaseEstimator, found: Model, X: Float[Tensor, "n d"]) -> None:
     "The model and what follows from its plane, in a basis that these rows fix."
@@ -1290,7 +1284,6 @@ def counted(X, y, sample_weight) -> tuple:
         X = take_rows(X, torch.from_numpy(rows)) if is_lazy(X) else _safe_indexing(X, rows)
         y = y if y is None else _safe_indexing(y.compute() if is_lazy(y) else y, rows)
     return X, y, w[rows] / w[rows].mean()
-
 
 # %% ../../nbs/24_regressor.ipynb #24blamed
 def seed_of(model: BaseEstimator) -> int:
@@ -1366,7 +1359,6 @@ def _any_table(model: BaseEstimator, X, y) -> tuple:
         raise ValueError("process must be False with refine=False, for a Dask array, and above "
                          f"{_PROCESS_ROWS} rows, got {len(table[1])}")
     return table
-
 
 # %% ../../nbs/24_regressor.ipynb #24choose
 def _choose_all(model: BaseEstimator, X: Float[Tensor, "k d"], y: Float[Tensor, "n"],
