@@ -706,16 +706,20 @@ def _extended(X, y, f: Waves, seed: int, w=1.0) -> Waves:
     return min(more, _quickly(X, y, len(f.B) + 1, seed, only=planes, w=w), key=lambda one: one.score)
 
 # %% ../../nbs/24_regressor.ipynb #24look-1
+def _beats(X, y, more: Waves, f: Waves, w=1.0) -> bool:
+    "Whether a direction more is worth what it costs; of many rows, also beside shorter waves on f's plane."
+    n = len(y)
+    if _simplest([f, more], n) is f:
+        return False
+    return n <= FEW or _simplest([_with_more_waves(X, y, f, w), more], n) is more
+
+
 def _with_look(X, y, f: Waves, seed: int, w=1.0, quiet: float = 0.0) -> tuple[Waves, Waves | None, bool]:
     """f, the cheap test of one direction more (where f leaves over less than `quiet`, only if `_shows`);
     whether f may be wrong or not all."""
-    r, (n, d) = len(f.B), X.shape
-    look = r < d and (f.noise > quiet or _shows(X, y, f, seed, w))
+    look = len(f.B) < X.shape[1] and (f.noise > quiet or _shows(X, y, f, seed, w))
     more = _extended(X, y, f, seed, w) if look else None
-    found = more is not None and _simplest([f, more], n) is more
-    if found and n > FEW:  # or are shorter waves what is missing?
-        found = _simplest([_with_more_waves(X, y, f, w), more], n) is more
-    return f, more, f.noise > _LOUD or found
+    return f, more, f.noise > _LOUD or (more is not None and _beats(X, y, more, f, w))
 
 
 def _search_too(X, y, f: Waves, seed: int, count: int, w=1.0) -> Waves:
