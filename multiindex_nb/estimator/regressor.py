@@ -707,11 +707,10 @@ def _extended(X, y, f: Waves, seed: int, w=1.0) -> Waves:
 
 # %% ../../nbs/24_regressor.ipynb #24look-1
 def _beats(X, y, more: Waves, f: Waves, w=1.0) -> bool:
-    "Whether a direction more is worth what it costs; of many rows, also beside shorter waves on f's plane."
-    n = len(y)
-    if _simplest([f, more], n) is f:
+    "Whether a direction more is worth what it costs, also beside more waves on the plane without it."
+    if _simplest([f, more], n := len(y)) is f:
         return False
-    return n <= FEW or _simplest([_with_more_waves(X, y, f, w), more], n) is more
+    return _simplest([_with_more_waves(X, y, f, w), more], n) is more
 
 
 def _with_look(X, y, f: Waves, seed: int, w=1.0, quiet: float = 0.0) -> tuple[Waves, Waves | None, bool]:
