@@ -688,10 +688,11 @@ def _simplest(found: Sequence[Waves], n: int) -> Waves:
 
 # %% ../../nbs/24_regressor.ipynb #24shows
 def _shows(X, y, f: Waves, seed: int, w=1.0) -> bool:
-    "Whether either average of what f leaves over is larger than in 39 shuffles of the rows."
+    "Whether either average of what f leaves over stands out by three deviations of those of 39 shuffles."
     (E, P, _), rng = _left_over(X, y, f, w), np.random.default_rng(seed)
     sizes = lambda E: (np.linalg.norm(E @ P, 2), abs(np.linalg.eigvalsh((P.T * E[0]) @ P)).max())
-    return bool((sizes(E) > np.max([sizes(rng.permutation(E, axis=1)) for _ in range(39)], axis=0)).any())
+    null = np.array([sizes(rng.permutation(E, axis=1)) for _ in range(39)])
+    return bool((sizes(E) > null.mean(axis=0) + 3 * null.std(axis=0)).any())
 
 # %% ../../nbs/24_regressor.ipynb #24look
 def _extended(X, y, f: Waves, seed: int, w=1.0) -> Waves:
@@ -862,7 +863,8 @@ def _is_sure(X, y, f: Waves, w=1.0) -> bool:
         return False
     mean, spread = moments(t, w)
     t, h = (t - mean) / spread, np.r_[f.h[:2], max(f.h[2], _START[2])]  # what was cut off is left over
-    return len(y) / 2 - _score_of(_climb(f.B, h, X, t, f.W, 20, w=w), X, t, f.W, w=w) > _SURE
+    scores = (_score_of(_climb(f.B, h, X, t, f.W, steps, w=w), X, t, f.W, w=w) for steps in (0, 20))
+    return any(len(y) / 2 - score > _SURE for score in scores)
 
 # %% ../../nbs/24_regressor.ipynb #sharpen-code
 def _has_few(n: int, r: int) -> bool:
