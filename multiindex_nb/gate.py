@@ -136,7 +136,8 @@ def check_int(
     if isinstance(value, bool) or not isinstance(value, Integral):
         raise TypeError(f"{name} must be an integer, got {shown(value)}")
     if not low <= int(value) <= high:
-        raise ValueError(f"{name} must be in [{low}, {high}], got {shown(value)}")
+        limits = f"at least {low}" if value < low and high >= MANY else f"in [{low}, {high}]"
+        raise ValueError(f"{name} must be {limits}, got {shown(value)}")
     return int(value)
 
 # %% ../nbs/33_gate.ipynb #gate-real

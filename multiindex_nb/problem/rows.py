@@ -65,10 +65,13 @@ def labels_in(y: Float[Tensor, "n"], dtype: torch.dtype, name: str = "y") -> Flo
 
 # %% ../../nbs/46_rows.ipynb #x-check-paired
 def check_paired(X, y, names: tuple[str, str] = ("X", "y")) -> None:
-    "`ValueError` if both have an index, as pandas' tables do, and the two differ."
+    "`ValueError` if both have an index, as pandas' tables do, and the two differ, in length or otherwise."
     mine, other = (getattr(t, "index", None) for t in (X, y))
     same = getattr(mine, "equals", None)
     if same and hasattr(other, "equals") and not same(other):
+        if len(X) != len(y):
+            raise ValueError(
+                f"{names[0]} and {names[1]} must have equally many rows, got {len(X)} and {len(y)}")
         raise ValueError(
             f"{names[0]} and {names[1]} must have the same index, since rows are paired by their order: sort "
             f"one by the other, or give {names[1]}.to_numpy()")
